@@ -1,0 +1,25 @@
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Optional as _Optional
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class QueryRequest(_message.Message):
+    __slots__ = ("query", "vars_json", "vars", "revision")
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    VARS_JSON_FIELD_NUMBER: _ClassVar[int]
+    VARS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    query: str
+    vars_json: str
+    vars: bytes
+    revision: str
+    def __init__(self, query: _Optional[str] = ..., vars_json: _Optional[str] = ..., vars: _Optional[bytes] = ..., revision: _Optional[str] = ...) -> None: ...
+
+class QueryResponse(_message.Message):
+    __slots__ = ("result", "revision")
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    result: bytes
+    revision: str
+    def __init__(self, result: _Optional[bytes] = ..., revision: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,98 @@
+"""What the engine wants done, as one record.
+
+The driver carries it out in the order of the fields: frames up the stream, then view changes to the edge writer and to
+watchers, then queries to run, then the acknowledgement. Nothing here waits for anything: the engine has already moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sp00ky.proto.values.kinds import RecordId
+from sp00ky.ssp.engine.events import ViewKey
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPage:
+    """Pull a page of a table exactly at `at_seq`."""
+
+    load_id: int
+    table: str
+    at_seq: int
+    after_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChange:
+    """One record in a view's delta. The edge's id is derived from (view, record, parent path)."""
+
+    id: RecordId
+    version: int  # seq of the record's last change
+    parent: RecordId | None = None
+    parent_rel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewDelta:
+    """The net effect of one step on one result, shared by all views with the same shape and binding.
+
+    A view is exact at `seq` once the delta is applied. `views` are those whose members changed alike."""
+
+    views: Sequence[ViewKey]
+    seq: int
+    added: Sequence[MemberChange] = ()
+    updated: Sequence[MemberChange] = ()
+    removed: Sequence[RecordId] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ViewHydrated:
+    """A view's first result here: the edge writer reads the stored edges and writes only the difference to `members`.
+
+    `from_ssp_id`: whose epoch is raised to `assigned_seq` first, if it is set."""
+
+    key: ViewKey
+    surql: str
+    params: bytes  # packed
+    client_id: str
+    ttl_ms: int
+    seq: int
+    members: Sequence[MemberChange]
+    from_ssp_id: str
+    assigned_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class ViewDropped:
+    """The view left this SSP. `unregistered`: its edges go; else another SSP owns them now."""
+
+    key: ViewKey
+    unregistered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery:
+    """Run a re-evaluated view's query on SurrealDB, between two barriers; answer with QueryRan or QueryFailed.
+
+    `surql` returns the result itself; `ids_surql` (empty: members have no ids) the same query whose rows carry the
+    record id as `ids_field`. Both run in one transaction."""
+
+    key: ViewKey
+    run: int
+    surql: str
+    params: bytes
+    ids_surql: str
+    ids_field: str
+
+
+@dataclass(slots=True)
+class Ready:
+    loads: list[LoadPage] = field(default_factory=list)
+    loaded: bool = False  # the bootstrap's loads are all in: tell the scheduler, once
+    hydrated: list[ViewHydrated] = field(default_factory=list)
+    deltas: list[ViewDelta] = field(default_factory=list)
+    dropped: list[ViewDropped] = field(default_factory=list)
+    queries: list[RunQuery] = field(default_factory=list)
+    applied_seq: int = 0  # acknowledge up to here
+    frames: int = 0  # entry frames consumed since the last Ready: credit to return
