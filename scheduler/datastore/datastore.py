@@ -8,17 +8,22 @@ Invariants: seqs are gapless from 1; `append` succeeds only if `expected_head` i
 (compare-and-set: two writers never interleave); `synced_seq ≤ head_seq`, and nothing above `synced_seq` is shown to
 anyone. A row's version is the seq of the entry that wrote it.
 
-Engines: `memory.py`, `rocks.py`; one conformance suite (tests/conformance/test_datastore.py) runs over both.
+Pages are bounded in bytes as well as in rows (`PAGE_BYTES_MAX`, but at least one item): only an empty page is the end.
+
+Engines: `memory.py`, `rocks.py`; what both check is in `admission.py`. One conformance suite
+(tests/conformance/test_datastore.py) runs over both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from sp00ky.proto.revision import Epoch, Seq, StoreId
 from sp00ky.proto.v1 import common_pb2
+
+PAGE_BYTES_MAX: Final = 8 * 1024 * 1024
 
 
 class Row(NamedTuple):
@@ -100,15 +105,19 @@ class Datastore(Protocol):
         ...
 
     def scan(self, table: str, at: Seq, after_key: bytes = b"", limit: int = 1000) -> Sequence[Row]:
-        """Rows at a revision in storage order (of packed key bytes), after a key. Raises Fault REVISION_GONE."""
+        """Rows at a revision in storage order (of packed key bytes), after a key. Raises Fault REVISION_GONE.
+
+        A page may hold fewer than `limit` rows (bytes are bounded too); an empty one is the end."""
         ...
 
     def log(self, after: Seq, limit: int) -> Sequence[bytes]:
-        """Serialized entries after a seq, checksums verified. Raises Fault REVISION_GONE (trimmed), DATA_LOSS."""
+        """Serialized entries after a seq, checksums verified; empty at the head, else at least one, gapless.
+
+        Raises Fault REVISION_GONE (trimmed, or above the head), DATA_LOSS."""
         ...
 
     def tables(self, at: Seq | None = None) -> Sequence[str]:
-        """Names of tables that ever had a row."""
+        """Names of tables that had a row at or before a revision, sorted; those whose rows are all gone too."""
         ...
 
     def count(self, table: str) -> int:

@@ -1,0 +1,115 @@
+"""The `spky` command: one place that turns a fault into one line and a non-zero exit.
+
+Every command imports what it needs when it runs, so that `spky --help` and the client commands start fast.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from sp00ky.deploy import cli_client, cli_serve, cli_view
+from sp00ky.deploy.announce import complain
+from sp00ky.proto.faults import Fault
+
+EXIT_FAULT = 1
+
+app = typer.Typer(
+    name="spky",
+    help="Keeps every user's SurrealDB query result current, incrementally.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+config_app = typer.Typer(help="Settings.", no_args_is_help=True)
+app.add_typer(cli_serve.app, name="serve")
+app.add_typer(cli_view.app, name="view")
+app.add_typer(config_app, name="config")
+app.command("dev")(cli_serve.dev)
+app.command("status")(cli_client.status)
+app.command("ingest")(cli_client.ingest)
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="leave the mesh running afterwards")] = False,
+    changes: Annotated[int, typer.Option(min=1, help="live changes to replay")] = 3000,
+    seed: Annotated[int, typer.Option(help="of the drawn changes")] = 7,
+) -> None:
+    """Run the mesh on real data: New York flights 2013; ends 0 only if every view equals a fresh query."""
+    from sp00ky.deploy.demo.run import run_demo
+
+    raise typer.Exit(run_demo(keep=keep, changes=changes, seed=seed))
+
+
+@app.command()
+def version(as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) -> None:
+    """Print the version."""
+    from importlib.metadata import version as version_of
+
+    mesh = version_of("sp00ky-mesh")
+    typer.echo(json.dumps({"version": mesh}) if as_json else f"spky {mesh}")
+
+
+@config_app.command("show")
+def config_show(
+    redact: Annotated[bool, typer.Option("--redact/--no-redact", help="mask secrets")] = True,
+    service: Annotated[str, typer.Option(help="db, scheduler, ssp or gateway; empty: all")] = "",
+    config: Annotated[Path | None, typer.Option(help="settings file")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+) -> None:
+    """Print every setting, its value and where it came from."""
+    from sp00ky.deploy.environment import MODELS, load_service
+    from sp00ky.proto.settings import Settings, shown
+
+    if service and service not in MODELS:
+        raise typer.BadParameter(f"{service} is none of {', '.join(MODELS)}")
+    chosen: dict[str, type[Settings]] = {service: MODELS[service]} if service else dict(MODELS)
+    out: dict[str, dict[str, Any]] = {}
+    for name, model in chosen.items():
+        loaded = load_service(model, {}, config)
+        values = shown(loaded.settings, redact=redact)
+        out[name] = {field: {"value": value, "source": loaded.sources[field]} for field, value in values.items()}
+    if as_json:
+        typer.echo(json.dumps(out))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    for name, fields in out.items():
+        table = Table("setting", "value", "source", title=name, title_justify="left")
+        for field, facts in fields.items():
+            table.add_row(field, str(facts["value"]), facts["source"])
+        Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def main() -> None:
+    """Entry point."""
+    try:
+        app()
+    except Fault as fault:
+        complain(str(fault))
+        sys.exit(EXIT_FAULT)
+    except OSError as error:
+        complain(" ".join(str(error).lower().split()))
+        sys.exit(EXIT_FAULT)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        flush()
+
+
+def flush() -> None:
+    """A reader that has gone away is no failure of ours."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

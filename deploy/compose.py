@@ -1,0 +1,221 @@
+"""The composition root: which objects make up each service, started and stopped in order.
+
+Every function starts one service, pushes what undoes it onto the caller's stack, and returns its addresses. The stack
+unwinds in reverse: first the HTTP edge (no new requests), then the driver (drains), then its database and store.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TypeVar
+
+from sp00ky.deploy.announce import Listening
+from sp00ky.deploy.db.config import DbSettings
+from sp00ky.deploy.environment import load_service
+from sp00ky.deploy.ports import free_ports, require_free
+from sp00ky.gateway.config import GatewaySettings
+from sp00ky.gateway.exchange import Api
+from sp00ky.gateway.exposure import decide_bind, is_loopback, split_address
+from sp00ky.proto.database import Database
+from sp00ky.proto.discovery import resolve_scheduler
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.settings import Loaded, MeshSettings, SourceSettings
+from sp00ky.scheduler.config import SchedulerSettings
+from sp00ky.ssp.config import SspSettings
+
+S = TypeVar("S", bound=MeshSettings)
+DISCOVERY_SECONDS = 20.0
+
+log = logging.getLogger(__name__)
+
+
+def bind_address(loaded: Loaded[S], field: str) -> str:
+    """Where a listening field may bind (G10), with port 0 replaced by a free one. Raises Fault."""
+    settings = loaded.settings
+    stated: str = getattr(settings, field)
+    default = loaded.sources.get(field, "default") == "default"
+    address = decide_bind(stated, default, settings.auth_secret, settings.insecure_dev)
+    if address.startswith("unix:"):
+        return address
+    host, port = split_address(address)
+    if port == 0:
+        return f"{address.rpartition(':')[0]}:{free_ports(1, host or '0.0.0.0')[0]}"
+    require_free(address)
+    return address
+
+
+def bound(loaded: Loaded[S], *fields: str) -> S:
+    """The settings with their listening fields decided."""
+    warn_of(loaded)
+    return loaded.settings.model_copy(update={field: bind_address(loaded, field) for field in fields})
+
+
+def warn_of(loaded: Loaded[S]) -> None:
+    for sentence in loaded.warnings:
+        log.warning(sentence)
+
+
+def ensure_directory(path: Path) -> Path:
+    """Make the directory and prove that it can be written. Raises Fault INVALID."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise Fault(Code.INVALID, f"data directory {path} cannot be written: {reason}", "set SPKY_DATA_DIR") from error
+
+
+async def connect(stack: AsyncExitStack, settings: SourceSettings) -> Database:
+    """A connected database, closed with the stack. Raises Fault UNAVAILABLE, UNAUTHENTICATED."""
+    database = Database(
+        settings.db_ws,
+        user=settings.db_user,
+        password=settings.db_pass,
+        namespace=settings.db_ns,
+        database=settings.db_name,
+    )
+    stack.push_async_callback(database.close)
+    await database.connect()
+    return database
+
+
+async def compose_db(stack: AsyncExitStack, loaded: Loaded[DbSettings]) -> Listening:
+    """The embedded SurrealDB server."""
+    from sp00ky.deploy.db.server import DatabaseServer
+
+    settings = bound(loaded, "listen_addr")
+    path = settings.directory()
+    if path is not None:
+        ensure_directory(path)
+    server = DatabaseServer(path=path, user=settings.db_user, password=settings.db_pass)
+    stack.push_async_callback(server.stop)
+    return Listening("db", http=await server.start(settings.listen_addr))
+
+
+async def compose_scheduler(
+    stack: AsyncExitStack, loaded: Loaded[SchedulerSettings], config: Path | None = None
+) -> Listening:
+    """Store, database, driver, and the HTTP edge beside them."""
+    settings = bound(loaded, "listen_addr", "grpc_addr")
+    grpc = await start_scheduler(stack, settings)
+    http = await start_edge(stack, edge_settings(settings, settings.listen_addr, config), "scheduler", grpc)
+    return Listening("scheduler", settings.scheduler_id, http, grpc)
+
+
+async def start_scheduler(stack: AsyncExitStack, settings: SchedulerSettings) -> str:
+    """The scheduler without an edge; returns its gRPC address."""
+    from sp00ky.scheduler.datastore.datastore import Datastore
+    from sp00ky.scheduler.datastore.memory import MemoryDatastore
+    from sp00ky.scheduler.datastore.rocks import RocksDatastore
+    from sp00ky.scheduler.driver import SchedulerDriver
+
+    store: Datastore
+    if settings.replica_engine == "memory":
+        store = MemoryDatastore()
+    else:
+        replica = ensure_directory(settings.replica_db_path or settings.data_dir / "replica")
+        if settings.wal_path is not None:
+            ensure_directory(settings.wal_path)
+        store = RocksDatastore.open(replica, settings.wal_path)
+    stack.callback(store.close)
+    database = await connect(stack, settings)
+    driver = SchedulerDriver(settings, store, database)
+    stack.push_async_callback(driver.stop)
+    return await driver.start()
+
+
+async def compose_ssp(stack: AsyncExitStack, loaded: Loaded[SspSettings], config: Path | None = None) -> Listening:
+    """Database, driver and edge; with no scheduler stated, a private one in the same process."""
+    from sp00ky.ssp.driver import SspDriver
+
+    settings = bound(loaded, "listen_addr", "grpc_addr")
+    scheduler = (
+        await resolve_scheduler(settings.scheduler_url, DISCOVERY_SECONDS)
+        if settings.scheduler_url
+        else await start_private_scheduler(stack, settings, config)
+    )
+    settings = await adopt_database(settings, scheduler)
+    driver = SspDriver(settings, await connect(stack, settings), scheduler_address=scheduler)
+    stack.push_async_callback(driver.stop)
+    grpc = await driver.listen()
+    http = await start_edge(stack, edge_settings(settings, settings.listen_addr, config), "ssp", grpc, scheduler)
+    driver.http_url = advertised(settings.advertise_addr, http)
+    await driver.start()
+    return Listening("ssp", settings.ssp_id, http, grpc)
+
+
+async def start_private_scheduler(stack: AsyncExitStack, settings: SspSettings, config: Path | None) -> str:
+    """A scheduler for this process alone, on a unix socket that only this user can reach; returns its address."""
+    socket_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="spky-"))
+    shared = {field: getattr(settings, field) for field in SourceSettings.model_fields}
+    loaded = load_service(SchedulerSettings, {**shared, "grpc_addr": f"unix:{socket_dir}/scheduler"}, config)
+    warn_of(loaded)
+    return await start_scheduler(stack, loaded.settings)
+
+
+async def adopt_database(settings: SspSettings, scheduler: str) -> SspSettings:
+    """The scheduler's namespace and database, where nobody stated them here. Raises Fault CONFLICT where somebody
+    stated others: an SSP that writes edges beside the data they point to is never meant."""
+    from sp00ky.proto.channel import open_channel
+    from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc
+
+    channel = open_channel(scheduler, settings.auth_secret)
+    try:
+        stub = admin_pb2_grpc.AdminServiceStub(channel)
+        status = await stub.GetStatus(admin_pb2.GetStatusRequest(), timeout=DISCOVERY_SECONDS, wait_for_ready=True)
+    finally:
+        await channel.close()
+    theirs = {"db_ns": status.namespace, "db_name": status.database}
+    for field, value in theirs.items():
+        mine: str = getattr(settings, field)
+        if value and field in settings.model_fields_set and mine != value:
+            name = "namespace" if field == "db_ns" else "database"
+            raise Fault(
+                Code.CONFLICT,
+                f'ssp "{settings.ssp_id}" is set to {name} "{mine}", its scheduler to "{value}"',
+                "unset SPKY_DB_NS and SPKY_DB_NAME here, or make them the scheduler's",
+            )
+    return settings.model_copy(update={field: value for field, value in theirs.items() if value})
+
+
+async def compose_gateway(stack: AsyncExitStack, loaded: Loaded[GatewaySettings]) -> Listening:
+    """The stateless edge as a process of its own."""
+    settings = bound(loaded, "listen_addr")
+    upstream = await resolve_scheduler(settings.scheduler_url, DISCOVERY_SECONDS)
+    http = await start_edge(stack, settings, "gateway", upstream)
+    return Listening("gateway", http=http)
+
+
+async def start_edge(
+    stack: AsyncExitStack, settings: GatewaySettings, api: Api, upstream: str, scheduler: str | None = None
+) -> str:
+    """A gateway in front of a gRPC address; returns its URL."""
+    from sp00ky.gateway.server import GatewayServer
+
+    server = GatewayServer(settings, api, upstream, scheduler)
+    stack.push_async_callback(server.stop)
+    return await server.start()
+
+
+def edge_settings(settings: MeshSettings, listen: str, config: Path | None) -> GatewaySettings:
+    """For an edge beside a service: the gateway's limits, the service's address and secret."""
+    stated = {"auth_secret": settings.auth_secret, "insecure_dev": settings.insecure_dev, "listen_addr": listen}
+    return load_service(GatewaySettings, stated, config).settings
+
+
+def advertised(address: str, http: str) -> str:
+    """The URL that others reach an SSP at: the one stated, else the one it listens on, named by host name where it
+    listens on every interface."""
+    if address:
+        return address if "://" in address else f"http://{address}"
+    scheme, _, rest = http.partition("://")
+    host, port = split_address(rest.rstrip("/"))
+    if is_loopback(host) or host not in {"", "0.0.0.0", "::"}:
+        return http
+    import socket
+
+    return f"{scheme}://{socket.gethostname()}:{port}"

@@ -1,0 +1,66 @@
+"""One HTTP exchange as plain data: what was asked, what is answered, and the limits both keep to.
+
+The functions of `translate/` take an `Asked` and give an `Answer` or a message; none of them sees a socket. The body
+is complete and within `Limits.body_bytes_max` before an `Asked` is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import orjson
+from prometheus_client import Metric
+
+Api: TypeAlias = Literal["scheduler", "ssp", "gateway"]
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+CBOR = "application/cbor"
+TEXT = "text/plain"
+REVISION_HEADER = "Spky-Revision"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may cost. Past a limit it is refused with the status in brackets."""
+
+    body_bytes_max: int = 16 * 1024 * 1024  # after decompression [413]
+    request_timeout_ms: int = 30_000  # from the first byte of the request to the answer [408, 504]
+    line_bytes_max: int = 8_190  # of the request line [400]
+    header_bytes_max: int = 16 * 1024  # of one header [400]
+    changes_max: int = 10_000  # lines of NDJSON or elements of an array in one request [413]
+    nesting_max: int = 100  # arrays and objects inside each other in one body [400]
+    id_chars_max: int = 1_024  # of a view id or a table name [400]
+    requests_inflight_max: int = 1_024  # of one server; /health/live is always answered [429]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request. `media_type` is "" when the header is absent; `path` and `query` are decoded."""
+
+    api: Api
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = ""
+    accept: str = ""
+    idempotency_key: str = ""
+    body: bytes = b""
+    limits: Limits = Limits()
+    upstream: str = ""  # address of the service behind this server
+    own_metrics: Sequence[Metric] = ()  # only for endpoints that publish them
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    body: bytes = b""
+    status: int = 200
+    media_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def json_answer(value: object, *, status: int = 200, revision: str = "") -> Answer:
+    """The value as JSON; `orjson.Fragment`s inside it are copied as they are."""
+    headers = {REVISION_HEADER: revision} if revision else {}
+    return Answer(orjson.dumps(value), status, JSON, headers)

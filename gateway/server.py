@@ -1,0 +1,97 @@
+"""`GatewayServer`: one API, served over HTTP in front of one gRPC service. Holds no state that outlives a request."""
+
+from __future__ import annotations
+
+import logging
+
+from aiohttp import web
+from sp00ky.gateway.app import Edge, build_app
+from sp00ky.gateway.config import GatewaySettings
+from sp00ky.gateway.exchange import Api, Limits
+from sp00ky.gateway.exposure import LOOPBACK, split_address
+from sp00ky.gateway.telemetry import Telemetry
+from sp00ky.gateway.upstream import Upstream
+from sp00ky.proto.faults import Code, Fault
+
+DRAIN_SECONDS = 4.0  # in-flight requests may finish within it, then are cut
+KEEPALIVE_SECONDS = 75.0
+
+log = logging.getLogger(__name__)
+
+
+class GatewayServer:
+    """`start` binds and serves, `stop` lets in-flight requests finish for at most `DRAIN_SECONDS`.
+
+    `upstream` is the gRPC address of the service: for api "ssp" the SSP's, else the scheduler's. `scheduler` is where
+    the SSP's API forwards `/ingest` and `/view/register|unregister` to."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        api: Api,
+        upstream: str,
+        scheduler: str | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._settings = settings
+        self._api: Api = api
+        self._addresses = (upstream, scheduler)
+        self._limits = limits or Limits(
+            body_bytes_max=settings.body_bytes_max, request_timeout_ms=settings.request_timeout_ms
+        )
+        self._upstreams: list[Upstream] = []
+        self._runner: web.AppRunner | None = None
+        self.url = ""
+
+    async def start(self) -> str:
+        """Bind and serve; returns the URL to reach it at. Raises Fault INVALID, UNAVAILABLE (address taken)."""
+        host, port = split_address(self._settings.listen_addr)
+        if not self._settings.auth_secret:
+            log.warning("%s API accepts any bearer: SPKY_AUTH_SECRET is not set", self._api)
+        runner = web.AppRunner(
+            build_app(self._edge()),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=DRAIN_SECONDS,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            max_line_size=self._limits.line_bytes_max,
+            max_field_size=self._limits.header_bytes_max,
+        )
+        self._runner = runner
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host or None, port).start()
+        except OSError as error:
+            await self.stop()
+            reason = (error.strerror or str(error)).rpartition(": ")[2]
+            raise Fault(
+                Code.UNAVAILABLE,
+                f"cannot listen on {self._settings.listen_addr}: {reason}",
+                "choose another address, or stop what listens there",
+            ) from error
+        self.url = f"http://{_reachable(host)}:{runner.addresses[0][1]}"
+        return self.url
+
+    def _edge(self) -> Edge:
+        address, scheduler_address = self._addresses
+        secret = self._settings.auth_secret
+        own = Upstream(address, secret)
+        scheduler = Upstream(scheduler_address, secret) if scheduler_address else None
+        self._upstreams = [own, *([scheduler] if scheduler else [])]
+        return Edge(self._api, secret, self._limits, Telemetry(), own, scheduler)
+
+    async def stop(self) -> None:
+        """Stop accepting, drain, close the channels. Twice is once."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+        upstreams, self._upstreams = self._upstreams, []
+        for upstream in upstreams:
+            await upstream.close()
+
+
+def _reachable(host: str) -> str:
+    """A host to put into a URL: one that listens everywhere is reached on loopback."""
+    if host in ("", "0.0.0.0", "::"):
+        return LOOPBACK
+    return f"[{host}]" if ":" in host else host

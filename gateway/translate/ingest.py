@@ -1,0 +1,120 @@
+"""`POST /ingest` ↔ `IngestService.Ingest`.
+
+One object or one JSON array is one transaction; each line of NDJSON is its own. Everything is read before anything is
+sent: a bad element refuses the whole request and is named by index or line. A JSON record travels as JSON, since only
+the scheduler may know that a string of it is a datetime; a CBOR record is exact and travels packed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+from sp00ky.gateway.exchange import CBOR, JSON, NDJSON, Answer, Asked, json_answer
+from sp00ky.gateway.translate.body import (
+    kind_name,
+    parse_cbor,
+    parse_json,
+    require_media_type,
+    split_lines,
+)
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.v1 import common_pb2, ingest_pb2
+from sp00ky.proto.values.kinds import RecordId, Value
+from sp00ky.proto.values.pack import PackError, pack
+from sp00ky.proto.values.text import parse_record_id
+
+OPS: Mapping[str, common_pb2.Op] = {
+    "CREATE": common_pb2.OP_CREATE,
+    "UPDATE": common_pb2.OP_UPDATE,
+    "DELETE": common_pb2.OP_DELETE,
+}
+
+
+def ingest_request(asked: Asked) -> ingest_pb2.IngestRequest:
+    """The changes of the body. Raises Fault INVALID naming field and place, TOO_LARGE, and 415."""
+    media_type = require_media_type(asked, JSON, NDJSON, CBOR)
+    if media_type == NDJSON:
+        lines = split_lines(asked.body)
+        _require_count(len(lines), asked)
+        places = [(f"line {number}", parse_json(line, asked, f"line {number}")) for number, line in lines]
+        atomic = False
+    else:
+        body = parse_cbor(asked.body, asked) if media_type == CBOR else parse_json(asked.body, asked)
+        several = type(body) is list
+        places = [(f"index {index}", item) for index, item in enumerate(body)] if several else [("body", body)]
+        _require_count(len(places), asked)
+        atomic = True
+    changes = [_change(item, where, exact=media_type == CBOR) for where, item in places]
+    if asked.idempotency_key:
+        for index, change in enumerate(changes):
+            change.idempotency_key = f"{asked.idempotency_key}/{index}"
+    return ingest_pb2.IngestRequest(changes=changes, atomic=atomic)
+
+
+def ingest_answer(asked: Asked, response: ingest_pb2.IngestResponse) -> Answer:
+    return json_answer({"revision": response.revision, "seq": response.seq}, revision=response.revision)
+
+
+def _require_count(count: int, asked: Asked) -> None:
+    if count == 0:
+        raise Fault(Code.INVALID, "body has no change")
+    if count > asked.limits.changes_max:
+        raise Fault(
+            Code.TOO_LARGE,
+            f"body has {count} changes",
+            f"send at most {asked.limits.changes_max} in one request",
+            {"changes_max": str(asked.limits.changes_max)},
+        )
+
+
+def _change(item: Value, where: str, *, exact: bool) -> common_pb2.Change:
+    if type(item) is not dict:
+        raise Fault(Code.INVALID, f"{where} is {kind_name(item)}, not an object {{table, op, id, record}}")
+    table = _text(item, "table", where)
+    op = OPS.get(_text(item, "op", where).upper())
+    if op is None:
+        raise Fault(Code.INVALID, f'{where}: op "{item["op"][:32]}" is not CREATE, UPDATE or DELETE')
+    change = common_pb2.Change(table=table, op=op, key=_key(item.get("id"), table, where))
+    if op == common_pb2.OP_DELETE:
+        return change
+    record = item.get("record")
+    if type(record) is not dict:
+        was = "missing" if "record" not in item else kind_name(record)
+        raise Fault(Code.INVALID, f'{where}: field "record" is {was}', "send the whole record as an object")
+    try:
+        if exact:
+            change.packed = pack(record)
+        else:
+            change.json = orjson.dumps(record).decode()
+    except (TypeError, PackError) as error:  # lone surrogates
+        raise Fault(Code.INVALID, f'{where}: field "record" cannot be stored: {error}') from None
+    return change
+
+
+def _text(item: dict[str, Value], name: str, where: str) -> str:
+    value = item.get(name)
+    if type(value) is not str or not value:
+        was = "missing" if name not in item else "empty" if value == "" else kind_name(value)
+        raise Fault(Code.INVALID, f'{where}: field "{name}" is {was}')
+    return value
+
+
+def _key(given: Value, table: str, where: str) -> bytes:
+    """The packed key of `table:key`, of a bare key, or of a CBOR record id."""
+    if isinstance(given, RecordId):
+        record = given
+    elif type(given) is str and given:
+        try:
+            record = parse_record_id(given, table)
+        except (ValueError, Fault) as error:
+            raise Fault(Code.INVALID, f'{where}: field "id" is no record id: {error}') from None
+    else:
+        was = "missing" if given is None else "empty" if given == "" else kind_name(given)
+        raise Fault(Code.INVALID, f'{where}: field "id" is {was}')
+    if record.table != table:
+        raise Fault(Code.INVALID, f'{where}: field "id" names table "{record.table[:64]}", not "{table[:64]}"')
+    try:
+        return pack(record.key)
+    except PackError as error:
+        raise Fault(Code.INVALID, f'{where}: field "id" is no record id: {error}') from None

@@ -1,0 +1,41 @@
+"""`/proxy/*` ↔ `ProxyService`: read-only SurrealQL on the replica."""
+
+from __future__ import annotations
+
+from sp00ky.gateway.exchange import JSON, REVISION_HEADER, Answer, Asked
+from sp00ky.gateway.translate.body import field_object, field_text, packed, parse_object
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.revision import parse_revision
+from sp00ky.proto.v1 import proxy_pb2
+from sp00ky.proto.values.json import JsonError, encode_json
+from sp00ky.proto.values.pack import PackError, unpack
+
+
+def query_request(asked: Asked) -> proxy_pb2.QueryRequest:
+    body = parse_object(asked)
+    revision = field_text(body, "revision", required=False)
+    if revision:
+        parse_revision(revision)
+    query = field_text(body, "query")
+    return proxy_pb2.QueryRequest(query=query, vars=packed(field_object(body, "vars"), "vars"), revision=revision)
+
+
+def query_answer(asked: Asked, response: proxy_pb2.QueryResponse) -> Answer:
+    """The first statement's result, as SurrealDB encodes it in JSON."""
+    headers = {REVISION_HEADER: response.revision} if response.revision else {}
+    return Answer(encode_packed(response.result), 200, JSON, headers)
+
+
+def encode_packed(data: bytes) -> bytes:
+    """JSON text of a packed value; null for none."""
+    if not data:
+        return b"null"
+    try:
+        return encode_json(unpack(data))
+    except (PackError, JsonError) as error:
+        raise Fault(Code.INTERNAL, f"the service answered a value that cannot be read: {error}") from error
+
+
+def handshake_answer(asked: Asked, response: None) -> Answer:
+    """Clients of a SurrealDB sign in and choose a database first; here both are settled."""
+    return Answer()

@@ -1,0 +1,218 @@
+"""Health, information and metrics ↔ `AdminService.GetStatus`.
+
+A health endpoint answers whether or not the service behind it does: what stands for "the service is silent" is a status
+of its own (`*_silent`), never an error body, since load balancers and `spky` read these.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from sp00ky.gateway.exchange import TEXT, Answer, Asked, json_answer
+from sp00ky.proto.faults import Fault
+from sp00ky.proto.v1 import admin_pb2
+
+READY = "ready"
+_SECRET_WORDS = ("key", "secret", "token", "password", "pass", "auth", "credential", "private")
+_WILDCARDS = ("0.0.0.0", "[::]", "")
+_NO_BACKENDS = {"healthy": 0, "unhealthy": 0, "unreachable": 0, "total": 0}
+
+
+def status_request(asked: Asked) -> admin_pb2.GetStatusRequest:
+    return admin_pb2.GetStatusRequest()
+
+
+def health_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
+    """Scheduler: healthy if it and at least one SSP are ready. SSP: its state."""
+    if asked.api == "ssp":
+        state = status.state if status.state in {READY, "failed"} else "bootstrapping"
+        return json_answer({"status": state}, status=200 if state == READY else 503)
+    ready = sum(ssp.state == READY for ssp in status.ssps)
+    healthy = ready > 0 and status.state not in {"cloning", "restoring"}
+    body = {
+        "status": "healthy" if healthy else "unavailable",
+        "ssps": {"ready": ready, "total": len(status.ssps)},
+        "backends": _NO_BACKENDS,
+    }
+    if status.detail and not healthy:
+        body["detail"] = status.detail
+    return json_answer(body, status=200 if healthy else 503)
+
+
+def health_silent(asked: Asked, fault: Fault) -> Answer:
+    if asked.api == "ssp":
+        return json_answer({"status": "failed", "detail": fault.message}, status=503)
+    body = {"status": "unavailable", "ssps": {"ready": 0, "total": 0}, "backends": _NO_BACKENDS}
+    return json_answer(body | {"detail": fault.message}, status=503)
+
+
+def ready_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
+    """503 while a scheduler clones, or until an SSP is ready."""
+    if asked.api == "ssp":
+        return health_answer(asked, status)
+    body = {"status": status.state} | ({"detail": status.detail} if status.detail else {})
+    return json_answer(body, status=503 if status.state in {"cloning", ""} else 200)
+
+
+def ready_silent(asked: Asked, fault: Fault) -> Answer:
+    if asked.api == "ssp":
+        return health_silent(asked, fault)
+    return json_answer({"status": "unavailable", "detail": fault.message}, status=503)
+
+
+def live_answer(asked: Asked, response: None) -> Answer:
+    """The process answers; nothing is said of what stands behind it."""
+    return json_answer({"status": "live"})
+
+
+def snapshot_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
+    """The replica is the log, folded: its snapshot is its head, and never lags."""
+    return json_answer(
+        {
+            "tables": {table.name: table.rows for table in status.tables},
+            "captured": sorted(table.name for table in status.tables if table.captured),
+            "total_records": sum(table.rows for table in status.tables),
+            **_places(status),
+        }
+    )
+
+
+def _places(status: admin_pb2.GetStatusResponse) -> dict[str, int]:
+    return {"snapshot_seq": status.head_seq, "latest_seq": status.head_seq, "lag": 0}
+
+
+def info_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
+    """The documented array: the service itself, then, of a scheduler, its SSPs."""
+    return json_answer(_info(asked, status))
+
+
+def info_text_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
+    return Answer(info_answer(asked, status).body, 200, TEXT)
+
+
+def _info(asked: Asked, status: admin_pb2.GetStatusResponse) -> list[dict[str, object]]:
+    own: dict[str, object] = {
+        "entity": status.service,
+        "id": status.id,
+        "ip": _host(status.grpc_address),
+        "status": status.state,
+        "views": status.views,
+        "version": status.version,
+        "uptime_seconds": status.uptime_seconds,
+        "last_heartbeat_seconds_ago": None,
+        "grpc_address": reachable_grpc_address(asked, status),
+        "store_id": status.store_id,
+        "epoch": status.epoch,
+        "namespace": status.namespace,
+        "database": status.database,
+    }
+    if status.service == "ssp":
+        own["circuit_tables"] = {table.name: table.rows for table in status.tables}
+        own["applied_seq"] = status.head_seq
+    else:
+        own |= {"pending_events": 0, **_places(status)}
+    if status.detail:
+        own["detail"] = status.detail
+    own["env"] = masked(status.env)
+    return [own, *(_ssp_info(ssp) for ssp in status.ssps)]
+
+
+def reachable_grpc_address(asked: Asked, status: admin_pb2.GetStatusResponse) -> str:
+    """Where the service's gRPC is. A port open on every interface has no host of its own: who asked the service over
+    HTTP puts in the host it asked; a separate gateway is another host, and puts in the one it calls."""
+    address = status.grpc_address or asked.upstream
+    host, _, port = address.rpartition(":")
+    upstream_host = asked.upstream.rpartition(":")[0]
+    if asked.api == "gateway" and host in _WILDCARDS and not asked.upstream.startswith("unix:"):
+        return f"{upstream_host}:{port}"
+    return address
+
+
+def _ssp_info(ssp: admin_pb2.SspStatus) -> dict[str, object]:
+    return {
+        "entity": "ssp",
+        "id": ssp.id,
+        "ip": _host(re.sub(r"^https?://", "", ssp.http_url).partition("/")[0]),
+        "url": ssp.http_url,
+        "grpc_address": ssp.grpc_address,
+        "status": ssp.state,
+        "views": ssp.views,
+        "version": ssp.version,
+        "uptime_seconds": ssp.uptime_seconds,
+        "last_heartbeat_seconds_ago": ssp.heartbeat_age_seconds,
+        "applied_seq": ssp.applied_seq,
+        "written_seq": ssp.written_seq,
+        "env": masked(ssp.env),
+    }
+
+
+def masked(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment with what may be a secret replaced by `****`, whoever forgot to."""
+    return {
+        name: "****" if value and any(word in name.lower() for word in _SECRET_WORDS) else value
+        for name, value in sorted(env.items())
+    }
+
+
+def _host(address: str) -> str | None:
+    host = address.rpartition(":")[0]
+    return None if not host or host == "unix" or address.startswith("unix:") else host
+
+
+def version_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
+    body = {"version": status.version, "service": status.service}
+    return json_answer(body | ({"mode": "streaming"} if asked.api == "ssp" else {}))
+
+
+def ssps_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
+    return json_answer(
+        [
+            {
+                "id": ssp.id,
+                "url": ssp.http_url,
+                "grpc_address": ssp.grpc_address,
+                "state": ssp.state,
+                "views": ssp.views,
+                "cpu_usage": ssp.cpu_ratio,
+                "memory_usage": ssp.memory_bytes,
+                "last_heartbeat_seconds_ago": ssp.heartbeat_age_seconds,
+                "applied_seq": ssp.applied_seq,
+                "written_seq": ssp.written_seq,
+                "incarnation": ssp.incarnation,
+                "version": ssp.version,
+                "uptime_seconds": ssp.uptime_seconds,
+            }
+            for ssp in status.ssps
+        ]
+    )
+
+
+def metrics_json(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
+    """The documented object; everything else the service counts is under `metrics`."""
+    counted = dict(sorted(status.metrics.items()))
+    if status.service == "ssp":
+        own = {"id": status.id, "state": status.state, "views": status.views, "applied_seq": status.head_seq}
+        return json_answer({"ssp": own | {"uptime_seconds": status.uptime_seconds}, "metrics": counted})
+    scheduler: dict[str, object] = {
+        "total_ssps": len(status.ssps),
+        "ready_ssps": sum(ssp.state == READY for ssp in status.ssps),
+        "total_queries": status.views,
+        "running_jobs": 0,
+        "uptime_seconds": status.uptime_seconds,
+        "pending_events": 0,
+        **_places(status),
+    }
+    ssps = [_ssp_metrics(ssp) for ssp in status.ssps]
+    return json_answer({"scheduler": scheduler, "ssps": ssps, "metrics": counted})
+
+
+def _ssp_metrics(ssp: admin_pb2.SspStatus) -> dict[str, object]:
+    return {
+        "id": ssp.id,
+        "query_count": ssp.views,
+        "views": ssp.views,
+        "cpu_usage": ssp.cpu_ratio,
+        "memory_usage": ssp.memory_bytes,
+        "last_heartbeat_seconds_ago": ssp.heartbeat_age_seconds,
+    }

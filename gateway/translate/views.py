@@ -1,0 +1,288 @@
+"""`/view/*`, `/query/register`, `/views` ↔ `ViewService`.
+
+A view's id is text. `_00_query:abc`, the record that stands for the view in SurrealDB, and `abc` are the same view: the
+mesh knows it as `abc`, and an answer repeats the id as its client wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+from sp00ky.gateway.exchange import Answer, Asked, json_answer
+from sp00ky.gateway.translate.body import field_flag, field_object, field_text, kind_name, packed, parse_object
+from sp00ky.gateway.translate.proxy import encode_packed
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.revision import parse_revision
+from sp00ky.proto.v1 import common_pb2, views_pb2
+from sp00ky.proto.values.cbor import CborError, duration_from_text
+from sp00ky.proto.values.json import encode_json
+from sp00ky.proto.values.kinds import Duration, RecordId, Value
+from sp00ky.proto.values.text import parse_record_id
+
+QUERY_TABLE = "_00_query"
+_U64_MAX = 2**64 - 1
+
+CONSISTENCY: Mapping[str, views_pb2.Consistency] = {
+    "minimize_latency": views_pb2.CONSISTENCY_MINIMIZE_LATENCY,
+    "at_least_as_fresh": views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH,
+    "at_exact_snapshot": views_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT,
+    "fully_consistent": views_pb2.CONSISTENCY_FULLY_CONSISTENT,
+}
+_NEEDS_REVISION = {views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH, views_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT}
+STATES: Mapping[int, str | None] = {
+    views_pb2.VIEW_STATE_UNSPECIFIED: None,
+    views_pb2.VIEW_STATE_PENDING: "pending",
+    views_pb2.VIEW_STATE_LIVE: "live",
+    views_pb2.VIEW_STATE_LAGGING: "lagging",
+    views_pb2.VIEW_STATE_FAILED: "failed",
+}
+MODES: Mapping[int, str | None] = {
+    views_pb2.VIEW_MODE_UNSPECIFIED: None,
+    views_pb2.VIEW_MODE_INCREMENTAL: "incremental",
+    views_pb2.VIEW_MODE_REEVALUATED: "reevaluated",
+}
+
+
+def canonical_id(text: str, asked: Asked) -> str:
+    """The mesh's name of a view: `_00_query:abc`, ``_00_query:⟨abc⟩`` and `abc` are `abc`. Raises INVALID."""
+    name = text
+    if text.startswith(f"{QUERY_TABLE}:"):
+        name = text[len(QUERY_TABLE) + 1 :]
+        try:
+            key = parse_record_id(text).key
+            name = key if isinstance(key, str) else str(key) if isinstance(key, int) else name
+        except (ValueError, Fault):
+            pass  # an id that is no record id of SurrealDB is still an id here
+    if not name or len(name) > asked.limits.id_chars_max:
+        raise Fault(Code.INVALID, f"view id is empty or longer than {asked.limits.id_chars_max} characters")
+    _require_encodable(name, "id")
+    return name
+
+
+def _require_encodable(text: str, name: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Fault(Code.INVALID, f'field "{name}" has half a surrogate pair') from None
+
+
+def _given_id(body: dict[str, Value]) -> str:
+    value = next((body[name] for name in ("id", "query_id", "queryId") if body.get(name) is not None), None)
+    if isinstance(value, RecordId):
+        return f"{value.table}:{value.key}"
+    return field_text(body, "id", "query_id", "queryId")
+
+
+def _key(body: dict[str, Value], asked: Asked) -> common_pb2.ViewKey:
+    return common_pb2.ViewKey(id=canonical_id(_given_id(body), asked), auth_id=_auth_id(body))
+
+
+def _auth_id(body: dict[str, Value]) -> str:
+    auth = body.get("auth")
+    if isinstance(auth, RecordId):
+        raise Fault(Code.INVALID, 'field "auth" is a record id', "send it as text")
+    text = field_text(body, "auth", required=False)
+    _require_encodable(text, "auth")
+    return text
+
+
+def register_request(asked: Asked) -> views_pb2.RegisterViewRequest:
+    """Both documented spellings of every field. Raises Fault INVALID naming the field."""
+    body = parse_object(asked)
+    field_flag(body.get("rows"), "rows")
+    texts = {
+        "surql": field_text(body, "surql", "view_plan", "surreal_ql", "viewPlan"),
+        "client_id": field_text(body, "clientId", "client_id", required=False),
+        "format": field_text(body, "format", "resultFormat", "result_format", required=False),
+    }
+    for name, text in texts.items():
+        _require_encodable(text, name)
+    params = packed(field_object(body, "params"), "params")
+    spec = common_pb2.ViewSpec(key=_key(body, asked), params=params, ttl_ms=_ttl_ms(body.get("ttl")), **texts)
+    return views_pb2.RegisterViewRequest(spec=spec)
+
+
+def _ttl_ms(value: Value) -> int:
+    """Milliseconds of a duration text; 0 (never) if absent or empty."""
+    if value is None or value == "":
+        return 0
+    try:
+        duration = value if isinstance(value, Duration) else duration_from_text(value)
+    except (CborError, TypeError, ValueError):
+        shown = f'"{value[:32]}"' if isinstance(value, str) else kind_name(value)
+        raise Fault(Code.INVALID, f'field "ttl" is {shown}, not a duration', "for example 30s, 10m or 1h30m") from None
+    milliseconds = -(-duration.ns // 1_000_000)  # a shorter one must not become "never"
+    if milliseconds > _U64_MAX:
+        raise Fault(Code.INVALID, 'field "ttl" is longer than a view can live')
+    return milliseconds
+
+
+def register_answer(asked: Asked, response: views_pb2.RegisterViewResponse) -> Answer:
+    return json_answer(_registered(asked, response), revision=response.revision)
+
+
+def _registered(asked: Asked, response: views_pb2.RegisterViewResponse) -> dict[str, object]:
+    return {
+        "query_id": _given_id(parse_object(asked)),
+        "ssp_id": response.ssp_id,
+        "ssp_url": response.ssp_url,
+        "assigned_at": response.assigned_at,
+        "revision": response.revision,
+    }
+
+
+def first_read_request(asked: Asked, response: views_pb2.RegisterViewResponse) -> views_pb2.GetViewRequest | None:
+    """With `rows: 1` a registration waits for the view's first result."""
+    body = parse_object(asked)
+    if not field_flag(body.get("rows"), "rows"):
+        return None
+    return views_pb2.GetViewRequest(
+        key=_key(body, asked),
+        consistency=views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH,
+        revision=response.revision,
+        rows=True,
+    )
+
+
+def first_read_answer(
+    asked: Asked, registered: views_pb2.RegisterViewResponse, view: views_pb2.GetViewResponse
+) -> Answer:
+    """The registration with the view; its revision is the one that the rows are exact at."""
+    given = _given_id(parse_object(asked))
+    return json_answer(_registered(asked, registered) | _view(given, view, rows=True), revision=view.revision)
+
+
+def unregister_request(asked: Asked) -> views_pb2.UnregisterViewRequest:
+    return views_pb2.UnregisterViewRequest(key=_key(parse_object(asked), asked))
+
+
+def unregister_answer(asked: Asked, response: views_pb2.UnregisterViewResponse) -> Answer:
+    return json_answer({"revision": response.revision}, revision=response.revision)
+
+
+def get_request(asked: Asked) -> views_pb2.GetViewRequest:
+    """`?consistency=&revision=&rows=&auth=`. A revision alone asks for a view at least as fresh as it."""
+    revision = asked.query.get("revision", "")
+    if revision:
+        parse_revision(revision)
+    name = asked.query.get("consistency", "") or ("at_least_as_fresh" if revision else "minimize_latency")
+    consistency = CONSISTENCY.get(name)
+    if consistency is None:
+        raise Fault(Code.INVALID, f'consistency "{name[:32]}" is unknown', f"one of {', '.join(CONSISTENCY)}")
+    if consistency in _NEEDS_REVISION and not revision:
+        raise Fault(Code.INVALID, f"consistency {name} needs a revision", "add &revision=<token>")
+    auth = asked.query.get("auth", "")
+    _require_encodable(auth, "auth")
+    return views_pb2.GetViewRequest(
+        key=common_pb2.ViewKey(id=canonical_id(asked.path["id"], asked), auth_id=auth),
+        consistency=consistency,
+        revision=revision if consistency in _NEEDS_REVISION else "",
+        rows=field_flag(asked.query.get("rows"), "rows"),
+    )
+
+
+def get_answer(asked: Asked, response: views_pb2.GetViewResponse) -> Answer:
+    rows = field_flag(asked.query.get("rows"), "rows")
+    return json_answer(_view(asked.path["id"], response, rows=rows), revision=response.revision)
+
+
+def _view(given_id: str, view: views_pb2.GetViewResponse, *, rows: bool) -> dict[str, object]:
+    body: dict[str, object] = {
+        "id": given_id,
+        "revision": view.revision,
+        "hash": view.hash,
+        "state": STATES.get(view.state),
+        "mode": MODES.get(view.mode),
+        "ssp_id": view.ssp_id,
+        "members": [_member(member) for member in view.members],
+    }
+    if rows:
+        body["rows"] = orjson.Fragment(encode_packed(view.rows))
+    if view.error:
+        body["error"] = view.error
+    return body
+
+
+def _member(member: views_pb2.Member) -> dict[str, object]:
+    body: dict[str, object] = {"id": member.id, "version": member.version}
+    if member.parent:
+        body["parent"] = member.parent
+    if member.parent_rel:
+        body["parent_rel"] = member.parent_rel
+    return body
+
+
+def debug_request(asked: Asked) -> views_pb2.GetViewRequest:
+    return views_pb2.GetViewRequest(key=common_pb2.ViewKey(id=canonical_id(asked.path["id"], asked)))
+
+
+def debug_answer(asked: Asked, response: views_pb2.GetViewResponse) -> Answer:
+    """The documented fields, as far as a reading has them."""
+    top = [member for member in response.members if not member.parent]
+    nested = [member for member in response.members if member.parent]
+    return json_answer(
+        {
+            "view_id": asked.path["id"],
+            "cache_size": len(top),
+            "last_hash": response.hash,
+            "format": "Streaming",
+            "cache": [{"key": member.id, "weight": 1} for member in top],
+            "subquery_cache": [
+                {"key": member.id, "parent_key": member.parent, "alias": member.parent_rel} for member in nested
+            ],
+            "state": STATES.get(response.state),
+            "mode": MODES.get(response.mode),
+            "revision": response.revision,
+        },
+        revision=response.revision,
+    )
+
+
+def list_request(asked: Asked) -> views_pb2.ListViewsRequest:
+    return views_pb2.ListViewsRequest()
+
+
+def list_answer(asked: Asked, response: views_pb2.ListViewsResponse) -> Answer:
+    return json_answer([_summary(view) for view in response.views])
+
+
+def _summary(view: views_pb2.ViewSummary) -> dict[str, object]:
+    body: dict[str, object] = {
+        "id": view.key.id,
+        "surql": view.surql,
+        "state": STATES.get(view.state),
+        "mode": MODES.get(view.mode),
+        "members": view.members,
+        "ssp_id": view.ssp_id,
+        "client_id": view.client_id,
+        "hash": view.hash,
+        "revision": view.revision,
+        "ttl_ms": view.ttl_ms,
+    }
+    if view.reason:
+        body["reason"] = view.reason
+    if view.key.auth_id:
+        body["auth"] = view.key.auth_id
+    return body
+
+
+def explain_request(asked: Asked) -> views_pb2.ExplainViewRequest:
+    body = parse_object(asked)
+    surql = field_text(body, "surql", "query", "view_plan")
+    _require_encodable(surql, "surql")
+    params = field_object(body, "params")
+    text = encode_json(params).decode() if packed(params, "params") else ""
+    return views_pb2.ExplainViewRequest(surql=surql, params_json=text)
+
+
+def explain_answer(asked: Asked, response: views_pb2.ExplainViewResponse) -> Answer:
+    body: dict[str, object] = {
+        "mode": MODES.get(response.mode),
+        "stages": [{"name": stage.name, "text": stage.text} for stage in response.stages],
+        "tables": list(response.tables),
+        "shape": response.shape,
+    }
+    if response.reason:
+        body["reason"] = response.reason
+    return json_answer(body)

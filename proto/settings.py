@@ -1,0 +1,357 @@
+"""Settings, declared once: a frozen model whose every field says its environment name, older names, file key and unit.
+
+`load` folds four sources into one model, the first that states a field winning: flag, environment, file, default. It
+also says where each value came from. An unknown `SPKY_*` name or file key is refused with the nearest known one, since
+a misspelt setting that is silently ignored is found out in production. An empty environment value means "unset":
+compose files pass empty strings for what their user left out.
+
+Invariant: a model built by `load` has in `model_fields_set` exactly what somebody stated, so a service can tell an
+explicit value from a default (an SSP adopts the scheduler's namespace unless its own was stated).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+from sp00ky.proto.faults import Code, Fault
+
+FILE_NAMES = ("sp00ky.yml", "sp00ky.yaml", "spooky.yml", "spooky.yaml")
+PREFIXES = ("SPKY_", "SPOOKY_")
+# A service named spky-… in Kubernetes puts such names into every pod of its namespace.
+_SERVICE_LINK = re.compile(r"_SERVICE_HOST$|_PORT($|_)|_TCP($|_)")
+
+
+class Settings(BaseModel):
+    """The form of every settings model: plain data, immutable, nothing unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a field is called outside, in which unit, and whether it may be shown."""
+
+    env: str
+    aliases: tuple[str, ...]
+    yaml: tuple[str, ...]
+    unit: str
+    secret: bool
+    later: str
+    works: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """A settings file as read."""
+
+    values: Mapping[str, Any]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[S]):
+    """A model, where each of its fields came from, and what the operator should hear about it."""
+
+    settings: S
+    sources: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+def setting(
+    default: Any = ...,
+    *,
+    env: str,
+    about: str,
+    aliases: Sequence[str] = (),
+    yaml: str | Sequence[str] = (),
+    unit: str = "",
+    secret: bool = False,
+    later: str = "",
+    works: Sequence[object] = (),
+    **constraints: Any,
+) -> Any:
+    """One field. `aliases`: older environment names. `yaml`: key in the file, dotted where nested. `later`: what to say
+    when the value has no effect yet, which is so unless it is the default or in `works`."""
+    keys = (yaml,) if isinstance(yaml, str) else tuple(yaml)
+    extra: dict[str, Any] = {"env": env, "aliases": list(aliases), "yaml": list(keys), "unit": unit, "secret": secret}
+    extra |= {"later": later, "works": list(works)}
+    given = constraints if "default_factory" in constraints else {"default": default, **constraints}
+    return Field(description=about, json_schema_extra=extra, repr=not secret, **given)
+
+
+def names_of(info: FieldInfo) -> Names:
+    """The outside names of a field made by `setting`."""
+    extra = info.json_schema_extra
+    assert isinstance(extra, dict), "a settings field is declared with setting()"
+    facts: dict[str, Any] = dict(extra)
+    return Names(
+        facts["env"],
+        tuple(facts["aliases"]),
+        tuple(facts["yaml"]),
+        facts["unit"],
+        facts["secret"],
+        facts["later"],
+        tuple(facts["works"]),
+    )
+
+
+def fields_of(model: type[Settings]) -> Mapping[str, Names]:
+    return {field: names_of(info) for field, info in model.model_fields.items()}
+
+
+def environment_names(models: Iterable[type[Settings]]) -> frozenset[str]:
+    """Every environment name that one of the models reads."""
+    return frozenset(
+        name for model in models for names in fields_of(model).values() for name in (names.env, *names.aliases)
+    )
+
+
+def file_keys(models: Iterable[type[Settings]]) -> frozenset[str]:
+    """Every file key that one of the models reads, dotted."""
+    return frozenset(key for model in models for names in fields_of(model).values() for key in names.yaml)
+
+
+def find_file(directory: Path) -> Path | None:
+    """The settings file of a directory, newest name first."""
+    return next((directory / name for name in FILE_NAMES if (directory / name).is_file()), None)
+
+
+def load(
+    model: type[S],
+    *,
+    flags: Mapping[str, Any] | None = None,
+    env: Mapping[str, str] | None = None,
+    file: Path | None = None,
+    others: Sequence[type[Settings]] = (),
+    later: Mapping[str, str] | None = None,
+) -> Loaded[S]:
+    """Read the model from flags (by field name; None means not given), environment and file.
+
+    `others`: models of the other services, whose names are known here too. `later`: environment names and top-level
+    file keys that are documented but have no effect yet, with the sentence to say. Raises Fault INVALID.
+    """
+    models: tuple[type[Settings], ...] = (model, *others)
+    waiting = dict(later or {})
+    environment = {name: text for name, text in (env or {}).items() if text != ""}
+    document = _Document(read_file(file), file.name) if file else _Document({}, "")
+    _refuse_unknown_environment(environment, environment_names(models) | waiting.keys())
+    _refuse_unknown_keys(document, file_keys(models), waiting.keys())
+
+    stated: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for field, names in fields_of(model).items():
+        found = _first_stated(field, names, flags or {}, environment, document)
+        if found:
+            stated[field], sources[field] = found
+    settings = _build(model, stated, sources)
+    for field in model.model_fields:
+        sources.setdefault(field, _derived_source(model, field, settings, sources))
+    warnings = [sentence for name, sentence in waiting.items() if name in environment or name in document.values]
+    return Loaded(settings, sources, (*_unworked(settings, sources), *warnings))
+
+
+def read_file(file: Path) -> Mapping[str, Any]:
+    """The file as a mapping. Raises Fault INVALID."""
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Fault(Code.INVALID, f"cannot read {file}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Fault(Code.INVALID, f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    if document is None:
+        return {}
+    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
+        raise Fault(Code.INVALID, f"{file} must be a mapping of names to values")
+    return document
+
+
+def mask(text: str) -> str:
+    """A secret as it may be printed: whether there is one, nothing of it."""
+    return "****" if text else ""
+
+
+def shown(settings: Settings, *, redact: bool) -> dict[str, Any]:
+    """The model as plain JSON values, secrets masked if asked."""
+    values = settings.model_dump(mode="json")
+    for field, names in fields_of(type(settings)).items():
+        if redact and names.secret:
+            values[field] = mask(str(values[field] or ""))
+    return values
+
+
+def _first_stated(
+    field: str,
+    names: Names,
+    flags: Mapping[str, Any],
+    env: Mapping[str, str],
+    document: _Document,
+) -> tuple[Any, str] | None:
+    if flags.get(field) is not None:
+        return flags[field], f"flag --{field.replace('_', '-')}"
+    for name in (names.env, *names.aliases):
+        if name in env:
+            return env[name], f"env {name}"
+    for key in names.yaml:
+        value = _at(document.values, key)
+        if value is not None:
+            return value, f"file {document.name}"
+    return None
+
+
+def _at(document: Mapping[str, Any], key: str) -> Any:
+    head, _, rest = key.partition(".")
+    value = document.get(head)
+    if not rest:
+        return value
+    return _at(value, rest) if isinstance(value, dict) else None
+
+
+def _build(model: type[S], stated: Mapping[str, Any], sources: Mapping[str, str]) -> S:
+    try:
+        return model(**stated)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = str(first["loc"][0]) if first["loc"] else ""
+        said = (
+            _spoken(field, names_of(model.model_fields[field]), sources) if field in model.model_fields else "settings"
+        )
+        reason = first["msg"].removeprefix("Value error, ")
+        value = stated.get(field)
+        text = "" if field and names_of(model.model_fields[field]).secret else f" {value!r}"
+        raise Fault(Code.INVALID, f"{said}{text}: {reason[:1].lower()}{reason[1:]}") from None
+
+
+def _spoken(field: str, names: Names, sources: Mapping[str, str]) -> str:
+    """The name that the operator used for a field."""
+    source = sources.get(field, "")
+    kind, _, name = source.partition(" ")
+    if kind == "file":
+        return f"{names.yaml[0]} in {name}"
+    return name if kind in {"flag", "env"} else names.env
+
+
+def _derived_source(model: type[S], field: str, settings: S, sources: Mapping[str, str]) -> str:
+    """A field that a validator filled in came from whoever stated the fields it was made of."""
+    if field not in settings.model_fields_set:
+        return "default"
+    parts = getattr(model, "MADE_OF", {}).get(field, ())
+    return next((sources[part] for part in parts if part in sources), "default")
+
+
+def _unworked(settings: Settings, sources: Mapping[str, str]) -> Iterable[str]:
+    for field, names in fields_of(type(settings)).items():
+        info = type(settings).model_fields[field]
+        value = getattr(settings, field)
+        stated = field in settings.model_fields_set and (info.default_factory or value != info.default)
+        if names.later and stated and value not in names.works:
+            yield f"{_spoken(field, names, sources)} has no effect yet: {names.later}"
+
+
+def _refuse_unknown_environment(env: Mapping[str, str], known: Iterable[str]) -> None:
+    names = set(known)
+    for name in sorted(env):
+        if name.startswith(PREFIXES) and name not in names and not _SERVICE_LINK.search(name):
+            raise Fault(Code.INVALID, f"unknown setting {name} in the environment", _nearest(name, names))
+
+
+def _refuse_unknown_keys(document: _Document, known: Iterable[str], later: Iterable[str]) -> None:
+    keys, waiting = set(known), set(later)
+    for path in _paths(document.values, keys, waiting):
+        if path not in keys:
+            raise Fault(Code.INVALID, f"unknown setting {path} in {document.name}", _nearest(path, keys | waiting))
+
+
+def _paths(document: Mapping[str, Any], keys: set[str], waiting: set[str], under: str = "") -> Iterable[str]:
+    """The dotted keys that must be known: a mapping is entered only where known keys lie inside it."""
+    for name, value in document.items():
+        path = f"{under}{name}"
+        if path in waiting:
+            continue
+        if isinstance(value, dict) and any(key.startswith(f"{path}.") for key in keys):
+            yield from _paths(value, keys, waiting, f"{path}.")
+        else:
+            yield path
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.0)
+    return f"did you mean {close[0]}?" if close else ""
+
+
+class MeshSettings(Settings):
+    """What every process of the mesh reads."""
+
+    auth_secret: str = setting(
+        "",
+        env="SPKY_AUTH_SECRET",
+        secret=True,
+        about="bearer token that callers present; empty accepts anyone and keeps the default addresses on loopback",
+    )
+    insecure_dev: bool = setting(
+        False, env="SPKY_INSECURE_DEV", about="allow an outside address without a secret (development only)"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = setting(
+        "info", env="SPKY_LOG_LEVEL", yaml="log_level", about="least severe log line that is written to stderr"
+    )
+    otel_endpoint: str = setting(
+        "",
+        env="OTEL_EXPORTER_OTLP_ENDPOINT",
+        about="OpenTelemetry collector that gRPC traces are sent to; empty is off",
+    )
+    otel_service_name: str = setting(
+        "", env="OTEL_SERVICE_NAME", about="service name in traces; empty is the name of the process"
+    )
+
+
+class SourceSettings(MeshSettings):
+    """What every process that talks to SurrealDB reads."""
+
+    db_ws: str = setting(
+        "ws://127.0.0.1:8000",
+        env="SPKY_DB_WS",
+        aliases=("SPKY_DB_URL", "SURREALDB_ADDR", "SPOOKY_SCHEDULER_DB_URL"),
+        yaml="db.url",
+        unit="url",
+        about="SurrealDB; scheme and /rpc are added where missing",
+    )
+    db_user: str = setting(
+        "root", env="SPKY_DB_USER", aliases=("SURREALDB_USER",), yaml="db.username", about="SurrealDB root user"
+    )
+    db_pass: str = setting(
+        "root",
+        env="SPKY_DB_PASS",
+        aliases=("SURREALDB_PASS",),
+        yaml="db.password",
+        secret=True,
+        about="SurrealDB password",
+    )
+    db_ns: str = setting(
+        "test",
+        env="SPKY_DB_NS",
+        aliases=("SURREALDB_NS",),
+        yaml="db.namespace",
+        min_length=1,
+        about="SurrealDB namespace",
+    )
+    db_name: str = setting(
+        "test",
+        env="SPKY_DB_NAME",
+        aliases=("SURREALDB_DB",),
+        yaml="db.database",
+        min_length=1,
+        about="SurrealDB database",
+    )
+    data_dir: Path = setting(
+        Path("data"), env="SPKY_DATA_DIR", unit="path", about="directory that the process keeps its files in"
+    )

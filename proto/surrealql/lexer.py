@@ -1,0 +1,131 @@
+"""Text to tokens, in one pass, without looking at structure.
+
+Two characters mean different things in different places. `/` begins a regex where a value may begin and divides where
+one has just ended, so the scanner remembers the last token. A number is taken with every letter that sticks to it
+(`1h30m`, `10dec`, `1abc`): only the parser knows whether it reads a value or the key of a record id.
+
+Source: SurrealQL of SurrealDB 3.2; identifiers are ASCII, `--`, `#`, `//` and `/* */` are comments.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sp00ky.proto.surrealql.errors import error_at
+from sp00ky.proto.surrealql.tokens import Token, TokenKind
+
+SIGNS: Final = (
+    *("<->", "...", "+?="),
+    *("..", "->", "<-", "<~", "<|", "<=", ">=", "==", "!=", "?=", "*=", "?:", "??", "**", "&&", "||", "::", "+=", "-="),
+    *"…∋∌∈∉⊇⊃⊅⊆⊂⊄×÷",
+    *"()[]{}<>.,:;=!?@+-*/%|$",
+)
+SPACE: Final = re.compile(r"(?:\s+|--[^\n]*|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
+TOKEN: Final = re.compile(
+    r"""
+    (?P<string>[sdurbf]?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"))
+  | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
+  | (?P<number>[0-9][0-9_]*(?:\.[0-9][0-9_]*)?(?:[eE][+-]?[0-9][0-9_]*)?[A-Za-z0-9_µ]*)
+  | (?P<param>\$(?:[A-Za-z_][A-Za-z0-9_]*|`(?:[^`\\]|\\.)*`|⟨(?:[^⟩\\]|\\.)*⟩))
+  | (?P<quoted>`(?:[^`\\]|\\.)*`|⟨(?:[^⟩\\]|\\.)*⟩)
+  | (?P<sign>"""
+    + "|".join(re.escape(sign) for sign in SIGNS)
+    + ")",
+    re.DOTALL | re.VERBOSE,
+)
+REGEX: Final = re.compile(r"/(?:[^/\\\n]|\\.)+/")
+ESCAPE: Final = re.compile(r"\\(u\{[0-9A-Fa-f]{1,6}\}|u[0-9A-Fa-f]{4}|.)", re.DOTALL)
+ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "b": "\b", "f": "\f"}
+ESCAPED |= {char: char for char in "\\'\"`⟩"}
+
+# A word after which a value begins, so that `/` there opens a regex
+VALUE_FOLLOWS: Final = frozenset(
+    "SELECT VALUE WHERE AND OR IS NOT IN INSIDE NOTINSIDE CONTAINS CONTAINSNOT CONTAINSALL CONTAINSANY CONTAINSNONE "
+    "ALLINSIDE ANYINSIDE NONEINSIDE OUTSIDE INTERSECTS THEN ELSE IF RETURN FROM LIMIT START".split()
+)
+
+
+def tokenize(source: str) -> list[Token]:
+    """All tokens, the last one `END`. Raises `ParseError` at an open quote or comment and at a foreign character."""
+    tokens: list[Token] = []
+    offset = 0
+    while True:
+        space = SPACE.match(source, offset)
+        offset = space.end() if space else offset
+        if offset == len(source):
+            tokens.append(Token(TokenKind.END, "", "", offset, offset))
+            return tokens
+        token = _regex_at(source, offset, tokens) or _token_at(source, offset)
+        tokens.append(token)
+        offset = token.end
+
+
+def _regex_at(source: str, offset: int, before: list[Token]) -> Token | None:
+    if source[offset] != "/" or (before and _ends_value(before)):
+        return None
+    match = REGEX.match(source, offset)
+    if match is None:
+        return None
+    text = match.group()
+    return Token(TokenKind.REGEX, text, text[1:-1].replace("\\/", "/"), offset, match.end())
+
+
+def _ends_value(before: list[Token]) -> bool:
+    last = before[-1]
+    if last.kind is TokenKind.SIGN:
+        return last.text in (")", "]", "}", "…", "...")
+    after_dot = len(before) > 1 and before[-2].text == "."
+    return after_dot or last.keyword not in VALUE_FOLLOWS
+
+
+def _token_at(source: str, offset: int) -> Token:
+    match = TOKEN.match(source, offset)
+    if match is None:
+        raise _no_token(source, offset)
+    kind = TokenKind(match.lastgroup or "sign")
+    text = match.group()
+    if kind is TokenKind.SIGN and text == "/" and source.startswith("/*", offset):
+        raise error_at(source, offset, "a comment is not closed", "end it with */")
+    value = text
+    if kind is TokenKind.STRING:
+        quoted = text[1:] if text[0] not in "'\"" else text
+        value = _unescape(source, offset, quoted[1:-1])
+    elif kind is TokenKind.QUOTED:
+        value = _unescape(source, offset, text[1:-1])
+    elif kind is TokenKind.PARAM:
+        value = text[1:] if text[1] not in "`⟨" else _unescape(source, offset, text[2:-1])
+    return Token(kind, text, value, offset, match.end())
+
+
+def _no_token(source: str, offset: int) -> Exception:
+    char = source[offset]
+    if char in "'\"":
+        return error_at(source, offset, "a string is not closed", f"end it with {char}")
+    if char in "`⟨":
+        return error_at(source, offset, "a quoted identifier is not closed", f"end it with {'`' if char == '`' else '⟩'}")
+    hint = "quote identifiers that are not plain ASCII: ⟨name⟩" if char.isalnum() else ""
+    return error_at(source, offset, f"unexpected character {char!r}", hint)
+
+
+def _unescape(source: str, offset: int, body: str) -> str:
+    if "\\" not in body:
+        return body
+
+    def replacement(match: re.Match[str]) -> str:
+        code = match.group(1)
+        if code in ESCAPED:
+            return ESCAPED[code]
+        if code[0] == "u" and len(code) > 1:
+            point = int(code[1:].strip("{}"), 16)
+            if point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF:
+                return chr(point)
+        known = "\\\\ \\' \\\" \\` \\n \\r \\t \\b \\f \\0 \\u{…}"
+        raise error_at(source, offset, f"unknown escape \\{code} in a quoted text", f"escapes are {known}")
+
+    return ESCAPE.sub(replacement, body)
+
+
+def print_tokens(tokens: list[Token]) -> str:
+    """One token a line: offset, kind, text; for `explain`."""
+    return "\n".join(f"{token.start:>5}  {token.kind:<7} {token.text}".rstrip() for token in tokens)

@@ -1,0 +1,234 @@
+"""The one loop that writes: gather → step → append → fsync → release.
+
+What is queued while a group is being synced is the next group (group commit); there is no timer and no linger. The
+order is the promise: an answer, a welcome or a frame leaves only after the fsync of what it speaks of (G4).
+
+Failure: an append that the store refuses for want of space refuses the callers of that group and starts the coordinator
+again from the store, streams included, since it had already counted on it. A failed fsync, a fenced epoch or a broken
+invariant ends the loop for good (`failure`): the process is to start again from the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from sp00ky.proto.failpoints import failpoint
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.revision import Seq
+from sp00ky.proto.v1 import common_pb2
+from sp00ky.scheduler import errors
+from sp00ky.scheduler.coordinator.coordinator import META_PREFIXES, Coordinator, CoordinatorConfig
+from sp00ky.scheduler.coordinator.events import ChangesOffered, Event, Ticked, ViewAbandoned, ViewKey, ViewRequested
+from sp00ky.scheduler.coordinator.ready import Ready
+from sp00ky.scheduler.datastore.datastore import Append, Datastore, MetaWrite
+from sp00ky.scheduler.fanout import Ring, Session
+from sp00ky.scheduler.intake import Freshness, Transactions
+
+GROUP_CHANGES_MAX = 4_096
+TICK_SECONDS = 0.2
+
+log = logging.getLogger(__name__)
+
+
+def now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+class Committer:
+    """Owns the coordinator and the store. Everything that changes state goes through its queue, in order."""
+
+    def __init__(self, store: Datastore, config: CoordinatorConfig, queue_max: int) -> None:
+        self.store, self._config, self._queue_max = store, config, queue_max
+        self.ring = Ring(store)
+        self.sessions: dict[int, Session] = {}
+        self.failure: Fault | None = None
+        self.on_failure: Callable[[Fault], None] = lambda fault: None
+        self.committed_changes = 0
+        self.commits = 0
+        self.queued_changes = 0
+        self._queue: deque[Event] = deque()
+        self._waiters: dict[int, asyncio.Future[Seq]] = {}
+        self._tickets = 0
+        self._wake = asyncio.Event()
+        self._room = asyncio.Condition()
+        self._closing = False
+        self.coordinator = self._restored()
+
+    def _restored(self) -> Coordinator:
+        metas = [meta for prefix in META_PREFIXES for meta in self.store.metas(prefix)]
+        return Coordinator(self._config, self.store.synced_seq, metas, now_ms())
+
+    # --- in ----------------------------------------------------------------------------------------------------------
+
+    def post(self, event: Event) -> None:
+        """Queue an event nobody waits for."""
+        self._queue.append(event)
+        self._wake.set()
+
+    def offer(self, transactions: Transactions, meta: Sequence[MetaWrite] = ()) -> asyncio.Future[Seq]:
+        """Queue changes; the future answers with the durable seq. Raises Fault OVERLOADED, UNAVAILABLE."""
+        count = sum(map(len, transactions))
+        self._require_open()
+        if self.queued_changes and self.queued_changes + count > self._queue_max:
+            raise errors.overloaded(self.queued_changes, self._queue_max)
+        return self._enqueue(transactions, meta, count)
+
+    async def offer_when_room(self, transactions: Transactions, meta: Sequence[MetaWrite] = ()) -> asyncio.Future[Seq]:
+        """As `offer`, but waits while the queue is full: for callers whose own flow control then holds them."""
+        count = sum(map(len, transactions))
+        async with self._room:
+            await self._room.wait_for(lambda: not self.queued_changes or self.queued_changes + count <= self._queue_max)
+        self._require_open()
+        return self._enqueue(transactions, meta, count)
+
+    def request(self, spec: common_pb2.ViewSpec) -> asyncio.Future[Seq]:
+        self._require_open()
+        ticket, waiter = self._ticket()
+        self.post(ViewRequested(ticket, spec))
+        return waiter
+
+    def abandon(self, key: ViewKey) -> asyncio.Future[Seq]:
+        self._require_open()
+        ticket, waiter = self._ticket()
+        self.post(ViewAbandoned(ticket, key))
+        return waiter
+
+    def _enqueue(self, transactions: Transactions, meta: Sequence[MetaWrite], count: int) -> asyncio.Future[Seq]:
+        ticket, waiter = self._ticket()
+        self.queued_changes += count
+        self.post(ChangesOffered(ticket, transactions, meta))
+        return waiter
+
+    def _ticket(self) -> tuple[int, asyncio.Future[Seq]]:
+        self._tickets += 1
+        waiter: asyncio.Future[Seq] = asyncio.get_running_loop().create_future()
+        self._waiters[self._tickets] = waiter
+        return self._tickets, waiter
+
+    def _require_open(self) -> None:
+        if self.failure is not None:
+            raise Fault(Code.UNAVAILABLE, f"scheduler has failed: {self.failure.message}", "it must be started again")
+        if self._closing:
+            raise errors.draining()
+
+    # --- the loop ----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until `close`, when the queue is empty, or until a failure."""
+        try:
+            while self._queue or not self._closing:
+                await self._turn()
+        except Exception as error:
+            self._fail(error if isinstance(error, Fault) else Fault(Code.INTERNAL, f"commit loop failed: {error!r}"))
+            if not isinstance(error, Fault):
+                log.exception("commit loop failed")
+        finally:
+            await self._release_room()
+
+    def close(self) -> None:
+        """Take no more; `run` ends once what is queued is durable."""
+        self._closing = True
+        self._wake.set()
+
+    async def _turn(self) -> None:
+        if not self._queue:
+            try:
+                await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
+            except TimeoutError:
+                pass
+        self._wake.clear()
+        offers = self._step_group()
+        ready = self.coordinator.ready()
+        try:
+            await self._commit(ready)
+        except Fault as fault:
+            if fault.code is not Code.DISK_FULL:
+                raise
+            self._refuse_group(ready, fault)
+        else:
+            self._release(ready)
+        self.queued_changes -= offers
+        if offers:
+            await self._release_room()
+
+    def _step_group(self) -> int:
+        """Step what is queued, up to one group; returns how many changes were offered in it."""
+        step = self.coordinator.step
+        step(Ticked(now_ms(), time.time_ns() // 1_000_000))
+        freshness = Freshness(self.store.stamp_of)
+        offered = 0
+        while self._queue and offered < GROUP_CHANGES_MAX:
+            event = self._queue.popleft()
+            if isinstance(event, ChangesOffered):
+                offered += sum(map(len, event.transactions))
+                event = ChangesOffered(event.ticket, freshness.sift(event.transactions), event.meta)
+            step(event)
+        return offered
+
+    async def _commit(self, ready: Ready) -> None:
+        if not ready.commits:
+            return
+        failpoint("wal.before_append")
+        head = self.store.head_seq
+        self.store.append(Append(self._config.epoch, head, ready.entries, ready.rows, ready.meta))
+        failpoint("wal.before_fsync")
+        synced = await self.store.sync()
+        failpoint("wal.after_fsync")
+        self.coordinator.advance(synced)
+        self.ring.extend(ready.entries)
+        self.commits += 1
+        self.committed_changes += len(ready.rows)
+
+    def _release(self, ready: Ready) -> None:
+        for reply in ready.replies:
+            waiter = self._waiters.pop(reply.ticket)
+            if waiter.done():
+                continue  # the caller went away
+            if reply.fault is None:
+                waiter.set_result(reply.seq)
+            else:
+                waiter.set_exception(reply.fault)
+        failpoint("bcast.before")
+        for welcomed in ready.welcomed:
+            session = self.sessions.get(welcomed.session_id)
+            if session is not None:
+                session.welcome(welcomed.welcome, self.coordinator)
+        for ended in ready.ended:
+            session = self.sessions.get(ended.session_id)
+            if session is not None:
+                session.end(ended.fault or ended.rebootstrap)
+        for session in self.sessions.values():
+            session.notify()
+
+    def _refuse_group(self, ready: Ready, fault: Fault) -> None:
+        """Nothing of the group was applied: its callers are refused, and the coordinator forgets it."""
+        log.error("append refused: %s", fault)
+        for reply in ready.replies:
+            waiter = self._waiters.pop(reply.ticket)
+            if not waiter.done():
+                waiter.set_exception(reply.fault or fault)
+        for session in self.sessions.values():
+            session.end(Fault(Code.UNAVAILABLE, "scheduler starts its streams again", "say hello again"))
+        self.coordinator = self._restored()
+
+    def _fail(self, fault: Fault) -> None:
+        self.failure = fault
+        self._queue.clear()
+        refusal = Fault(Code.UNAVAILABLE, f"scheduler has failed: {fault.message}", "it is not known whether it holds")
+        for waiter in self._waiters.values():
+            if not waiter.done():
+                waiter.set_exception(refusal)
+        self._waiters.clear()
+        for session in self.sessions.values():
+            session.end(refusal)
+        self.on_failure(fault)
+
+    async def _release_room(self) -> None:
+        async with self._room:
+            if self._closing or self.failure is not None:
+                self.queued_changes = 0
+            self._room.notify_all()

@@ -1,0 +1,215 @@
+"""The scheduler's settings: names, defaults and units as the Deployment page has them, and a few of our own."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import field_validator, model_validator
+from sp00ky.proto.settings import SourceSettings, setting
+
+LISTEN_HOST = "0.0.0.0"
+LISTEN_PORT = 9667
+
+
+class SchedulerSettings(SourceSettings):
+    """`replica_db_path` and `wal_path` left empty lie under `data_dir`. `max_buffer_per_ssp` is how many entries an SSP
+    may fall behind before it must load anew; `ssp_poll_interval_ms` concerns SSPs that speak HTTP only."""
+
+    MADE_OF: ClassVar[dict[str, tuple[str, ...]]] = {"listen_addr": ("ingest_port", "ingest_host")}
+
+    scheduler_id: str = setting(
+        env="SPKY_SCHEDULER_ID",
+        about="unique name of this scheduler",
+        default_factory=lambda: f"scheduler-{uuid.uuid4()}",
+    )
+    db_ns: str = setting(
+        "sp00ky",
+        env="SPKY_DB_NS",
+        aliases=("SURREALDB_NS",),
+        yaml="db.namespace",
+        min_length=1,
+        about="SurrealDB namespace",
+    )
+    db_name: str = setting(
+        "sp00ky",
+        env="SPKY_DB_NAME",
+        aliases=("SURREALDB_DB",),
+        yaml="db.database",
+        min_length=1,
+        about="SurrealDB database",
+    )
+    listen_addr: str = setting(
+        f"{LISTEN_HOST}:{LISTEN_PORT}", env="SPKY_SCHEDULER_LISTEN_ADDR", unit="host:port", about="HTTP API"
+    )
+    ingest_host: str = setting(
+        "",
+        env="SPKY_SCHEDULER_INGEST_HOST",
+        aliases=("SPOOKY_SCHEDULER_INGEST_HOST",),
+        yaml="ingest_host",
+        about="host of listen_addr, for files that state it apart",
+    )
+    ingest_port: int = setting(
+        0,
+        env="SPKY_SCHEDULER_INGEST_PORT",
+        aliases=("SPOOKY_SCHEDULER_INGEST_PORT",),
+        yaml="ingest_port",
+        ge=0,
+        le=65535,
+        about="port of listen_addr, for files that state it apart",
+    )
+    grpc_addr: str = setting("0.0.0.0:9668", env="SPKY_SCHEDULER_GRPC_ADDR", unit="host:port", about="gRPC API")
+    replica_engine: Literal["rocksdb", "memory"] = setting(
+        "rocksdb",
+        env="SPKY_REPLICA_ENGINE",
+        yaml="replica_engine",
+        about="datastore of log and replica: rocksdb or memory",
+    )
+    replica_db_path: Path | None = setting(
+        None,
+        env="SPKY_SCHEDULER_REPLICA_DB_PATH",
+        aliases=("SPOOKY_SCHEDULER_REPLICA_DB_PATH",),
+        yaml="replica_db_path",
+        unit="path",
+        about="directory of RocksDB's data; empty is <data_dir>/replica",
+    )
+    wal_path: Path | None = setting(
+        None,
+        env="SPKY_SCHEDULER_WAL_PATH",
+        aliases=("SPOOKY_SCHEDULER_WAL_PATH",),
+        yaml="wal_path",
+        unit="path",
+        about="directory of RocksDB's write-ahead log; empty is beside its data",
+    )
+    capture: Literal["changefeed", "events", "live"] = setting(
+        "changefeed",
+        env="SPKY_CAPTURE",
+        yaml="capture",
+        later="changes are read from the changefeed whatever it says",
+        about="how writes in SurrealDB are noticed: changefeed, events or live",
+    )
+    load_balance: Literal["round_robin", "least_queries", "least_load"] = setting(
+        "round_robin",
+        env="SPKY_SCHEDULER_LOAD_BALANCE",
+        aliases=("SPOOKY_SCHEDULER_LOAD_BALANCE",),
+        yaml="load_balance",
+        later="views are placed by least_queries until load is reported",
+        works=("least_queries",),
+        about="which SSP a new view goes to: round_robin, least_queries or least_load",
+    )
+    heartbeat_interval_ms: int = setting(
+        5000,
+        env="SPKY_SCHEDULER_HEARTBEAT_INTERVAL_MS",
+        aliases=("SPOOKY_SCHEDULER_HEARTBEAT_INTERVAL_MS",),
+        yaml="heartbeat_interval_ms",
+        unit="ms",
+        gt=0,
+        about="how often an SSP is expected to report",
+    )
+    heartbeat_timeout_ms: int = setting(
+        15000,
+        env="SPKY_SCHEDULER_HEARTBEAT_TIMEOUT_MS",
+        aliases=("SPOOKY_SCHEDULER_HEARTBEAT_TIMEOUT_MS",),
+        yaml="heartbeat_timeout_ms",
+        unit="ms",
+        gt=0,
+        about="silence after which an SSP is stale and its views move",
+    )
+    bootstrap_page_size: int = setting(
+        500,
+        env="SPKY_BOOTSTRAP_PAGE_SIZE",
+        yaml=("bootstrap_page_size", "bootstrap_chunk_size"),
+        unit="rows",
+        gt=0,
+        le=100_000,
+        about="rows in one page of an SSP's load",
+    )
+    bootstrap_timeout_secs: int = setting(
+        120,
+        env="SPKY_SCHEDULER_BOOTSTRAP_TIMEOUT_SECS",
+        aliases=("SPOOKY_SCHEDULER_BOOTSTRAP_TIMEOUT_SECS",),
+        yaml="bootstrap_timeout_secs",
+        unit="s",
+        gt=0,
+        about="how long an SSP may take to load before its pin is released",
+    )
+    max_buffer_per_ssp: int = setting(
+        10_000,
+        env="SPKY_SCHEDULER_MAX_BUFFER_PER_SSP",
+        aliases=("SPOOKY_SCHEDULER_MAX_BUFFER_PER_SSP",),
+        yaml="max_buffer_per_ssp",
+        unit="entries",
+        gt=0,
+        about="entries an SSP may fall behind before it must load anew",
+    )
+    ssp_poll_interval_ms: int = setting(
+        3000,
+        env="SPKY_SCHEDULER_SSP_POLL_INTERVAL_MS",
+        aliases=("SPOOKY_SCHEDULER_SSP_POLL_INTERVAL_MS",),
+        yaml="ssp_poll_interval_ms",
+        unit="ms",
+        gt=0,
+        later="SSPs that speak HTTP only are not polled",
+        about="how often the health of an HTTP-only SSP is asked for",
+    )
+    snapshot_update_interval_secs: int = setting(
+        300,
+        env="SPKY_SNAPSHOT_UPDATE_INTERVAL_SECS",
+        yaml="snapshot_update_interval_secs",
+        unit="s",
+        gt=0,
+        about="how often old row versions and log entries are trimmed",
+    )
+    capture_poll_ms: int = setting(
+        15,
+        env="SPKY_CAPTURE_POLL_MS",
+        yaml="capture_poll_ms",
+        unit="ms",
+        gt=0,
+        about="pause between two reads of the changefeed",
+    )
+    ingest_queue_max: int = setting(
+        65_536,
+        env="SPKY_INGEST_QUEUE_MAX",
+        yaml="ingest_queue_max",
+        unit="changes",
+        gt=0,
+        about="changes waiting for their commit before callers are told to slow down",
+    )
+    ingest_inflight_max: int = setting(
+        16,
+        env="SPKY_INGEST_INFLIGHT_MAX",
+        yaml="ingest_inflight_max",
+        unit="batches",
+        gt=0,
+        about="unacknowledged batches on one ingest stream",
+    )
+    backends: str = setting(
+        "",
+        env="SPKY_SCHEDULER_BACKENDS",
+        aliases=("SPKY_BACKENDS",),
+        unit="json",
+        later="jobs are not dispatched",
+        about="backends that jobs are dispatched to",
+    )
+    job_tables: tuple[str, ...] = setting(
+        (), env="SPKY_SCHEDULER_JOB_TABLES", yaml="job_tables", later="jobs are not dispatched", about="outbox tables"
+    )
+
+    @field_validator("job_tables", mode="before")
+    @classmethod
+    def _split_names(cls, stated: Any) -> Any:
+        """The environment has no lists: names parted by commas."""
+        return tuple(filter(None, map(str.strip, stated.split(",")))) if isinstance(stated, str) else stated
+
+    @model_validator(mode="before")
+    @classmethod
+    def _listen_on_host_and_port(cls, stated: Any) -> Any:
+        """`ingest_host` and `ingest_port` are the older halves of `listen_addr`, which wins where both are stated."""
+        if not isinstance(stated, dict) or "listen_addr" in stated:
+            return stated
+        if not ({"ingest_host", "ingest_port"} & stated.keys()):
+            return stated
+        host, port = stated.get("ingest_host") or LISTEN_HOST, stated.get("ingest_port", LISTEN_PORT)
+        return {**stated, "listen_addr": f"{host}:{port}"}

@@ -1,0 +1,135 @@
+"""Opening RocksDB files: options, the directories' ownership, and RocksDB's errors as our faults.
+
+Invariant: the write-ahead log replayed into a replica is the replica's own. RocksDB does not check that: with another
+`wal_path` than before it opens without a word, and what was only in the log is gone. So the directory of the log holds
+a file with the store's id, and a replica whose log is elsewhere is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    ColumnFamily,
+    DbClosedError,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+)
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.revision import StoreId
+
+OWNER_FILE: Final = "STORE_ID"
+_WRITE_BUFFER_BYTES: Final = 64 * 1024 * 1024
+_WAL_BYTES_MAX: Final = 128 * 1024 * 1024  # also what opening has to replay and verify at most
+_CACHE_BYTES: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """An open RocksDB and its column families.
+
+    A handle for batches is asked for by name, batch by batch: one that is kept keeps the database and its lock open."""
+
+    db: Rdict
+    log: Rdict
+    rows: Rdict
+    meta: Rdict
+
+    def family(self, name: str) -> ColumnFamily:
+        return self.db.get_column_family_handle(name)
+
+    def close(self) -> None:
+        """Release the lock: the database lives as long as any of its families is open. Safe to call twice."""
+        for opened in (self.log, self.rows, self.meta, self.db):
+            with suppress(DbClosedError):
+                opened.close()
+
+
+def own_directories(path: Path, wal_path: Path) -> StoreId:
+    """Make the directories if they are new; the id of the store in them. Raises Fault with the path in its message."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        wal_path.mkdir(parents=True, exist_ok=True)
+        owner = wal_path / OWNER_FILE
+        is_new = not (path / "CURRENT").exists()
+        if owner.exists() and (not is_new or wal_path == path):
+            return StoreId(owner.read_text().strip())
+        if not is_new:
+            message = f"wal directory {wal_path} does not hold the log of replica {path}"
+            raise Fault(Code.INVALID, message, "give the wal path that the replica was made with")
+        if any(wal_path.glob("*.log")):
+            message = f"wal directory {wal_path} holds the log of another replica"
+            raise Fault(Code.INVALID, message, "give an empty directory")
+        return _new_owner(owner)
+    except OSError as error:
+        raise fault_of_disk(f"replica directory {error.filename or path}", str(error.strerror)) from error
+
+
+def _new_owner(owner: Path) -> StoreId:
+    store_id = StoreId(secrets.token_hex(4))
+    with owner.open("w") as file:
+        file.write(store_id + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return store_id
+
+
+def open_files(path: Path, wal_path: Path) -> Files:
+    """Raises Fault: UNAVAILABLE if another process holds it or it cannot be written, DATA_LOSS if it is damaged."""
+    families = {name: _family_options() for name in ("log", "rows", "meta")}
+    try:
+        db = Rdict(str(path), _database_options(wal_path), families)
+    except Exception as error:  # rocksdict raises bare Exception for every RocksDB status
+        raise fault_of_disk(f"replica {path}", str(error)) from error
+    return Files(
+        db=db,
+        log=db.get_column_family("log"),
+        rows=db.get_column_family("rows"),
+        meta=db.get_column_family("meta"),
+    )
+
+
+def fault_of_disk(name: str, reason: str) -> Fault:
+    """The fault behind an error text of the system or of RocksDB; one line."""
+    reason = " ".join(reason.split())
+    if any(text in reason for text in ("No space left", "File too large", "quota exceeded")):
+        return Fault(Code.DISK_FULL, f"{name}: no space left", "free some space, then try again")
+    if "lock" in reason and ("LOCK" in reason or "held by" in reason):
+        return Fault(Code.UNAVAILABLE, f"{name} is in use by another process", "stop that one, or give another path")
+    if "Corruption" in reason or "CURRENT file" in reason:
+        return Fault(Code.DATA_LOSS, f"{name} is damaged: {reason}", "restore it from a backup, or start an empty one")
+    return Fault(Code.UNAVAILABLE, f"{name} cannot be used: {reason}", "check the path and its permissions")
+
+
+def _database_options(wal_path: Path) -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.create_missing_column_families(True)
+    options.set_wal_dir(str(wal_path))
+    # The default drops synced records silently after damage; this one tolerates a torn tail only, and else refuses.
+    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
+    options.set_max_total_wal_size(_WAL_BYTES_MAX)
+    options.set_max_background_jobs(2)
+    options.set_keep_log_file_num(3)
+    options.set_max_log_file_size(4 * 1024 * 1024)
+    options.set_skip_stats_update_on_db_open(True)
+    return options
+
+
+def _family_options() -> Options:
+    options = Options(raw_mode=True)
+    options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
+    options.set_compression_type(DBCompressionType.lz4())
+    table = BlockBasedOptions()
+    table.set_block_cache(Cache(_CACHE_BYTES))
+    options.set_block_based_table_factory(table)
+    return options

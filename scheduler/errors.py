@@ -1,0 +1,57 @@
+"""The scheduler's refusals, one function each: the code, the object named in lower case, and what to do about it.
+
+They are `Fault`s (proto/faults.py is the one table from code to status); this file keeps their wording in one place.
+"""
+
+from __future__ import annotations
+
+from sp00ky.proto.faults import Code, Fault
+
+
+class SchedulerInvariantError(AssertionError):
+    """Our own broken invariant: the process ends and starts again from the log."""
+
+
+def invalid_change(index: int, field: str, reason: str, hint: str = "") -> Fault:
+    """A change of a batch that can never be applied; the whole request is refused and nothing of it is applied."""
+    details = {"index": str(index), "field": field}
+    return Fault(Code.INVALID, f"change {index}: {field} {reason}", hint, details)
+
+
+def cloning() -> Fault:
+    return Fault(
+        Code.NOT_READY, "scheduler is cloning the database", "retry when /health/ready says ready", {"state": "cloning"}
+    )
+
+
+def draining() -> Fault:
+    return Fault(Code.UNAVAILABLE, "scheduler is shutting down", "retry")
+
+
+def overloaded(queued: int, queue_max: int) -> Fault:
+    return Fault(
+        Code.OVERLOADED,
+        f"intake queue is full: {queued} changes wait to be made durable",
+        "retry after a moment, or send on the stream, which waits",
+        {"queued": str(queued), "queue_max": str(queue_max)},
+    )
+
+
+def no_ready_ssp(purpose: str) -> Fault:
+    return Fault(Code.NO_READY_SSP, f"no ready ssp {purpose}", "start an ssp, or wait until one has loaded")
+
+
+def unknown_view(view_id: str) -> Fault:
+    return Fault(Code.NOT_FOUND, f'view "{view_id}" is not registered')
+
+
+def other_text(view_id: str) -> Fault:
+    return Fault(
+        Code.CONFLICT,
+        f'view "{view_id}" is registered with another query or other params',
+        "unregister it first, or use another id",
+    )
+
+
+def peer_fault(ssp_id: str, reason: str) -> Fault:
+    return Fault(Code.INVALID, f'ssp "{ssp_id}" broke the protocol: {reason}', "say hello again")

@@ -1,0 +1,170 @@
+"""From what a caller sends to what the mesh stores: canonical changes, and what they are worth.
+
+`canonical` checks a batch and puts every change into the one exact form: key and record packed, the record an object
+whose `id` is its own record id, UPDATE the whole record, DELETE none. A bad change refuses the whole batch, named by
+index and field; nothing of it is applied.
+
+`Freshness` drops captured changes that are not newer than what is already folded (redelivery by a re-read feed): a
+change is kept only if its (epoch, stamp) is greater than the record's, in the store or in an earlier transaction of the
+same group. Within a transaction all stand, since one commit has one stamp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from uuid import UUID
+
+from sp00ky.proto.v1 import common_pb2
+from sp00ky.proto.v1.common_pb2 import OP_DELETE, Change
+from sp00ky.proto.values.json import from_json
+from sp00ky.proto.values.kinds import RecordId, Value
+from sp00ky.proto.values.literal import read_value
+from sp00ky.proto.values.pack import PackError, pack, unpack
+from sp00ky.proto.values.text import parse_record_id
+from sp00ky.scheduler.errors import invalid_change
+
+RECORD_BYTES_MAX = 16 * 1024 * 1024
+KEY_BYTES_MAX = 64 * 1024
+NAME_CHARS_MAX = 255
+IDEMPOTENCY_KEY_CHARS_MAX = 255
+RESERVED_PREFIX = "_00_"
+OPS = frozenset({common_pb2.OP_CREATE, common_pb2.OP_UPDATE, common_pb2.OP_DELETE})
+KEY_KINDS = (int, str, UUID, list, dict)
+Transactions = Sequence[Sequence[Change]]
+
+
+def canonical(changes: Iterable[Change]) -> list[Change]:
+    """The changes as the mesh stores them. Raises Fault(INVALID) with `index` and `field` in its details."""
+    return [_canonical(change, index) for index, change in enumerate(changes)]
+
+
+def _canonical(change: Change, index: int) -> Change:
+    _check_names(change, index)
+    record_id = _record_id(change, index)
+    made = Change(
+        table=change.table, op=change.op, key=pack(record_id.key), idempotency_key=change.idempotency_key
+    )
+    if change.op != OP_DELETE:
+        made.packed = _record(change, record_id, index)
+    return made
+
+
+def _check_names(change: Change, index: int) -> None:
+    table = change.table
+    if not table:
+        raise invalid_change(index, "table", "is missing")
+    if table.startswith(RESERVED_PREFIX):
+        raise invalid_change(index, "table", f'"{table[:64]}" belongs to the mesh', f"{RESERVED_PREFIX}* are its own")
+    if len(table) > NAME_CHARS_MAX or "\x00" in table:
+        raise invalid_change(index, "table", f"is no table name of at most {NAME_CHARS_MAX} characters")
+    if change.op not in OPS:
+        raise invalid_change(index, "op", f"is {change.op}", "use CREATE, UPDATE or DELETE")
+    if len(change.idempotency_key) > IDEMPOTENCY_KEY_CHARS_MAX:
+        raise invalid_change(index, "idempotency_key", f"is longer than {IDEMPOTENCY_KEY_CHARS_MAX} characters")
+    if change.HasField("source"):
+        raise invalid_change(index, "source", "is set by the capture alone", "leave it out")
+
+
+def _record_id(change: Change, index: int) -> RecordId:
+    if change.key:
+        if len(change.key) > KEY_BYTES_MAX:
+            raise invalid_change(index, "key", f"is longer than {KEY_BYTES_MAX} bytes")
+        try:
+            key = unpack(change.key)
+        except PackError as error:
+            raise invalid_change(index, "key", f"is {error}") from error
+        return _checked_id(RecordId(change.table, key), index, "key")
+    if not change.id:
+        raise invalid_change(index, "id", "is missing", 'send "table:key", or the key alone')
+    if len(change.id) > KEY_BYTES_MAX:
+        raise invalid_change(index, "id", f"is longer than {KEY_BYTES_MAX} characters")
+    record_id = _parsed_id(change.id, change.table, index, "id")
+    if record_id.table != change.table:
+        raise invalid_change(index, "id", f'"{change.id[:64]}" is of another table than "{change.table}"')
+    return _checked_id(record_id, index, "id")
+
+
+def _parsed_id(text: str, table: str, index: int, field: str) -> RecordId:
+    try:
+        return parse_record_id(text, table)
+    except ValueError as error:
+        raise invalid_change(index, field, f'"{text[:64]}" is no record id: {error}') from error
+
+
+def _checked_id(record_id: RecordId, index: int, field: str) -> RecordId:
+    key = record_id.key
+    if isinstance(key, bool) or not isinstance(key, KEY_KINDS):
+        raise invalid_change(index, field, "is no record key", "a key is an int, string, uuid, array or object")
+    return record_id
+
+
+def _record(change: Change, record_id: RecordId, index: int) -> bytes:
+    form = change.WhichOneof("record")
+    if form is None:
+        raise invalid_change(index, "record", "is missing", "CREATE and UPDATE carry the whole record")
+    if len(getattr(change, form)) > RECORD_BYTES_MAX:
+        raise invalid_change(index, form, f"is larger than {RECORD_BYTES_MAX} bytes")
+    record = _decoded(change, form, index)
+    if not isinstance(record, dict):
+        raise invalid_change(index, form, "is not an object")
+    given = record.get("id")
+    if given is None:
+        record["id"] = record_id
+    elif given != record_id:
+        record["id"] = _same_id(given, record_id, index, form)
+    try:
+        packed = pack(record)
+    except PackError as error:
+        raise invalid_change(index, form, f"cannot be stored: {error}") from error
+    if len(packed) > RECORD_BYTES_MAX:
+        raise invalid_change(index, form, f"is larger than {RECORD_BYTES_MAX} bytes")
+    return packed
+
+
+def _decoded(change: Change, form: str, index: int) -> Value:
+    try:
+        match form:
+            case "packed":
+                return unpack(change.packed)
+            case "json":
+                return from_json(change.json)
+            case _:
+                return read_value(change.surql)
+    except (ValueError, RecursionError) as error:
+        raise invalid_change(index, form, f"cannot be read: {error}") from error
+
+
+def _same_id(given: Value, record_id: RecordId, index: int, form: str) -> RecordId:
+    """JSON cannot type a record id: text that names this record, or its bare key, is accepted."""
+    if type(given) is type(record_id.key) and given == record_id.key:
+        return record_id
+    if isinstance(given, str) and _parsed_id(given, record_id.table, index, f"{form}.id") == record_id:
+        return record_id
+    raise invalid_change(index, f"{form}.id", "names another record than the change", "leave it out")
+
+
+class Freshness:
+    """Which captured changes are newer than what is known, over one group of offers."""
+
+    def __init__(self, stamp_of: Callable[[str, bytes], tuple[int, int]]) -> None:
+        self._stamp_of = stamp_of
+        self._newest: dict[tuple[str, bytes], tuple[int, int]] = {}
+
+    def sift(self, transactions: Transactions) -> Transactions:
+        """The transactions without changes that are already folded; those left empty are dropped."""
+        if not any(change.HasField("source") for changes in transactions for change in changes):
+            return transactions
+        kept = []
+        for changes in transactions:
+            fresh = [change for change in changes if self._is_fresh(change)]
+            for change in fresh:
+                self._newest[(change.table, change.key)] = (change.source.epoch, change.source.stamp)
+            if fresh:
+                kept.append(fresh)
+        return kept
+
+    def _is_fresh(self, change: Change) -> bool:
+        if not change.HasField("source"):
+            return True
+        known = self._newest.get((change.table, change.key)) or self._stamp_of(change.table, change.key)
+        return (change.source.epoch, change.source.stamp) > known

@@ -1,0 +1,97 @@
+"""The SSP's settings: names, defaults and units as the Deployment page has them, and a few of our own."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Literal
+
+from sp00ky.proto.settings import SourceSettings, setting
+
+
+class SspSettings(SourceSettings):
+    """With `scheduler_url` empty the process carries a private scheduler of its own. `db_ns` and `db_name` that nobody
+    stated (`model_fields_set`) are taken over from the scheduler."""
+
+    ssp_id: str = setting(
+        env="SPKY_SSP_ID",
+        aliases=("SSP_ID",),
+        about="unique name of this SSP",
+        default_factory=lambda: f"ssp-{uuid.uuid4()}",
+    )
+    listen_addr: str = setting(
+        "0.0.0.0:8667",
+        env="SPKY_SSP_LISTEN_ADDR",
+        aliases=("LISTEN_ADDR",),
+        unit="host:port",
+        about="HTTP API",
+    )
+    grpc_addr: str = setting("0.0.0.0:8668", env="SPKY_SSP_GRPC_ADDR", unit="host:port", about="gRPC API")
+    advertise_addr: str = setting(
+        "",
+        env="SPKY_SSP_ADVERTISE_ADDR",
+        aliases=("ADVERTISE_ADDR",),
+        unit="host:port",
+        about="HTTP address that others reach this SSP at; empty is the one it listens on",
+    )
+    scheduler_url: str = setting(
+        "",
+        env="SPKY_SCHEDULER_URL",
+        aliases=("SCHEDULER_URL",),
+        unit="url",
+        about="scheduler, as http://host:9667 or grpc://host:9668; empty runs one inside this process",
+    )
+    heartbeat_interval_ms: int = setting(
+        5000,
+        env="HEARTBEAT_INTERVAL_MS",
+        yaml="heartbeat_interval_ms",
+        unit="ms",
+        gt=0,
+        about="how often the SSP reports to the scheduler",
+    )
+    ttl_cleanup_interval_secs: int = setting(
+        60,
+        env="TTL_CLEANUP_INTERVAL_SECS",
+        unit="s",
+        gt=0,
+        about="how often views past their time to live are removed",
+    )
+    ref_mode: Literal["dedicated", "single"] = setting(
+        "dedicated",
+        env="SPKY_SSP_REF_MODE",
+        yaml="refMode",
+        later="views without a user keep their edges in _00_list_ref in either mode",
+        about="edges in one table per user (dedicated) or one shared table (single)",
+    )
+    query_update_throttle_ms: int = setting(
+        100,
+        env="SPKY_SSP_QUERY_UPDATE_THROTTLE_MS",
+        unit="ms",
+        ge=0,
+        about="window over which edge writes are gathered into one transaction; 0 writes at once",
+    )
+    bootstrap_page_size: int = setting(
+        500,
+        env="SPKY_SSP_BOOTSTRAP_PAGE_SIZE",
+        unit="rows",
+        gt=0,
+        le=100_000,
+        about="rows asked for in one page of the load",
+    )
+    job_config: str = setting(
+        "", env="SPKY_JOB_CONFIG", unit="json", later="jobs are not run", about="backends that jobs are run against"
+    )
+    crdt_cache_size: int = setting(
+        10_000,
+        env="SPKY_CRDT_CACHE_SIZE",
+        unit="documents",
+        gt=0,
+        later="collaborative fields are not merged",
+        about="collaborative documents kept in memory",
+    )
+    crdt_fields: str = setting(
+        "",
+        env="SPKY_CRDT_FIELDS",
+        unit="json",
+        later="collaborative fields are not merged",
+        about="collaborative fields by table, in place of those found in the schema",
+    )

@@ -1,0 +1,378 @@
+"""The SSP's one loop: frame → engine step → requests up, edges down, acknowledgement.
+
+The engine is pure and has already moved when `_carry_out` runs; the driver only carries its `Ready` to the stream, the
+edge writer and the query runner, in that order. What arrives from three sides (stream, query runs, ticks) is stepped
+on the event loop, one at a time, so nothing here needs a lock.
+
+Failure: a broken stream is opened again and resumes at the applied seq; a gap or a fenced incarnation makes the SSP
+forget everything and say a fresh hello; a lost database only delays edges and re-evaluated views.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+import psutil
+from sp00ky.proto.channel import Server
+from sp00ky.proto.database import Database
+from sp00ky.proto.discovery import resolve_scheduler
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.revision import Epoch, Revision, Seq, StoreId
+from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc, replication_pb2, views_pb2, views_pb2_grpc
+from sp00ky.ssp.config import SspSettings
+from sp00ky.ssp.edges.statements import Facts
+from sp00ky.ssp.edges.writer import EdgeWriter
+from sp00ky.ssp.engine import events
+from sp00ky.ssp.engine.engine import Engine, ViewReading
+from sp00ky.ssp.engine.events import ViewKey
+from sp00ky.ssp.engine.ready import Ready
+from sp00ky.ssp.reruns import Reruns
+from sp00ky.ssp.rpc.admin import AdminServicer
+from sp00ky.ssp.rpc.upstream import Upstream
+from sp00ky.ssp.rpc.views import ViewServicer
+
+CREDIT = 4  # entry frames in flight: more gains nothing (reference: performance, backpressure)
+TICK_SECONDS = 0.05
+RECONNECT_SECONDS_MAX = 1.0
+YOUNG_OBJECTS = 50_000  # allocations between young collections once the state is frozen
+
+log = logging.getLogger(__name__)
+
+
+class SspDriver:
+    """One SSP: an Engine, its stream, its edges. `start` returns its gRPC address; `stop` drains."""
+
+    def __init__(
+        self,
+        settings: SspSettings,
+        database: Database,
+        *,
+        scheduler_address: str = "",
+        on_step: Callable[[Ready], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.ssp_id = settings.ssp_id
+        self.store_id = StoreId("")
+        self.http_url = ""
+        self.detail = ""
+        self._database = database
+        self._scheduler_address = scheduler_address
+        self._on_step = on_step
+        self.engine = Engine(ssp_id=settings.ssp_id)
+        self._epoch = Epoch(0)
+        self._incarnation = 0
+        self._head_seq = 0
+        self._bootstrapped = False
+        self._started = time.monotonic()
+        self._waiters: dict[asyncio.Future[None], int] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._process = psutil.Process()
+        self._server = Server(settings.grpc_addr, settings.auth_secret)
+        self._server.add(
+            views_pb2_grpc.add_ViewServiceServicer_to_server,
+            ViewServicer(self),
+            views_pb2.DESCRIPTOR.services_by_name["ViewService"].full_name,
+        )
+        self._server.add(
+            admin_pb2_grpc.add_AdminServiceServicer_to_server,
+            AdminServicer(self.status),
+            admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
+        )
+        self._edges = EdgeWriter(
+            database,
+            settings.ssp_id,
+            window_ms=settings.query_update_throttle_ms,
+            facts_of=self._facts_of,
+        )
+        self._upstream: Upstream | None = None
+        self._reruns = Reruns(database, self._barrier, self._step)
+
+    # --- life ---
+
+    async def listen(self) -> str:
+        """Bind the gRPC server; returns its address. Separate from `start` so that hello can name all addresses."""
+        return await self._server.start()
+
+    async def start(self) -> str:
+        """Serve and follow the scheduler; returns the gRPC address. Raises OSError if it cannot be bound."""
+        address = self._server.address or await self.listen()
+        self._process.cpu_percent()
+        for work in (self._follow(), self._edges.run(), self._reruns.run(), self._tick(), self._heartbeat()):
+            self._tasks.append(asyncio.create_task(work))
+        return address
+
+    async def stop(self) -> None:
+        """Stop following, write the edges that are pending (bounded), end the calls in flight."""
+        await self._server.serving(False)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._edges.pending_edges and not self._edges.fenced and self._incarnation:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self._edges.flush(), 3.0)
+        if self._upstream is not None:
+            await self._upstream.close()
+        await self._server.stop(2.0)
+
+    @property
+    def ready(self) -> bool:
+        return self._bootstrapped and self._upstream is not None and self._upstream.connected
+
+    # --- the stream ---
+
+    async def _follow(self) -> None:
+        delay = 0.05
+        while True:
+            try:
+                upstream = await self._dial()
+                async for response in upstream.frames(self._hello()):
+                    delay = 0.05
+                    self._receive(response)
+                    if self._edges.fenced:
+                        raise Fault(Code.FENCED, f'ssp "{self.ssp_id}" was overtaken at {self._incarnation}')
+                self.detail = "the scheduler ended the stream"
+            except Fault as fault:
+                self.detail = str(fault)
+                if fault.code in (Code.DATA_LOSS, Code.FENCED, Code.REVISION_GONE):
+                    log.warning("starting over: %s", fault)
+                    self._forget()
+                else:
+                    log.info("scheduler lost: %s", fault)
+            await self._server.serving(False)
+            await asyncio.sleep(delay)
+            delay = min(RECONNECT_SECONDS_MAX, delay * 2)
+
+    async def _dial(self) -> Upstream:
+        if self._upstream is None:
+            address = self._scheduler_address or await resolve_scheduler(self.settings.scheduler_url, 5.0)
+            self._upstream = Upstream(address, self.settings.auth_secret)
+        return self._upstream
+
+    async def _barrier(self) -> int:
+        if self._upstream is None:
+            raise Fault(Code.UNAVAILABLE, "no scheduler yet")
+        return await self._upstream.barrier()
+
+    def _forget(self) -> None:
+        self.store_id = StoreId("")
+        self._incarnation = 0
+        self._bootstrapped = False
+        self._reruns.clear()
+        self._edges.begin(0)
+
+    def _hello(self) -> replication_pb2.Hello:
+        return replication_pb2.Hello(
+            ssp_id=self.ssp_id,
+            http_url=self.http_url,
+            grpc_address=self.advertised_grpc(),
+            version=_version(),
+            store_id=self.store_id,
+            applied_seq=self.engine.applied_seq if self.store_id and self._bootstrapped else 0,
+            incarnation=self._incarnation,
+            credit=CREDIT,
+        )
+
+    def advertised_grpc(self) -> str:
+        """Where the scheduler calls us: the bound port at the advertised host."""
+        host, _, port = self._server.address.rpartition(":")
+        if self._server.address.startswith("unix:"):
+            return self._server.address
+        advertised = self.settings.advertise_addr.rpartition(":")[0] if self.settings.advertise_addr else ""
+        if advertised:
+            return f"{advertised}:{port}"
+        return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "") else self._server.address
+
+    def _receive(self, response: replication_pb2.ReplicateResponse) -> None:
+        match response.WhichOneof("frame"):
+            case "entries":
+                self._step(events.EntriesReceived(response.entries.entries))
+            case "welcome":
+                self._welcome(response.welcome)
+            case "page":
+                page = response.page
+                self._step(events.PageReceived(page.load_id, page.table, page.rows, page.next_after_key))
+            case "checkpoint":
+                self._head_seq = max(self._head_seq, response.checkpoint.head_seq)
+                self._step(events.CheckpointReceived(response.checkpoint.head_seq))
+            case "rebootstrap":
+                raise Fault(Code.REVISION_GONE, f"scheduler asks for a new bootstrap: {response.rebootstrap.reason}")
+            case unknown:
+                log.debug("frame %s of a newer scheduler ignored", unknown)
+
+    def _welcome(self, welcome: replication_pb2.Welcome) -> None:
+        self._epoch = Epoch(welcome.epoch)
+        self.store_id = StoreId(welcome.store_id)
+        self._incarnation = welcome.incarnation
+        if not welcome.resume:
+            self._bootstrapped = False
+            self._reruns.clear()
+            self._edges.begin(welcome.incarnation)
+            gc.unfreeze()
+        log.info("%s at %d as incarnation %d", "resumed" if welcome.resume else "loading", welcome.at_seq,
+                 welcome.incarnation)  # fmt: skip
+        self._step(events.WelcomeReceived(welcome))
+        if welcome.resume:
+            self._become_ready()
+
+    def _become_ready(self) -> None:
+        self._bootstrapped = True
+        self.detail = ""
+        gc.collect()
+        gc.freeze()  # what was loaded stays; young collections must not walk it
+        gc.set_threshold(YOUNG_OBJECTS, 20, 100)
+        self._tasks.append(asyncio.create_task(self._server.serving(True)))
+
+    # --- engine ---
+
+    def _step(self, event: events.Event) -> None:
+        self.engine.step(event)
+        self._carry_out(self.engine.ready())
+
+    def _carry_out(self, ready: Ready) -> None:
+        upstream = self._upstream
+        for dropped in ready.dropped:
+            self._edges.drop(dropped)
+        for hydrated in ready.hydrated:
+            self._edges.hydrate(hydrated)
+        for delta in ready.deltas:
+            self._edges.fold(delta)
+        self._edges.applied_to(ready.applied_seq)
+        for query in ready.queries:
+            self._reruns.request(query)
+        if upstream is not None:
+            self._answer(upstream, ready)
+        if ready.loaded:
+            self._become_ready()
+        if self._on_step is not None:
+            self._on_step(ready)
+        self._release_waiters()
+
+    def _answer(self, upstream: Upstream, ready: Ready) -> None:
+        for load in ready.loads:
+            request = replication_pb2.Load(
+                load_id=load.load_id,
+                table=load.table,
+                at_seq=load.at_seq,
+                after_key=load.after_key,
+                rows_max=self.settings.bootstrap_page_size,
+            )
+            upstream.send(replication_pb2.ReplicateRequest(load=request))
+        if ready.loaded:
+            upstream.send(replication_pb2.ReplicateRequest(loaded=replication_pb2.Loaded()))
+        if ready.frames:
+            ack = replication_pb2.Ack(
+                applied_seq=ready.applied_seq, written_seq=self._edges.written_seq, frames=ready.frames
+            )
+            upstream.send(replication_pb2.ReplicateRequest(ack=ack))
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self._step(events.Ticked(time.monotonic_ns() // 1_000_000))
+
+    async def _heartbeat(self) -> None:
+        while True:
+            if self._upstream is not None and self._upstream.connected:
+                self._upstream.send(replication_pb2.ReplicateRequest(heartbeat=self.heartbeat()))
+            await asyncio.sleep(self.settings.heartbeat_interval_ms / 1000)
+
+    def heartbeat(self) -> replication_pb2.Heartbeat:
+        return replication_pb2.Heartbeat(
+            views=len(self.engine.views()),
+            cpu_ratio=self._process.cpu_percent() / 100,
+            memory_bytes=self._process.memory_info().rss,
+            applied_seq=self.engine.applied_seq,
+            written_seq=self._edges.written_seq,
+        )
+
+    # --- reads ---
+
+    def token(self, seq: int) -> str:
+        return str(Revision(self.store_id, self._epoch, Seq(seq)))
+
+    def quarantine_of(self, key: ViewKey) -> str:
+        return self._edges.quarantined.get(key, "")
+
+    async def view_at_least(self, key: ViewKey, seq: int, timeout_s: float) -> ViewReading:
+        """The view once it is hydrated and exact at or after `seq`; raises Fault NOT_FOUND, NOT_READY, TIMEOUT."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            reading = self.engine.view(key)
+            if reading is None and self.engine.applied_seq >= seq and self._bootstrapped:
+                raise Fault(Code.NOT_FOUND, f'view "{key.id}" is not on ssp "{self.ssp_id}"')
+            if reading is not None and (str(reading.state) == "failed" or reading.seq >= max(seq, 1)):
+                return reading
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                at = reading.seq if reading is not None else self.engine.applied_seq
+                raise Fault(
+                    Code.TIMEOUT, f'view "{key.id}" is at {at}, not yet at {seq}', "read it with less freshness"
+                )
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters[waiter] = seq
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(waiter, remaining)
+            self._waiters.pop(waiter, None)
+
+    def _release_waiters(self) -> None:
+        if self._waiters:
+            for waiter in list(self._waiters):
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._waiters.clear()
+
+    def _facts_of(self, key: ViewKey) -> Facts | None:
+        reading = self.engine.view(key)
+        if reading is None:
+            return None
+        return Facts(
+            revision=self.token(reading.seq),
+            hash=reading.hash,
+            row_count=reading.size,
+            state=str(reading.state),
+            mode=str(reading.mode),
+            ssp_id=self.ssp_id,
+        )
+
+    def status(self) -> admin_pb2.GetStatusResponse:
+        return admin_pb2.GetStatusResponse(
+            service="ssp",
+            id=self.ssp_id,
+            state="ready" if self.ready else "bootstrapping",
+            version=_version(),
+            uptime_seconds=time.monotonic() - self._started,
+            store_id=self.store_id,
+            epoch=self._epoch,
+            head_seq=self.engine.applied_seq,
+            views=len(self.engine.views()),
+            namespace=self.settings.db_ns,
+            database=self.settings.db_name,
+            detail=self.detail,
+            grpc_address=self.advertised_grpc(),
+            metrics=self.metrics(),
+        )
+
+    def metrics(self) -> Mapping[str, float]:
+        return {
+            "applied_seq": self.engine.applied_seq,
+            "written_seq": self._edges.written_seq,
+            "edges_written_total": self._edges.edges_written,
+            "edges_pending": self._edges.pending_edges,
+            "edge_flushes_total": self._edges.flushes,
+            "edge_failures_total": self._edges.failures,
+            "views_quarantined": len(self._edges.quarantined),
+            "reevaluation_rounds_total": self._reruns.rounds,
+            "reevaluations_total": self._reruns.runs,
+            "stream_connected": float(self._upstream is not None and self._upstream.connected),
+        }
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("sp00ky-mesh")

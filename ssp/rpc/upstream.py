@@ -1,0 +1,66 @@
+"""Our end of the replication stream: frames in as engine events, requests out through one bounded queue.
+
+`Upstream.frames()` opens the stream and yields what arrives; the driver says hello first. A broken stream ends the
+iteration with the Fault that broke it; the driver opens it again and resumes at its applied seq.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from grpc import aio
+from sp00ky.proto.channel import fault_of, open_channel
+from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc, replication_pb2, replication_pb2_grpc
+
+REQUESTS_MAX = 10_000  # frames waiting to go up: page requests, acks and heartbeats, a few a view at most
+BARRIER_SECONDS = 15.0
+
+
+class Upstream:
+    """The channel to the scheduler at `host:port` (or `unix:path`)."""
+
+    def __init__(self, address: str, secret: str) -> None:
+        self._channel = open_channel(address, secret)
+        self._replication = replication_pb2_grpc.ReplicationServiceStub(self._channel)
+        self._admin = admin_pb2_grpc.AdminServiceStub(self._channel)
+        self._requests: asyncio.Queue[replication_pb2.ReplicateRequest] = asyncio.Queue(REQUESTS_MAX)
+        self.connected = False
+
+    async def frames(self, hello: replication_pb2.Hello) -> AsyncIterator[replication_pb2.ReplicateResponse]:
+        """Open the stream with `hello` and yield frames until it ends; raises Fault when it broke."""
+        self._requests = asyncio.Queue(REQUESTS_MAX)
+        self.send(replication_pb2.ReplicateRequest(hello=hello))
+        call = self._replication.Replicate(self._outgoing(self._requests))
+        try:
+            async for response in call:
+                self.connected = True
+                yield response
+        except aio.AioRpcError as error:
+            raise fault_of(error) from error
+        finally:
+            self.connected = False
+            call.cancel()
+
+    @staticmethod
+    async def _outgoing(
+        requests: asyncio.Queue[replication_pb2.ReplicateRequest],
+    ) -> AsyncIterator[replication_pb2.ReplicateRequest]:
+        while True:
+            yield await requests.get()
+
+    def send(self, request: replication_pb2.ReplicateRequest) -> None:
+        """Queue a frame; without a stream it is dropped, since a new hello says it all again."""
+        if not self._requests.full():
+            self._requests.put_nowait(request)
+
+    async def barrier(self) -> int:
+        """A seq at or above everything that was committed in SurrealDB before the call; raises Fault."""
+        try:
+            answer = await self._admin.Barrier(admin_pb2.BarrierRequest(), timeout=BARRIER_SECONDS)
+        except aio.AioRpcError as error:
+            raise fault_of(error) from error
+        return int(answer.seq)
+
+    async def close(self) -> None:
+        await self._channel.close()

@@ -1,0 +1,134 @@
+"""The SSP's ViewService: reads and explanations of its own views. Registration belongs to the scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from grpc import aio
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.revision import StoreId, seq_of
+from sp00ky.proto.v1 import views_pb2, views_pb2_grpc
+from sp00ky.proto.values.json import from_json
+from sp00ky.proto.values.kinds import Value
+from sp00ky.proto.values.pack import pack
+from sp00ky.proto.values.text import record_id_text
+from sp00ky.ssp.engine.engine import Engine, ViewReading
+from sp00ky.ssp.engine.events import ViewKey
+
+STATES: Mapping[str, views_pb2.ViewState] = {
+    "pending": views_pb2.VIEW_STATE_PENDING,
+    "live": views_pb2.VIEW_STATE_LIVE,
+    "lagging": views_pb2.VIEW_STATE_LAGGING,
+    "failed": views_pb2.VIEW_STATE_FAILED,
+}
+MODES: Mapping[str, views_pb2.ViewMode] = {
+    "incremental": views_pb2.VIEW_MODE_INCREMENTAL,
+    "reevaluated": views_pb2.VIEW_MODE_REEVALUATED,
+}
+WAIT_SECONDS_MAX = 30.0
+
+
+class Reads(Protocol):
+    """What the service needs of the driver."""
+
+    engine: Engine
+    ssp_id: str
+    store_id: StoreId
+
+    def token(self, seq: int) -> str: ...
+
+    async def view_at_least(self, key: ViewKey, seq: int, timeout_s: float) -> ViewReading:
+        """The view once it is exact at or after `seq`; raises Fault NOT_FOUND, TIMEOUT."""
+        ...
+
+    def quarantine_of(self, key: ViewKey) -> str: ...
+
+
+class ViewServicer(views_pb2_grpc.ViewServiceServicer):
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+
+    async def RegisterView(
+        self, request: views_pb2.RegisterViewRequest, context: aio.ServicerContext[object, object]
+    ) -> views_pb2.RegisterViewResponse:
+        raise Fault(Code.UNIMPLEMENTED, "views are registered with the scheduler", "call its ViewService.RegisterView")
+
+    async def UnregisterView(
+        self, request: views_pb2.UnregisterViewRequest, context: aio.ServicerContext[object, object]
+    ) -> views_pb2.UnregisterViewResponse:
+        raise Fault(Code.UNIMPLEMENTED, "views are unregistered with the scheduler", "call its UnregisterView")
+
+    async def GetView(
+        self, request: views_pb2.GetViewRequest, context: aio.ServicerContext[object, object]
+    ) -> views_pb2.GetViewResponse:
+        key = ViewKey(request.key.id, request.key.auth_id)
+        exact = request.consistency == views_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT
+        wanted = seq_of(request.revision, self._reads.store_id) if request.revision else 0
+        remaining = context.time_remaining()
+        timeout_s = min(WAIT_SECONDS_MAX, remaining * 0.9 if remaining is not None else WAIT_SECONDS_MAX)
+        reading = await self._reads.view_at_least(key, wanted, timeout_s)
+        if exact and reading.seq != wanted:
+            raise Fault(
+                Code.REVISION_GONE,
+                f'view "{key.id}" is at a later revision than {request.revision}',
+                "read it at_least_as_fresh, or exactly at the revision it answers",
+                {"head": self._reads.token(reading.seq), "floor": self._reads.token(reading.seq)},
+            )
+        return self._response(key, reading, rows=request.rows)
+
+    def _response(self, key: ViewKey, reading: ViewReading, *, rows: bool) -> views_pb2.GetViewResponse:
+        response = views_pb2.GetViewResponse(
+            revision=self._reads.token(reading.seq),
+            hash=reading.hash,
+            state=STATES[str(reading.state)],
+            mode=MODES[str(reading.mode)],
+            error=reading.error or self._reads.quarantine_of(key),
+            ssp_id=self._reads.ssp_id,
+        )
+        response.key.id, response.key.auth_id = key
+        for member in reading.members:
+            response.members.add(
+                id=record_id_text(member.id),
+                version=member.version,
+                parent=record_id_text(member.parent) if member.parent is not None else "",
+                parent_rel=member.parent_rel,
+            )
+        if rows:
+            response.rows = pack(reading.rows())
+        return response
+
+    async def ListViews(
+        self, request: views_pb2.ListViewsRequest, context: aio.ServicerContext[object, object]
+    ) -> views_pb2.ListViewsResponse:
+        response = views_pb2.ListViewsResponse()
+        for reading in self._reads.engine.views():
+            summary = response.views.add(
+                surql=reading.surql,
+                state=STATES[str(reading.state)],
+                mode=MODES[str(reading.mode)],
+                members=reading.size,
+                ssp_id=self._reads.ssp_id,
+                reason=reading.error or self._reads.quarantine_of(reading.key) or reading.reason,
+                hash=reading.hash,
+                revision=self._reads.token(reading.seq),
+            )
+            summary.key.id, summary.key.auth_id = reading.key
+        return response
+
+    async def ExplainView(
+        self, request: views_pb2.ExplainViewRequest, context: aio.ServicerContext[object, object]
+    ) -> views_pb2.ExplainViewResponse:
+        params: Value = from_json(request.params_json) if request.params_json else {}
+        if not isinstance(params, dict):
+            raise Fault(Code.INVALID, "params is not a JSON object")
+        explanation = self._reads.engine.explain(request.surql, params)
+        response = views_pb2.ExplainViewResponse(
+            mode=MODES[str(explanation.mode)],
+            reason=explanation.reason,
+            tables=sorted(explanation.tables or ()),
+            shape=explanation.shape,
+        )
+        for name, text in explanation.stages:
+            response.stages.add(name=name, text=text)
+        return response

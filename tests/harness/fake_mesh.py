@@ -1,0 +1,199 @@
+"""Services that answer what a test tells them to, behind real gRPC: what the gateway sees of a mesh, and no more.
+
+Each rpc has one entry in `answers`: a message, or a `Fault` to raise, or a function of the request. What was asked is
+kept in `asked`, in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.message import Message
+from sp00ky.proto.channel import Server
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    common_pb2,
+    ingest_pb2,
+    ingest_pb2_grpc,
+    proxy_pb2,
+    proxy_pb2_grpc,
+    views_pb2,
+    views_pb2_grpc,
+)
+from sp00ky.proto.values.pack import pack
+
+STORE = "deadbeef"
+Reply = Message | Fault | Callable[[Any], Message]
+
+
+def token(seq: int) -> str:
+    return f"v1.{STORE}.00000001.{seq:020d}"
+
+
+def scheduler_status(state: str = "ready", ssp_state: str = "ready") -> admin_pb2.GetStatusResponse:
+    """A scheduler with one SSP and two tables, head 42."""
+    status = admin_pb2.GetStatusResponse(
+        service="scheduler",
+        id="scheduler-1",
+        state=state,
+        version="0.1.0",
+        uptime_seconds=12.5,
+        store_id=STORE,
+        epoch=1,
+        head_seq=42,
+        views=3,
+        namespace="sp00ky",
+        database="main",
+        env={"SPKY_DB_NS": "sp00ky", "SPKY_AUTH_SECRET": "hunter2"},
+        metrics={'spky_wal_appended_total{kind="change"}': 42.0, "capture_lag_seconds": 0.25},
+        grpc_address="0.0.0.0:9668",
+    )
+    status.tables.add(name="person", rows=2, captured=True)
+    status.tables.add(name="note", rows=5)
+    status.ssps.add(
+        id="ssp-1",
+        http_url="http://10.0.0.7:8667",
+        grpc_address="10.0.0.7:8668",
+        state=ssp_state,
+        views=3,
+        cpu_ratio=0.5,
+        memory_bytes=1024,
+        heartbeat_age_seconds=1.5,
+        applied_seq=40,
+        written_seq=39,
+        version="0.1.0",
+        incarnation=7,
+        uptime_seconds=9.0,
+    )
+    return status
+
+
+def ssp_status(state: str = "ready") -> admin_pb2.GetStatusResponse:
+    status = admin_pb2.GetStatusResponse(service="ssp", id="ssp-1", state=state, version="0.1.0", head_seq=40, views=3)
+    status.grpc_address = "0.0.0.0:8668"
+    status.tables.add(name="person", rows=2)
+    return status
+
+
+def view_response() -> views_pb2.GetViewResponse:
+    """Two members, one with a nested child; rows that JSON can hold."""
+    view = views_pb2.GetViewResponse(
+        key=common_pb2.ViewKey(id="v1"),
+        revision=token(42),
+        hash="abc123",
+        state=views_pb2.VIEW_STATE_LIVE,
+        mode=views_pb2.VIEW_MODE_INCREMENTAL,
+        rows=pack([{"name": "Ada", "age": 36}]),
+        ssp_id="ssp-1",
+    )
+    view.members.add(id="person:2", version=41)
+    view.members.add(id="note:9", version=12, parent="person:2", parent_rel="notes")
+    view.members.add(id="person:1", version=40)
+    return view
+
+
+class FakeMesh:
+    """One gRPC server with every service the gateway calls."""
+
+    def __init__(self, secret: str = "", status: admin_pb2.GetStatusResponse | None = None) -> None:
+        self.asked: list[Message] = []
+        self.answers: dict[str, Reply] = {
+            "Ingest": ingest_pb2.IngestResponse(revision=token(42), seq=42),
+            "Query": proxy_pb2.QueryResponse(result=pack([{"n": 1}]), revision=token(42)),
+            "RegisterView": views_pb2.RegisterViewResponse(
+                query_id="v1",
+                ssp_id="ssp-1",
+                ssp_url="http://10.0.0.7:8667",
+                assigned_at=1700000000,
+                revision=token(42),
+            ),
+            "UnregisterView": views_pb2.UnregisterViewResponse(revision=token(43)),
+            "GetView": view_response(),
+            "ListViews": views_pb2.ListViewsResponse(views=[_summary()]),
+            "ExplainView": _explanation(),
+            "GetStatus": status or scheduler_status(),
+            "Barrier": admin_pb2.BarrierResponse(revision=token(50), seq=50),
+        }
+        self.held: asyncio.Event | None = None  # when set, every call waits for it
+        self._server = Server("127.0.0.1:0", secret)
+
+    async def start(self) -> str:
+        ingest, proxy, views, admin = (
+            _servicer(ingest_pb2_grpc.IngestServiceServicer, self, "Ingest"),
+            _servicer(proxy_pb2_grpc.ProxyServiceServicer, self, "Query"),
+            _servicer(
+                views_pb2_grpc.ViewServiceServicer,
+                self,
+                "RegisterView",
+                "UnregisterView",
+                "GetView",
+                "ListViews",
+                "ExplainView",
+            ),
+            _servicer(admin_pb2_grpc.AdminServiceServicer, self, "GetStatus", "Barrier"),
+        )
+        self._server.add(ingest_pb2_grpc.add_IngestServiceServicer_to_server, ingest, "sp00ky.v1.IngestService")
+        self._server.add(proxy_pb2_grpc.add_ProxyServiceServicer_to_server, proxy, "sp00ky.v1.ProxyService")
+        self._server.add(views_pb2_grpc.add_ViewServiceServicer_to_server, views, "sp00ky.v1.ViewService")
+        self._server.add(admin_pb2_grpc.add_AdminServiceServicer_to_server, admin, "sp00ky.v1.AdminService")
+        return await self._server.start()
+
+    async def stop(self) -> None:
+        await self._server.stop(0)
+
+    def last(self, kind: type[Message]) -> Any:
+        """The latest request of this type."""
+        found = [request for request in self.asked if isinstance(request, kind)]
+        assert found, f"no {kind.__name__} was asked"
+        return found[-1]
+
+    async def reply(self, method: str, request: Message) -> Message:
+        self.asked.append(request)
+        if self.held is not None:
+            await self.held.wait()
+        answer = self.answers[method]
+        if isinstance(answer, Fault):
+            raise answer
+        return answer if isinstance(answer, Message) else answer(request)
+
+
+def _servicer(base: type, mesh: FakeMesh, *methods: str) -> object:
+    def method(name: str) -> Callable[..., Any]:
+        async def call(self: object, request: Message, context: object) -> Message:
+            return await mesh.reply(name, request)
+
+        return call
+
+    return type("Fake", (base,), {name: method(name) for name in methods})()
+
+
+def _summary() -> views_pb2.ViewSummary:
+    return views_pb2.ViewSummary(
+        key=common_pb2.ViewKey(id="v1"),
+        surql="SELECT * FROM person",
+        state=views_pb2.VIEW_STATE_LIVE,
+        mode=views_pb2.VIEW_MODE_REEVALUATED,
+        members=2,
+        ssp_id="ssp-1",
+        client_id="c1",
+        reason="GROUP BY",
+        hash="abc123",
+        revision=token(42),
+        ttl_ms=30_000,
+    )
+
+
+def _explanation() -> views_pb2.ExplainViewResponse:
+    return views_pb2.ExplainViewResponse(
+        mode=views_pb2.VIEW_MODE_INCREMENTAL,
+        stages=[views_pb2.ExplainStage(name="plan", text="scan person")],
+        tables=["person"],
+        shape="s1",
+    )
+
+
+NOT_FOUND = Fault(Code.NOT_FOUND, 'view "nope" is not registered', "register it first")

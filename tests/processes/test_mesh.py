@@ -1,0 +1,134 @@
+"""The whole mesh as real processes: writes through SurrealDB, faults in the middle, then every view equals the oracle.
+
+One mesh serves the module; each test adds its own 5,000 writes to the same 200 views.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from sp00ky.proto.database import Database
+
+from tests.harness.mesh import Mesh, running_mesh
+from tests.processes.workload import (
+    View,
+    Writer,
+    assert_all_equal,
+    assert_edges_equal,
+    assert_nothing_lost,
+    prepare,
+    views,
+)
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(180),
+]
+VIEWS = 200
+WRITES = 5_000
+
+
+class Scene:
+    def __init__(self, mesh: Mesh, database: Database, registered: list[View]) -> None:
+        self.mesh = mesh
+        self.database = database
+        self.registered = registered
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    async with running_mesh(tmp_path_factory.mktemp("mesh"), ssps=2) as mesh:
+        database = await mesh.database()
+        await prepare(mesh, database)
+        registered = views(VIEWS)
+        for start in range(0, len(registered), 20):
+            part = registered[start : start + 20]
+            await asyncio.gather(*(mesh.register(view.id, view.surql, view.params) for view in part))
+        yield Scene(mesh, database, registered)
+
+
+async def write_and_compare(scene: Scene, name: str, *kills: str, number: int = signal.SIGKILL) -> None:
+    def act() -> None:
+        for victim in kills:
+            scene.mesh.kill(victim, number)
+
+    writer = Writer(scene.database, seed=len(name), prefix=name)
+    written = await writer.run(WRITES, act if kills else None)
+    assert written.count >= WRITES
+    await assert_nothing_lost(scene.database, written)
+    await assert_all_equal(scene.mesh, scene.registered)
+    await assert_edges_equal(scene.mesh, scene.database, scene.registered)
+
+
+async def test_g1_views_equal_fresh_queries_after_5000_writes(scene: Scene) -> None:
+    await write_and_compare(scene, "quiet")
+
+
+async def test_g9_kill_9_of_an_ssp_in_the_middle(scene: Scene) -> None:
+    await write_and_compare(scene, "ssp", scene.mesh.ready["ssps"][0]["id"])
+
+
+async def test_g9_kill_9_of_the_scheduler_in_the_middle(scene: Scene) -> None:
+    await write_and_compare(scene, "scheduler", "scheduler")
+
+
+async def test_g9_kill_9_of_the_gateway_in_the_middle(scene: Scene) -> None:
+    await write_and_compare(scene, "gateway", "gateway")
+
+
+async def test_g9_kill_9_of_surrealdb_in_the_middle(scene: Scene) -> None:
+    await write_and_compare(scene, "database", "db")
+
+
+async def test_c11_kill_9_of_everything_at_once(scene: Scene) -> None:
+    everything = ["db", "scheduler", "gateway", *(ssp["id"] for ssp in scene.mesh.ready["ssps"])]
+    await write_and_compare(scene, "all", *everything)
+
+
+async def test_g4_ingested_changes_survive_the_scheduler(scene: Scene) -> None:
+    """Acknowledged by POST /ingest, for a table SurrealDB does not have: nothing but our log holds it."""
+    mesh = scene.mesh
+    acknowledged: set[int] = set()
+
+    async def post(number: int) -> None:
+        body = {"table": "sensor", "op": "CREATE", "id": f"sensor:{number}", "record": {"value": number}}
+        try:
+            async with mesh.http.post(f"{mesh.url}/ingest", json=body) as response:
+                if response.status == 200:
+                    assert response.headers["Spky-Revision"].startswith("v1.")
+                    acknowledged.add(number)
+        except OSError:
+            return  # not acknowledged: may or may not be in
+
+    for start in range(0, 400, 20):
+        if start == 200:
+            mesh.kill("scheduler")
+        await asyncio.gather(*(post(number) for number in range(start, start + 20)))
+    assert len(acknowledged) >= 200
+
+    view = View("sensors", "SELECT * FROM sensor")
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await mesh.register(view.id, view.surql)
+                break
+            except (AssertionError, OSError):
+                continue
+    held = {row["value"] for row in (await mesh.consistent(view.id))["rows"]}
+    assert acknowledged <= held
+    async with mesh.http.post(f"{mesh.url}/proxy/query", json={"query": "SELECT VALUE value FROM sensor"}) as response:
+        assert acknowledged <= set(await response.json())
+
+
+async def test_sigterm_drains_and_exits_0(scene: Scene) -> None:
+    """Last in the module: the mesh ends within 10 s with exit code 0."""
+    mesh = scene.mesh
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    assert await mesh.child.end(timeout_s=10.0) == 0, mesh.child.tail()
+    assert loop.time() - started < 10.0

@@ -1,0 +1,226 @@
+"""What the process tests do to a mesh: 200 views of many shapes, thousands of writes, and the oracle at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sp00ky.proto.database import Database
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.values.kinds import RecordId
+
+from tests.harness.eventually import eventually
+from tests.harness.mesh import Mesh
+
+AUTHORS = 60
+WRITERS = 6
+BATCH = 10
+
+
+@dataclass(frozen=True)
+class View:
+    id: str
+    surql: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    ordered: bool = False
+
+    def plain(self) -> str:
+        """The query with its parameters set before it, for /sql."""
+        lets = "".join(f"LET ${name} = {value!r}; " for name, value in self.params.items())
+        return lets + self.surql
+
+
+# name, query, the parameters it takes, whether its order is total
+SHAPES: list[tuple[str, str, tuple[str, ...], bool]] = [
+    ("eq", "SELECT * FROM post WHERE author = $author", ("author",), False),
+    ("and", "SELECT * FROM post WHERE author = $author AND score > $low", ("author", "low"), False),
+    ("range", "SELECT * FROM post WHERE score >= $low AND score < $high", ("low", "high"), False),
+    ("or", "SELECT id, title FROM post WHERE author = $author OR (!live AND score > $high)", ("author", "high"), False),
+    ("top", "SELECT * FROM post WHERE author = $author ORDER BY score DESC, id LIMIT 5", ("author",), True),
+    ("page", "SELECT * FROM post ORDER BY score DESC, id LIMIT 10 START $from", ("from",), True),
+    ("none", "SELECT * FROM post WHERE missing = NONE AND author = $author", ("author",), False),
+    ("mine", "SELECT title, score FROM post WHERE author = $author ORDER BY score, title", ("author",), False),
+    ("link", "SELECT id, writer.name AS name FROM post WHERE author = $author", ("author",), False),
+]
+
+
+def views(count: int) -> list[View]:
+    """`count` views, most of them of a few shapes (as users have them), about a seventh re-evaluated."""
+    made: list[View] = []
+    for number in range(count):
+        score = (number * 37) % 1000
+        values = {"author": f"a{number % AUTHORS}", "low": score, "high": score + 20, "from": number % 50}
+        name, surql, params, ordered = SHAPES[number % len(SHAPES)]
+        if number % 20 == 19:
+            name, surql, params, ordered = "group", "SELECT author, count() AS n FROM post GROUP BY author", (), False
+        made.append(View(f"{name}-{number}", surql, {param: values[param] for param in params}, ordered))
+    return made
+
+
+@dataclass
+class Written:
+    """What was acknowledged: record key → score it was last given, None once deleted. Keys in doubt are left out."""
+
+    scores: dict[str, int | None] = field(default_factory=dict)
+    doubtful: set[str] = field(default_factory=set)
+    count: int = 0
+
+
+class Writer:
+    """Writers that go on through a lost database: what failed may or may not be in, and is not counted."""
+
+    def __init__(self, database: Database, seed: int, prefix: str) -> None:
+        self._database = database
+        self._random = random.Random(seed)
+        self._prefix = prefix
+        self._next = 0
+        self.written = Written()
+
+    async def run(self, writes: int, at_half: Callable[[], None] | None = None) -> Written:
+        """`writes` acknowledged writes, several writers at once; `at_half` is called in the middle."""
+        done = asyncio.Event()
+        target = self.written.count + writes
+        half = self.written.count + writes // 2
+
+        async def one(number: int) -> None:
+            nonlocal at_half
+            while self.written.count < target:
+                await self._transaction(number)
+                if at_half is not None and self.written.count >= half:
+                    act, at_half = at_half, None
+                    act()
+            done.set()
+
+        await asyncio.gather(*(one(number) for number in range(WRITERS)))
+        return self.written
+
+    async def _transaction(self, number: int) -> None:
+        """A transaction of up to BATCH creates, updates and deletes of this writer's own records."""
+        statements: list[str] = []
+        params: dict[str, Any] = {}
+        effects: dict[str, int | None] = {}
+        known = [key for key, score in self.written.scores.items() if score is not None]
+        mine = [key for key in known[-200:] if key.startswith(f"{self._prefix}{number}-") and key not in effects]
+        for index in range(self._random.randint(1, BATCH)):
+            score = self._random.randrange(1000)
+            roll = self._random.random()
+            target = self._random.choice(mine) if mine and roll < 0.5 else ""
+            if not target or target in effects:
+                self._next += 1
+                target = f"{self._prefix}{number}-{self._next}"
+                statements.append(f"CREATE $id{index} CONTENT $row{index} RETURN NONE")
+                params[f"row{index}"] = {
+                    "author": f"a{self._random.randrange(AUTHORS)}",
+                    "writer": RecordId("person", self._random.randrange(AUTHORS)),
+                    "title": f"title {self._random.randrange(100000)}",
+                    "score": score,
+                    "live": self._random.random() < 0.5,
+                }
+                effects[target] = score
+            elif roll < 0.1:
+                statements.append(f"DELETE $id{index} RETURN NONE")
+                effects[target] = None
+            else:
+                statements.append(f"UPDATE $id{index} SET score = $row{index}, author = $who{index} RETURN NONE")
+                params[f"row{index}"] = score
+                params[f"who{index}"] = f"a{self._random.randrange(AUTHORS)}"
+                effects[target] = score
+            params[f"id{index}"] = RecordId("post", target)
+        text = "BEGIN; " + "; ".join(statements) + "; COMMIT;"
+        try:
+            await self._database.query(text, params, conflict_retries=20)
+        except Fault as fault:
+            assert fault.code in (Code.UNAVAILABLE, Code.TIMEOUT), fault
+            self.written.doubtful |= effects.keys()
+            await self._reconnect()
+            return
+        self.written.scores |= effects
+        self.written.count += len(effects)
+
+    async def _reconnect(self) -> None:
+        async def connected() -> bool:
+            try:
+                await self._database.connect()
+            except Fault:
+                return False
+            return True
+
+        await eventually(connected, 30.0, what="the database to be back", every_s=0.05)
+
+
+async def prepare(mesh: Mesh, database: Database) -> None:
+    """The tables of the workload, and the persons that posts link to."""
+    people = [{"id": RecordId("person", number), "name": f"name {number}"} for number in range(AUTHORS)]
+    await database.query("DEFINE TABLE IF NOT EXISTS post; DEFINE TABLE IF NOT EXISTS person;")
+    await database.query("INSERT INTO person $people RETURN NONE", {"people": people})
+
+
+def normal(rows: Any, ordered: bool) -> Any:
+    """Rows as a list that can be compared: in order where the query has one."""
+    if not isinstance(rows, list):
+        return rows
+    return rows if ordered else sorted(rows, key=repr)
+
+
+async def assert_all_equal(mesh: Mesh, registered: list[View], timeout_s: float = 30.0) -> None:
+    """The oracle: every view equals the same query run fresh on SurrealDB."""
+    gate = asyncio.Semaphore(8)
+
+    async def check(view: View) -> str:
+        async with gate:
+            answer = await mesh.consistent(view.id, timeout_s)
+            truth = (await fresh(mesh, view)) or []
+            held = answer["rows"]
+            if normal(held, view.ordered) == normal(truth, view.ordered):
+                return ""
+            return f"{view.id} {view.surql} {dict(view.params)} {answer['mode']}:\n  view  {held}\n  fresh {truth}"
+
+    wrong = [text for text in await asyncio.gather(*(check(view) for view in registered)) if text]
+    assert not wrong, f"{len(wrong)} of {len(registered)} views differ: {wrong[0][:3000]}"
+
+
+async def fresh(mesh: Mesh, view: View) -> Any:
+    text = f"RETURN {{ {view.plain()} }}" if view.params else view.surql
+    return await mesh.sql(text)
+
+
+async def assert_nothing_lost(database: Database, written: Written) -> None:
+    """G4: every acknowledged write is there, as it was last acknowledged."""
+    rows = (await database.query("SELECT id, score FROM post"))[0]
+    stored = {row["id"].key: row["score"] for row in rows}
+    for key, score in written.scores.items():
+        if key not in written.doubtful:
+            assert stored.get(key) == score, f"post:{key} was acknowledged as {score}, is {stored.get(key)}"
+
+
+async def assert_edges_equal(mesh: Mesh, database: Database, registered: list[View], timeout_s: float = 20.0) -> None:
+    """G1: at rest, the edges of every view whose members have ids are exactly its members."""
+    expected: dict[str, set[str]] = {}
+    for view in registered:
+        answer = await mesh.consistent(view.id)
+        expected[view.id] = {member["id"] for member in answer["members"]}
+
+    async def stored() -> dict[str, set[str]]:
+        rows = (await database.query("SELECT in, <string> out AS member FROM _00_list_ref"))[0]
+        found: dict[str, set[str]] = {view.id: set() for view in registered}
+        for row in rows:
+            if row["in"].key in found:
+                found[row["in"].key].add(row["member"])
+        return found
+
+    found: dict[str, set[str]] = {}
+
+    async def equal() -> bool:
+        nonlocal found
+        found = await stored()
+        return found == expected
+
+    try:
+        await eventually(equal, timeout_s, what="edges to equal members", every_s=0.2)
+    except AssertionError as error:
+        wrong = next(view for view in expected if expected[view] != found.get(view))
+        missing, extra = expected[wrong] - found[wrong], found[wrong] - expected[wrong]
+        raise AssertionError(f"{error}; view {wrong}: missing {missing}, extra {extra}\n{mesh.child.tail()}") from error

@@ -1,0 +1,133 @@
+"""The edge writer against the real engine: idempotent, fenced, and nothing lost by a failure."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from sp00ky.deploy.surreal.install import install
+from sp00ky.proto.database import Database
+from sp00ky.proto.values.kinds import RecordId
+from sp00ky.ssp.edges.statements import Facts
+from sp00ky.ssp.edges.writer import EdgeWriter, Fenced
+from sp00ky.ssp.engine.events import ViewKey
+from sp00ky.ssp.engine.ready import MemberChange, ViewDelta, ViewDropped, ViewHydrated
+
+KEY = ViewKey("v1")
+
+
+@pytest.fixture
+async def installed(database: Database) -> AsyncIterator[Database]:
+    await install(database)
+    yield database
+
+
+def writer_of(database: Database, ssp_id: str, incarnation: int) -> EdgeWriter:
+    facts = Facts("rev", "hash", 1, "live", "incremental", ssp_id)
+    writer = EdgeWriter(database, ssp_id, window_ms=0, facts_of=lambda key: facts)
+    writer.begin(incarnation)
+    return writer
+
+
+def hydrated(members: list[MemberChange], *, from_ssp_id: str = "", assigned_seq: int = 0) -> ViewHydrated:
+    return ViewHydrated(KEY, "SELECT * FROM t", b"", "client", 0, 10, members, from_ssp_id, assigned_seq)
+
+
+def member(key: int | str, version: int = 1) -> MemberChange:
+    return MemberChange(RecordId("t", key), version)
+
+
+async def edges_in(database: Database) -> dict[RecordId, int]:
+    rows = (await database.query("SELECT out, version FROM _00_list_ref"))[0]
+    return {row["out"]: row["version"] for row in rows}
+
+
+async def test_hydration_writes_the_difference_and_deltas_follow(installed: Database) -> None:
+    writer = writer_of(installed, "a", 5)
+    writer.hydrate(hydrated([member(1), member(2)]))
+    writer.fold(
+        ViewDelta([KEY], 11, added=[member("⟨x⟩ `y`", 11)], updated=[member(2, 11)], removed=[RecordId("t", 1)])
+    )
+    writer.applied_to(11)
+    await writer.flush()
+    assert await edges_in(installed) == {RecordId("t", 2): 11, RecordId("t", "⟨x⟩ `y`"): 11}
+    assert writer.written_seq == 11
+    facts = (await installed.query("SELECT * FROM _00_view"))[0]
+    assert [(row["hash"], row["rowCount"]) for row in facts] == [("hash", 1)]
+
+
+async def test_a_restarted_ssp_reads_the_edges_and_writes_nothing_twice(installed: Database) -> None:
+    first = writer_of(installed, "a", 5)
+    first.hydrate(hydrated([member(1), member(2)]))
+    await first.flush()
+    second = writer_of(installed, "a", 9)
+    second.hydrate(hydrated([member(1), member(3)]))
+    await second.flush()
+    assert await edges_in(installed) == {RecordId("t", 1): 1, RecordId("t", 3): 1}
+    assert second.edges_written == 2  # one new, one gone; the unchanged one is not written again
+
+
+async def test_an_overtaken_incarnation_cannot_write(installed: Database) -> None:
+    """N1: the old owner's late write is refused by the database, whatever the clocks say."""
+    old = writer_of(installed, "a", 5)
+    old.hydrate(hydrated([member(1)]))
+    await old.flush()
+    new = writer_of(installed, "b", 6)
+    new.hydrate(hydrated([member(1), member(2)], from_ssp_id="a", assigned_seq=7))
+    await new.flush()
+    old.fold(ViewDelta([KEY], 12, removed=[RecordId("t", 1)]))
+    with pytest.raises(Fenced):
+        await old.flush()
+    assert await edges_in(installed) == {RecordId("t", 1): 1, RecordId("t", 2): 1}
+    again = writer_of(installed, "a", 8)
+    again.hydrate(hydrated([member(3)]))
+    await again.flush()  # a later incarnation of the same SSP may
+
+
+async def test_unregistering_removes_edges_and_rows(installed: Database) -> None:
+    writer = writer_of(installed, "a", 5)
+    writer.hydrate(hydrated([member(1)]))
+    await writer.flush()
+    writer.drop(ViewDropped(KEY, unregistered=True))
+    await writer.flush()
+    assert await edges_in(installed) == {}
+    assert (await installed.query("SELECT * FROM _00_query; SELECT * FROM _00_view"))[:2] == [[], []]
+
+
+async def test_a_view_that_moved_away_keeps_its_edges(installed: Database) -> None:
+    writer = writer_of(installed, "a", 5)
+    writer.hydrate(hydrated([member(1)]))
+    await writer.flush()
+    writer.drop(ViewDropped(KEY, unregistered=False))
+    await writer.flush()
+    assert await edges_in(installed) == {RecordId("t", 1): 1}
+
+
+async def test_a_failing_view_is_quarantined_and_the_others_go_on(installed: Database) -> None:
+    """G7: a statement of its own that fails takes down its view, not the batch."""
+    await installed.query(
+        "DEFINE EVENT refuse ON _00_list_ref WHEN $after.out = t:666 THEN { THROW 'refused by a rule' }"
+    )
+    writer = writer_of(installed, "a", 5)
+    good, bad = ViewKey("good"), ViewKey("bad")
+    for key, number in ((good, 1), (bad, 666)):
+        writer.hydrate(ViewHydrated(key, "SELECT * FROM t", b"", "", 0, 10, [member(number)], "", 0))
+    await writer.flush()
+    assert await edges_in(installed) == {RecordId("t", 1): 1}
+    assert list(writer.quarantined) == [bad]
+    assert "refused by a rule" in writer.quarantined[bad]
+
+
+async def test_a_lost_database_loses_no_delta(installed: Database) -> None:
+    """What could not be written is folded back under what came since."""
+    writer = writer_of(installed, "a", 5)
+    writer.hydrate(hydrated([]))
+    await writer.flush()
+    writer.fold(ViewDelta([KEY], 11, added=[member(1, 11)]))
+    writer.applied_to(11)
+    await installed.close()
+    with pytest.raises(Exception, match="closed"):
+        await writer.flush()
+    writer.fold(ViewDelta([KEY], 12, added=[member(2, 12)]))
+    assert writer.pending_edges == 2
+    assert writer.written_seq < 11
