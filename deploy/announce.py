@@ -17,9 +17,10 @@ class Listening:
     id: str = ""
     http: str = ""
     grpc: str = ""
+    ws: str = ""
 
     def facts(self) -> dict[str, object]:
-        said = {"service": self.service, "id": self.id, "http": self.http, "grpc": self.grpc}
+        said = {"service": self.service, "id": self.id, "http": self.http, "grpc": self.grpc, "ws": self.ws}
         return {"event": "listening", **{name: text for name, text in said.items() if text}, "pid": os.getpid()}
 
 

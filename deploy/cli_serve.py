@@ -42,6 +42,7 @@ def given(flags: dict[str, Any]) -> dict[str, Any]:
 
 @app.command()
 def db(
+    *,
     listen: Listen = None,
     path: Annotated[str | None, typer.Option("--path", help="directory of the data; mem keeps it in memory")] = None,
     data_dir: DataDir = None,
@@ -65,6 +66,7 @@ def db(
 
 @app.command()
 def scheduler(
+    *,
     listen: Listen = None,
     grpc: Grpc = None,
     identity: Identity = None,
@@ -94,6 +96,7 @@ def scheduler(
 
 @app.command()
 def ssp(
+    *,
     listen: Listen = None,
     grpc: Grpc = None,
     identity: Identity = None,
@@ -125,6 +128,7 @@ def ssp(
 
 @app.command()
 def gateway(
+    *,
     listen: Listen = None,
     scheduler_url: SchedulerUrl = None,
     config: Config = None,
@@ -147,6 +151,7 @@ def gateway(
 
 @app.command("all")
 def serve_all(
+    *,
     ssps: Annotated[int, typer.Option(min=0, max=64, help="how many SSPs")] = 1,
     ports: Annotated[Literal["default", "auto"], typer.Option(help="auto picks free ports")] = "default",
     data_dir: DataDir = None,
@@ -156,7 +161,8 @@ def serve_all(
 ) -> None:
     """Everything as supervised child processes; the database too unless SPKY_DB_WS points at one."""
     from sp00ky.deploy.environment import load_service
-    from sp00ky.deploy.mesh import Wanted, compose_mesh
+    from sp00ky.deploy.mesh import compose_mesh
+    from sp00ky.deploy.plan import Wanted
     from sp00ky.deploy.serve import run_process
     from sp00ky.scheduler.config import SchedulerSettings
 
@@ -170,6 +176,7 @@ def serve_all(
 
 
 def dev(
+    *,
     data_dir: DataDir = None,
     ports: Annotated[Literal["default", "auto"], typer.Option(help="auto picks free ports")] = "default",
     config: Config = None,
@@ -178,7 +185,8 @@ def dev(
 ) -> None:
     """Everything for development: one process and an embedded database, no configuration."""
     from sp00ky.deploy.environment import load_service
-    from sp00ky.deploy.mesh import Wanted, compose_dev
+    from sp00ky.deploy.mesh import compose_dev
+    from sp00ky.deploy.plan import Wanted
     from sp00ky.deploy.serve import run_process
     from sp00ky.scheduler.config import SchedulerSettings
 

@@ -36,6 +36,7 @@ def parse_params(texts: list[str]) -> dict[str, Any]:
 def register(
     view_id: ViewId,
     surql: Surql,
+    *,
     param: Params = None,
     ttl: Annotated[str, typer.Option(help="time to live without a heartbeat, e.g. 30m; empty: for ever")] = "",
     client: Annotated[str, typer.Option(help="id of the client")] = "spky",
@@ -63,6 +64,7 @@ def register(
 @app.command()
 def get(
     view_id: ViewId,
+    *,
     rows: Annotated[bool, typer.Option("--rows", help="also the query's result")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="with everything committed in SurrealDB before")] = False,
     revision: Annotated[str, typer.Option(help="at least as fresh as this token")] = "",
@@ -115,6 +117,7 @@ def unregister(view_id: ViewId, url: Url = DEFAULT_URL, secret: Secret = "", as_
 @app.command()
 def explain(
     surql: Surql,
+    *,
     param: Params = None,
     stage: Annotated[str, typer.Option(help="print this stage only: tokens, ast, plan or circuit")] = "",
     url: Url = DEFAULT_URL,

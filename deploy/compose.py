@@ -10,12 +10,13 @@ import logging
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sp00ky.deploy.announce import Listening
 from sp00ky.deploy.db.config import DbSettings
 from sp00ky.deploy.environment import load_service
 from sp00ky.deploy.ports import free_ports, require_free
+from sp00ky.deploy.surreal.install import install
 from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.exchange import Api
 from sp00ky.gateway.exposure import decide_bind, is_loopback, split_address
@@ -70,7 +71,8 @@ def ensure_directory(path: Path) -> Path:
 
 
 async def connect(stack: AsyncExitStack, settings: SourceSettings) -> Database:
-    """A connected database, closed with the stack. Raises Fault UNAVAILABLE, UNAUTHENTICATED."""
+    """A connected database that has our system tables, closed with the stack. Raises Fault UNAVAILABLE,
+    UNAUTHENTICATED."""
     database = Database(
         settings.db_ws,
         user=settings.db_user,
@@ -80,6 +82,7 @@ async def connect(stack: AsyncExitStack, settings: SourceSettings) -> Database:
     )
     stack.push_async_callback(database.close)
     await database.connect()
+    await install(database)
     return database
 
 
@@ -93,7 +96,7 @@ async def compose_db(stack: AsyncExitStack, loaded: Loaded[DbSettings]) -> Liste
         ensure_directory(path)
     server = DatabaseServer(path=path, user=settings.db_user, password=settings.db_pass)
     stack.push_async_callback(server.stop)
-    return Listening("db", http=await server.start(settings.listen_addr))
+    return Listening("db", ws=await server.start(settings.listen_addr))
 
 
 async def compose_scheduler(
@@ -125,7 +128,8 @@ async def start_scheduler(stack: AsyncExitStack, settings: SchedulerSettings) ->
     database = await connect(stack, settings)
     driver = SchedulerDriver(settings, store, database)
     stack.push_async_callback(driver.stop)
-    return await driver.start()
+    address: str = await driver.start()
+    return address
 
 
 async def compose_ssp(stack: AsyncExitStack, loaded: Loaded[SspSettings], config: Path | None = None) -> Listening:
@@ -139,7 +143,8 @@ async def compose_ssp(stack: AsyncExitStack, loaded: Loaded[SspSettings], config
         else await start_private_scheduler(stack, settings, config)
     )
     settings = await adopt_database(settings, scheduler)
-    driver = SspDriver(settings, await connect(stack, settings), scheduler_address=scheduler)
+    database = await connect(stack, settings)
+    driver = SspDriver(settings, database, scheduler_address=scheduler)
     stack.push_async_callback(driver.stop)
     grpc = await driver.listen()
     http = await start_edge(stack, edge_settings(settings, settings.listen_addr, config), "ssp", grpc, scheduler)
@@ -165,8 +170,9 @@ async def adopt_database(settings: SspSettings, scheduler: str) -> SspSettings:
 
     channel = open_channel(scheduler, settings.auth_secret)
     try:
-        stub = admin_pb2_grpc.AdminServiceStub(channel)
-        status = await stub.GetStatus(admin_pb2.GetStatusRequest(), timeout=DISCOVERY_SECONDS, wait_for_ready=True)
+        stub_of: Any = admin_pb2_grpc.AdminServiceStub
+        asked = admin_pb2.GetStatusRequest()
+        status = await stub_of(channel).GetStatus(asked, timeout=DISCOVERY_SECONDS, wait_for_ready=True)
     finally:
         await channel.close()
     theirs = {"db_ns": status.namespace, "db_name": status.database}

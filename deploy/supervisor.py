@@ -19,14 +19,17 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sp00ky.proto.faults import Code, Fault
 
 BACKOFF_FIRST_S = 1.0
 BACKOFF_MAX_S = 10.0
 SETTLED_S = 30.0
+EXIT_NOT_RUN = 127
+COMPLAINT = b"spky: "
 LINE_BYTES_MAX = 1024 * 1024
 
 log = logging.getLogger(__name__)
@@ -49,14 +52,15 @@ def backoff_seconds(crashes: int) -> float:
 class Child:
     """One supervised process. `listening` holds its announcement once it has listened; `restarts` counts."""
 
-    def __init__(self, spec: ChildSpec) -> None:
+    def __init__(self, spec: ChildSpec, on_restart: Callable[[Child], None]) -> None:
         self.spec = spec
+        self._on_restart = on_restart
         self.listening: dict[str, object] = {}
         self.restarts = 0
         self.listened = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
+        self._complaint = ""
         self._stopping = asyncio.Event()
-        self._readers: list[asyncio.Task[None]] = []
 
     @property
     def pid(self) -> int:
@@ -69,11 +73,15 @@ class Child:
         crashes = 0
         while True:
             born = time.monotonic()
-            code = await self._live()
+            try:
+                code = await self._live()
+            except OSError as error:
+                log.error("cannot run %s: %s", self.spec.name, error)
+                code = EXIT_NOT_RUN
             if self._stopping.is_set():
                 return
             if not self.listened.is_set():
-                raise Fault(Code.UNAVAILABLE, f"{self.spec.name} did not start: {ending(code)}")
+                raise Fault(Code.UNAVAILABLE, f"{self.spec.name}: {self._complaint or f'ended with {ending(code)}'}")
             crashes = 1 if time.monotonic() - born >= SETTLED_S else crashes + 1
             self.restarts += 1
             pause = backoff_seconds(crashes)
@@ -85,7 +93,7 @@ class Child:
 
     async def _live(self) -> int:
         self._process = process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "sp00ky.deploy.cli", *self.spec.arguments, "--supervised"),
+            *(sys.executable, "-P", "-m", "sp00ky.deploy.cli", *self.spec.arguments, "--supervised"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -104,12 +112,19 @@ class Child:
             with contextlib.suppress(ValueError):
                 facts = json.loads(line)
                 if isinstance(facts, dict) and facts.get("event") == "listening":
+                    again = self.listened.is_set()
                     self.listening = facts
                     self.listened.set()
+                    if again:
+                        self._on_restart(self)
 
     async def _forward(self, stream: asyncio.StreamReader) -> None:
+        """A complaint about its first start is not passed on: it becomes the supervisor's own."""
         prefix = f"[{self.spec.name}] ".encode()
         async for line in lines(stream):
+            if line.startswith(COMPLAINT) and not self.listened.is_set():
+                self._complaint = line.removeprefix(COMPLAINT).decode(errors="replace").strip()
+                continue
             sys.stderr.buffer.write(prefix + line.rstrip(b"\n") + b"\n")
             sys.stderr.flush()
 
@@ -146,9 +161,11 @@ def ending(code: int) -> str:
 
 
 class Supervisor:
-    """Children in tiers; `start` a tier, later `stop` all, last tier first, each within its seconds."""
+    """Children in tiers; `start` a tier, later `stop` all, last tier first. `on_restart` is called with a child that
+    listens again."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_restart: Callable[[Child], None] = lambda child: None) -> None:
+        self._on_restart = on_restart
         self._tiers: list[list[Child]] = []
         self._runs: dict[Child, asyncio.Task[None]] = {}
 
@@ -158,27 +175,25 @@ class Supervisor:
 
     async def start(self, specs: Sequence[ChildSpec]) -> list[Child]:
         """Start a tier and wait until all of it listens. Raises Fault when any child of any tier cannot be kept."""
-        tier = [Child(spec) for spec in specs]
+        tier = [Child(spec, self._on_restart) for spec in specs]
         self._tiers.append(tier)
         for child in tier:
             self._runs[child] = asyncio.create_task(child.run())
         await self.unless_failed(asyncio.gather(*(child.listened.wait() for child in tier)))
         return tier
 
-    async def unless_failed(self, work: asyncio.Future[object] | asyncio.Task[object]) -> None:
+    async def unless_failed(self, work: Awaitable[object]) -> None:
         """Wait for `work`; raise the fault of a child that could not be kept instead, when there is one first."""
+        task = asyncio.ensure_future(work)
+        waited: set[asyncio.Future[Any]] = {task, *self._runs.values()}
         try:
-            await asyncio.wait({work, *self._runs.values()}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             for run in self._runs.values():
                 if run.done():
                     run.result()
-            await work
+            await task
         finally:
-            work.cancel()
-
-    async def failed(self) -> None:
-        """Returns never, or raises the fault of the first child that cannot be kept."""
-        await asyncio.gather(*self._runs.values())
+            task.cancel()
 
     async def stop(self, seconds: float) -> None:
         """Drain the tiers in reverse order, sharing the seconds; kill what does not end in its share."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.settings import MeshSettings
 
@@ -11,7 +14,7 @@ def trace_grpc(settings: MeshSettings, service: str) -> None:
     if not settings.otel_endpoint:
         return
     try:
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+        exporter = import_module("opentelemetry.exporter.otlp.proto.grpc.trace_exporter")
     except ImportError:
         raise Fault(
             Code.INVALID,
@@ -25,7 +28,8 @@ def trace_grpc(settings: MeshSettings, service: str) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     provider = TracerProvider(resource=Resource.create({"service.name": settings.otel_service_name or service}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.otel_endpoint)))
+    provider.add_span_processor(BatchSpanProcessor(exporter.OTLPSpanExporter(endpoint=settings.otel_endpoint)))
     trace.set_tracer_provider(provider)
-    GrpcAioInstrumentorServer().instrument()
-    GrpcAioInstrumentorClient().instrument()
+    instrumentors: tuple[Any, ...] = (GrpcAioInstrumentorServer, GrpcAioInstrumentorClient)
+    for instrumentor in instrumentors:
+        instrumentor().instrument()

@@ -23,6 +23,7 @@ from sp00ky.gateway.upstream import Rpc, Upstream
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.v1 import admin_pb2, ingest_pb2, views_pb2
 
+GRACE_SECONDS = 0.5  # beyond the calls' own deadline, whose answer says more
 STATUS_TIMEOUT_SECONDS = 2.0  # a health answer must not outlast the prober
 
 
@@ -62,8 +63,8 @@ def _handler(edge_of: Edge, endpoint: Endpoint) -> Callable[[web.Request], Await
         if not is_open:
             require_bearer(request, edge_of.secret)
         deadline = time.monotonic() + seconds
-        async with asyncio.timeout(seconds):
-            asked = await _asked(edge_of, endpoint, request)
+        asked = await _asked(edge_of, endpoint, request)
+        async with asyncio.timeout(_left(deadline) + GRACE_SECONDS):
             return to_response(await perform(edge_of, endpoint, asked, deadline))
 
     return handle

@@ -32,7 +32,7 @@ class Limits:
     header_bytes_max: int = 16 * 1024  # of one header [400]
     changes_max: int = 10_000  # lines of NDJSON or elements of an array in one request [413]
     nesting_max: int = 100  # arrays and objects inside each other in one body [400]
-    id_chars_max: int = 1_024  # of a view id or a table name [400]
+    id_chars_max: int = 512  # of a view id [400]
     requests_inflight_max: int = 1_024  # of one server; /health/live is always answered [429]
 
 

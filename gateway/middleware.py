@@ -44,7 +44,8 @@ async def read_body(request: web.Request, limits: Limits) -> bytes:
     if request.content_length is not None and request.content_length > limits.body_bytes_max:
         raise _too_large(limits)
     try:
-        return await request.read()
+        async with asyncio.timeout(limits.request_timeout_ms / 1000):
+            return await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise _too_large(limits) from None
     except TimeoutError:
@@ -117,7 +118,7 @@ def fault_of_failure(error: Exception, request: web.Request) -> Fault:
             return Refused(404, f"no endpoint {request.method} {_shown(request)}")
         case web.HTTPException():
             return Refused(error.status, error.reason.lower())
-        case TimeoutError() | asyncio.CancelledError():
+        case TimeoutError():
             return Fault(Code.TIMEOUT, f"{request.method} {_shown(request)} took too long")
         case _:
             log.exception("request failed", exc_info=error)

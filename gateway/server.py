@@ -8,7 +8,7 @@ from aiohttp import web
 from sp00ky.gateway.app import Edge, build_app
 from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.exchange import Api, Limits
-from sp00ky.gateway.exposure import LOOPBACK, split_address
+from sp00ky.gateway.exposure import split_address
 from sp00ky.gateway.telemetry import Telemetry
 from sp00ky.gateway.upstream import Upstream
 from sp00ky.proto.faults import Code, Fault
@@ -44,7 +44,8 @@ class GatewayServer:
         self.url = ""
 
     async def start(self) -> str:
-        """Bind and serve; returns the URL to reach it at. Raises Fault INVALID, UNAVAILABLE (address taken)."""
+        """Bind and serve; returns the URL of what was bound, its host a wildcard (`0.0.0.0`, `[::]`) if that was asked
+        for: whom to tell which host instead is the caller's to know. Raises Fault INVALID, UNAVAILABLE."""
         host, port = split_address(self._settings.listen_addr)
         if not self._settings.auth_secret:
             log.warning("%s API accepts any bearer: SPKY_AUTH_SECRET is not set", self._api)
@@ -69,7 +70,7 @@ class GatewayServer:
                 f"cannot listen on {self._settings.listen_addr}: {reason}",
                 "choose another address, or stop what listens there",
             ) from error
-        self.url = f"http://{_reachable(host)}:{runner.addresses[0][1]}"
+        self.url = f"http://{_url_host(host)}:{runner.addresses[0][1]}"
         return self.url
 
     def _edge(self) -> Edge:
@@ -90,8 +91,5 @@ class GatewayServer:
             await upstream.close()
 
 
-def _reachable(host: str) -> str:
-    """A host to put into a URL: one that listens everywhere is reached on loopback."""
-    if host in ("", "0.0.0.0", "::"):
-        return LOOPBACK
-    return f"[{host}]" if ":" in host else host
+def _url_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host or "0.0.0.0"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -23,8 +23,10 @@ import aiohttp
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.values.cbor import CborError, decode, encode
 from sp00ky.proto.values.kinds import Value
+from sp00ky.proto.values.text import escape_ident
 
 FRAME_BYTES_MAX = 256 * 1024 * 1024
+ROWS_PER_INSERT = 500  # one INSERT's cost on an engine in memory grows with the square of its rows
 CONNECT_TIMEOUT_S = 10.0
 BACKOFF_FIRST_S = 0.002
 BACKOFF_MAX_S = 0.25
@@ -155,7 +157,7 @@ class Database:
     async def query(
         self, surql: str, vars: Mapping[str, Value] | None = None, *, conflict_retries: int = 0
     ) -> list[Value]:
-        """One result per statement, None for BEGIN and COMMIT. Raises QueryError with the real cause, or Fault.
+        """One result per statement, NONE for BEGIN and COMMIT. Raises QueryError with the real cause, or Fault.
 
         `conflict_retries`: how often a write conflict is tried again; ignored for several statements outside one
         transaction, of which some may have been committed."""
@@ -174,6 +176,14 @@ class Database:
         """Every statement's outcome. Raises QueryError (index -1) when the request as a whole is refused, or Fault."""
         answer = await self.rpc("query", [surql, dict(vars or {})])
         return [_statement_result(raw) for raw in answer]
+
+    async def insert(self, table: str, rows: Sequence[Mapping[str, Value]], *, relation: bool = False) -> None:
+        """Insert any number of rows (edges with `in` and `out` when `relation`), in statements of ROWS_PER_INSERT, each
+        a transaction of its own; records that exist already are an error. Raises QueryError or Fault."""
+        keyword = "INSERT RELATION INTO" if relation else "INSERT INTO"
+        text = f"{keyword} {escape_ident(table)} $rows RETURN NONE"
+        for at in range(0, len(rows), ROWS_PER_INSERT):
+            await self.query(text, {"rows": [dict(row) for row in rows[at : at + ROWS_PER_INSERT]]}, conflict_retries=5)
 
     async def rpc(self, method: str, params: list[Value]) -> Value:
         """The result of one RPC call; connects if the socket is gone. Raises QueryError (index -1) or Fault."""
@@ -199,7 +209,10 @@ class Database:
         try:
             async with asyncio.timeout(timeout_s):
                 socket = await self._http.ws_connect(
-                    self.url, protocols=("cbor",), max_msg_size=FRAME_BYTES_MAX, heartbeat=30.0
+                    self.url,
+                    protocols=("cbor",),
+                    max_msg_size=FRAME_BYTES_MAX,
+                    heartbeat=max(60.0, 2 * self._timeout_s),
                 )
         except TimeoutError:
             raise Fault(Code.UNAVAILABLE, f"database {self.url} did not answer within {timeout_s:g} s") from None

@@ -36,6 +36,7 @@ class Settings(BaseModel):
 
 
 S = TypeVar("S", bound=Settings)
+S_co = TypeVar("S_co", bound=Settings, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,10 @@ class _Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded(Generic[S]):
+class Loaded(Generic[S_co]):
     """A model, where each of its fields came from, and what the operator should hear about it."""
 
-    settings: S
+    settings: S_co
     sources: Mapping[str, str]
     warnings: tuple[str, ...] = ()
 

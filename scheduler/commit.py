@@ -11,6 +11,7 @@ invariant ends the loop for good (`failure`): the process is to start again from
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -29,7 +30,8 @@ from sp00ky.scheduler.fanout import Ring, Session
 from sp00ky.scheduler.intake import Freshness, Transactions
 
 GROUP_CHANGES_MAX = 4_096
-TICK_SECONDS = 0.2
+TICK_SECONDS_MAX = 0.2
+TICKS_PER_TIMEOUT = 10  # at least: the coordinator takes a gap of half a timeout for a pause of ours
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class Committer:
 
     def __init__(self, store: Datastore, config: CoordinatorConfig, queue_max: int) -> None:
         self.store, self._config, self._queue_max = store, config, queue_max
+        self._tick_seconds = min(TICK_SECONDS_MAX, config.heartbeat_timeout_ms / 1000 / TICKS_PER_TIMEOUT)
         self.ring = Ring(store)
         self.sessions: dict[int, Session] = {}
         self.failure: Fault | None = None
@@ -73,7 +76,7 @@ class Committer:
         """Queue changes; the future answers with the durable seq. Raises Fault OVERLOADED, UNAVAILABLE."""
         count = sum(map(len, transactions))
         self._require_open()
-        if self.queued_changes and self.queued_changes + count > self._queue_max:
+        if not self._has_room(count):
             raise errors.overloaded(self.queued_changes, self._queue_max)
         return self._enqueue(transactions, meta, count)
 
@@ -81,9 +84,14 @@ class Committer:
         """As `offer`, but waits while the queue is full: for callers whose own flow control then holds them."""
         count = sum(map(len, transactions))
         async with self._room:
-            await self._room.wait_for(lambda: not self.queued_changes or self.queued_changes + count <= self._queue_max)
+            await self._room.wait_for(lambda: self._has_room(count))
         self._require_open()
         return self._enqueue(transactions, meta, count)
+
+    def _has_room(self, count: int) -> bool:
+        """A batch larger than the queue is taken when the queue is empty; the closed queue lets all through to fail."""
+        fits = not self.queued_changes or self.queued_changes + count <= self._queue_max
+        return fits or self._closing or self.failure is not None
 
     def request(self, spec: common_pb2.ViewSpec) -> asyncio.Future[Seq]:
         self._require_open()
@@ -136,10 +144,8 @@ class Committer:
 
     async def _turn(self) -> None:
         if not self._queue:
-            try:
-                await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
-            except TimeoutError:
-                pass
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._tick_seconds)
         self._wake.clear()
         offers = self._step_group()
         ready = self.coordinator.ready()
@@ -179,7 +185,7 @@ class Committer:
         synced = await self.store.sync()
         failpoint("wal.after_fsync")
         self.coordinator.advance(synced)
-        self.ring.extend(ready.entries)
+        self.ring.extend(ready.entries, sum(len(row.packed) for row in ready.rows if row.packed is not None))
         self.commits += 1
         self.committed_changes += len(ready.rows)
 
@@ -229,6 +235,4 @@ class Committer:
 
     async def _release_room(self) -> None:
         async with self._room:
-            if self._closing or self.failure is not None:
-                self.queued_changes = 0
             self._room.notify_all()

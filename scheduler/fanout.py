@@ -11,6 +11,8 @@ at a `txn_last` unless its transaction alone is larger than a frame.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple, Protocol
@@ -19,6 +21,7 @@ from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2, replication_pb2
 from sp00ky.scheduler.datastore.datastore import Datastore
+from sp00ky.scheduler.errors import SchedulerInvariantError
 
 FRAME_ENTRIES_MAX = 1_024
 FRAME_BYTES_MAX = 4 * 1024 * 1024
@@ -37,31 +40,50 @@ class Frame(NamedTuple):
     last_seq: Seq
 
 
+class _Chunk(NamedTuple):
+    """The entries of one commit."""
+
+    first_seq: int
+    entries: Sequence[common_pb2.Entry]
+    size: int  # bytes of records, about
+
+
 class Ring:
     def __init__(self, store: Datastore, entries_max: int = RING_ENTRIES_MAX, bytes_max: int = RING_BYTES_MAX) -> None:
         self._store = store
-        self._entries: dict[int, common_pb2.Entry] = {}
-        self._lowest = store.head_seq + 1
-        self._bytes = 0
+        self._chunks: list[_Chunk] = []
+        self._next_seq = store.head_seq + 1
+        self._count = self._bytes = 0
         self._entries_max, self._bytes_max = entries_max, bytes_max
         self._frames: OrderedDict[int, Frame] = OrderedDict()
 
-    def extend(self, entries: Sequence[common_pb2.Entry]) -> None:
-        """Take entries that have just become durable; they follow the last ones."""
-        ring = self._entries
-        for entry in entries:
-            ring[entry.seq] = entry
-            self._bytes += _entry_bytes(entry)
-        while len(ring) > self._entries_max or (self._bytes > self._bytes_max and len(ring) > 1):
-            self._bytes -= _entry_bytes(ring.pop(self._lowest))
-            self._lowest += 1
+    @property
+    def lowest_seq(self) -> int:
+        """The oldest entry in the ring; the next one to come when it is empty."""
+        return self._chunks[0].first_seq if self._chunks else self._next_seq
+
+    def extend(self, entries: Sequence[common_pb2.Entry], size: int) -> None:
+        """Take entries that have just become durable; they follow the last ones. `size`: bytes of their records."""
+        if not entries:
+            return
+        if entries[0].seq != self._next_seq:
+            raise SchedulerInvariantError(f"entry {entries[0].seq} in a ring that ends before {self._next_seq}")
+        size += len(entries) * _ENTRY_OVERHEAD_BYTES
+        self._chunks.append(_Chunk(self._next_seq, entries, size))
+        self._next_seq += len(entries)
+        self._count += len(entries)
+        self._bytes += size
+        while (self._count > self._entries_max or self._bytes > self._bytes_max) and len(self._chunks) > 1:
+            oldest = self._chunks.pop(0)
+            self._count -= len(oldest.entries)
+            self._bytes -= oldest.size
 
     def frame(self, after: Seq, durable_seq: Seq) -> Frame:
         """The next frame after a cursor below `durable_seq`. Raises Fault REVISION_GONE when the log was trimmed."""
         cached = self._frames.get(after)
         if cached is not None:
             return cached
-        entries = self._recent(after, durable_seq) if after + 1 >= self._lowest else self._logged(after, durable_seq)
+        entries = self._recent(after, durable_seq) if after + 1 >= self.lowest_seq else self._logged(after, durable_seq)
         cut = _frame_length(entries)
         frame = Frame(replication_pb2.Entries(entries=entries[:cut]), Seq(entries[cut - 1].seq))
         self._frames[after] = frame
@@ -70,8 +92,15 @@ class Ring:
         return frame
 
     def _recent(self, after: Seq, durable_seq: Seq) -> Sequence[common_pb2.Entry]:
-        last = min(after + FRAME_ENTRIES_MAX, durable_seq)
-        return [self._entries[seq] for seq in range(after + 1, last + 1)]
+        wanted = min(FRAME_ENTRIES_MAX, durable_seq - after)
+        found: list[common_pb2.Entry] = []
+        index = bisect_right(self._chunks, after + 1, key=lambda chunk: chunk.first_seq) - 1
+        while len(found) < wanted:
+            chunk = self._chunks[index]
+            skipped = max(0, after + 1 - chunk.first_seq)
+            found += chunk.entries[skipped : skipped + wanted - len(found)]
+            index += 1
+        return found
 
     def _logged(self, after: Seq, durable_seq: Seq) -> Sequence[common_pb2.Entry]:
         raw = self._store.log(after, min(FRAME_ENTRIES_MAX, durable_seq - after))
@@ -80,15 +109,11 @@ class Ring:
         return [common_pb2.Entry.FromString(data) for data in raw]
 
 
-def _entry_bytes(entry: common_pb2.Entry) -> int:
-    return len(entry.change.packed) + len(entry.change.key) + _ENTRY_OVERHEAD_BYTES
-
-
 def _frame_length(entries: Sequence[common_pb2.Entry]) -> int:
     """How many of these entries make one frame: as many whole transactions as fit, else as many entries as fit."""
     size, whole = 0, 0
     for count, entry in enumerate(entries):
-        size += _entry_bytes(entry)
+        size += entry.ByteSize()
         if size > FRAME_BYTES_MAX and count:
             return whole or count
         if entry.txn_last:
@@ -117,6 +142,7 @@ class Session:
         ssp_id: str,
         store: Datastore,
         ring: Ring,
+        *,
         page_rows: int,
         fell_behind: Callable[[str], None],
     ) -> None:
@@ -129,7 +155,7 @@ class Session:
         self._loads: deque[replication_pb2.Load] = deque()
         self._wake = asyncio.Event()
         self._end: Fault | str | None = None
-        self._checkpoint_due = False
+        self._sent_at = 0.0  # of the event loop's clock
 
     def welcome(self, welcome: replication_pb2.Welcome, ledger: Ledger) -> None:
         self._welcome, self._ledger = welcome, ledger
@@ -157,7 +183,9 @@ class Session:
             due = self._due_if_retained()
             for frame in due:
                 yield frame
-            if not due:
+            if due:
+                self._sent_at = asyncio.get_running_loop().time()
+            else:
                 await self._wait()
         if isinstance(self._end, Fault):
             raise self._end
@@ -193,16 +221,19 @@ class Session:
             frame = self._ring.frame(after, self._ledger.durable_seq)
             self._ledger.sent_to(self.id, frame.last_seq)
             due.append(replication_pb2.ReplicateResponse(entries=frame.entries))
-        if self._checkpoint_due and not due:
+        if not due and self._quiet_seconds() >= CHECKPOINT_SECONDS and self._ledger.idle(self.id):
             head = replication_pb2.Checkpoint(head_seq=self._ledger.durable_seq, at_ms=self._ledger.wall_ms)
             due.append(replication_pb2.ReplicateResponse(checkpoint=head))
-        self._checkpoint_due = False
         return due
+
+    def _quiet_seconds(self) -> float:
+        return asyncio.get_running_loop().time() - self._sent_at
 
     def _page(self, load: replication_pb2.Load) -> replication_pb2.Page:
         rows_max = min(load.rows_max or self._page_rows, PAGE_ROWS_MAX)
         found = self._store.scan(load.table, Seq(load.at_seq), load.after_key, rows_max)
-        rows, size = [], 0
+        rows: list[replication_pb2.Row] = []
+        size = 0
         for row in found:
             size += len(row.packed)
             if rows and size > PAGE_BYTES_MAX:
@@ -215,12 +246,7 @@ class Session:
         return replication_pb2.Page(load_id=load.load_id, table=load.table, rows=rows, next_after_key=next_after_key)
 
     async def _wait(self) -> None:
-        """Until there may be something to send, or a checkpoint is due on an idle stream."""
-        while self._end is None:
-            try:
-                await asyncio.wait_for(self._wake.wait(), CHECKPOINT_SECONDS)
-                return
-            except TimeoutError:
-                if self._ledger is not None and self._ledger.idle(self.id):
-                    self._checkpoint_due = True
-                    return
+        """Until there may be something to send, or a checkpoint is due."""
+        remaining = CHECKPOINT_SECONDS - self._quiet_seconds()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), remaining if remaining > 0 else CHECKPOINT_SECONDS)

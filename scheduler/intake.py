@@ -12,8 +12,11 @@ same group. Within a transaction all stand, since one commit has one stamp.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from uuid import UUID
 
+import msgspec
+from msgspec.msgpack import Ext
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.proto.v1.common_pb2 import OP_DELETE, Change
 from sp00ky.proto.values.json import from_json
@@ -29,6 +32,10 @@ NAME_CHARS_MAX = 255
 IDEMPOTENCY_KEY_CHARS_MAX = 255
 RESERVED_PREFIX = "_00_"
 OPS = frozenset({common_pb2.OP_CREATE, common_pb2.OP_UPDATE, common_pb2.OP_DELETE})
+_ATOMS = frozenset({str, int, bool, float, bytes, type(None)})
+_PLAIN_KEYS = frozenset({str, int})
+_decoder = msgspec.msgpack.Decoder()
+_encoder = msgspec.msgpack.Encoder(order="sorted")
 KEY_KINDS = (int, str, UUID, list, dict)
 Transactions = Sequence[Sequence[Change]]
 
@@ -40,23 +47,61 @@ def canonical(changes: Iterable[Change]) -> list[Change]:
 
 def _canonical(change: Change, index: int) -> Change:
     _check_names(change, index)
+    if _is_canonical(change):
+        return change
     record_id = _record_id(change, index)
-    made = Change(
-        table=change.table, op=change.op, key=pack(record_id.key), idempotency_key=change.idempotency_key
-    )
+    made = Change(table=change.table, op=change.op, key=pack(record_id.key), idempotency_key=change.idempotency_key)
     if change.op != OP_DELETE:
         made.packed = _record(change, record_id, index)
     return made
 
 
-def _check_names(change: Change, index: int) -> None:
-    table = change.table
+def _is_canonical(change: Change) -> bool:
+    """Whether the change is in the one exact form as it came, for the common case: an int or string key, a flat record.
+
+    Decided without building a single value of ours: what msgspec decodes and encodes again to the same bytes is in
+    canonical form, if it holds no extension but its own id (extension 2 around [table, key], see pack.py)."""
+    packed, key = change.packed, change.key
+    if not key or not packed or len(packed) > RECORD_BYTES_MAX or change.id or change.op == OP_DELETE:
+        return False
+    try:
+        record = _decoder.decode(packed)
+        plain_key = _decoder.decode(key)
+        if type(record) is not dict or _encoder.encode(record) != packed or _encoder.encode(plain_key) != key:
+            return False
+    except (ValueError, TypeError, RecursionError):
+        return False
+    record_id = record.pop("id", None)
+    return (
+        type(plain_key) in _PLAIN_KEYS
+        and type(record_id) is Ext
+        and record_id.code == 2
+        and record_id.data == b"\x92" + _packed_name(change.table) + key
+        and _ATOMS.issuperset(map(type, record.values()))
+    )
+
+
+@lru_cache(1024)
+def _packed_name(table: str) -> bytes:
+    return pack(table)
+
+
+@lru_cache(1024)
+def _table_fault(table: str) -> tuple[str, str] | None:
+    """Why this is no table that a caller may write to, and what to do."""
     if not table:
-        raise invalid_change(index, "table", "is missing")
+        return "is missing", ""
     if table.startswith(RESERVED_PREFIX):
-        raise invalid_change(index, "table", f'"{table[:64]}" belongs to the mesh', f"{RESERVED_PREFIX}* are its own")
+        return f'"{table[:64]}" belongs to the mesh', f"{RESERVED_PREFIX}* are its own"
     if len(table) > NAME_CHARS_MAX or "\x00" in table:
-        raise invalid_change(index, "table", f"is no table name of at most {NAME_CHARS_MAX} characters")
+        return f"is no table name of at most {NAME_CHARS_MAX} characters", ""
+    return None
+
+
+def _check_names(change: Change, index: int) -> None:
+    fault = _table_fault(change.table)
+    if fault is not None:
+        raise invalid_change(index, "table", *fault)
     if change.op not in OPS:
         raise invalid_change(index, "op", f"is {change.op}", "use CREATE, UPDATE or DELETE")
     if len(change.idempotency_key) > IDEMPOTENCY_KEY_CHARS_MAX:

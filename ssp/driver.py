@@ -28,8 +28,9 @@ from sp00ky.ssp.config import SspSettings
 from sp00ky.ssp.edges.statements import Facts
 from sp00ky.ssp.edges.writer import EdgeWriter
 from sp00ky.ssp.engine import events
-from sp00ky.ssp.engine.engine import Engine, ViewReading
+from sp00ky.ssp.engine.engine import Engine
 from sp00ky.ssp.engine.events import ViewKey
+from sp00ky.ssp.engine.reading import ViewReading
 from sp00ky.ssp.engine.ready import Ready
 from sp00ky.ssp.reruns import Reruns
 from sp00ky.ssp.rpc.admin import AdminServicer

@@ -29,12 +29,15 @@ FreshDatabase = Callable[..., Awaitable[Database]]
 
 
 @pytest.fixture(scope="session")
-def database_url() -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest) -> str:
     """The WebSocket address of a SurrealDB; root user `DB_USER`, `DB_PASS`."""
     given = os.environ.get("SURREAL_URL")
-    if given:
-        yield given
-        return
+    return given if given else str(request.getfixturevalue("embedded_url"))
+
+
+@pytest.fixture(scope="session")
+def embedded_url() -> Iterator[str]:
+    """The WebSocket address of the embedded engine, whatever `SURREAL_URL` says."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="database server", daemon=True)
     thread.start()

@@ -34,16 +34,17 @@ class Connection:
         self._sessions = Sessions(engine, limits.sessions_max)
         self._methods = Methods(engine, self._sessions, lives, limits, self.notify)
         self._ending = asyncio.Event()
+        self._begun: asyncio.Task[bytes] | None = None
 
     async def run(self) -> None:
         """Serve until the client goes, or `end`."""
         await self._sessions.open()
-        tasks = [asyncio.create_task(part()) for part in (self._read, self._work, self._tell)]
-        ending = asyncio.create_task(self._ending.wait())
+        parts = (self._read, self._work, self._tell, self._ending.wait)
+        tasks: list[asyncio.Task[object]] = [asyncio.create_task(part()) for part in parts]
         try:
-            await asyncio.wait([*tasks, ending], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._finish([*tasks, ending])
+            await self._finish(tasks)
 
     def end(self) -> None:
         self._ending.set()
@@ -68,8 +69,8 @@ class Connection:
         while True:
             frame = await self._frames.get()
             # Shielded: a request once begun is carried out, even when its client has gone in the meantime.
-            reply = await asyncio.shield(asyncio.create_task(self._answer(frame)))
-            await self._socket.send_bytes(reply)
+            self._begun = asyncio.create_task(self._answer(frame))
+            await self._socket.send_bytes(await asyncio.shield(self._begun))
             self._methods.answered()
 
     async def _tell(self) -> None:
@@ -86,17 +87,20 @@ class Connection:
             return await self._methods.answer(request)
         except FrameError as error:
             return error_frame(error)
-        except EngineRefused as error:
+        except (EngineRefused, Fault) as error:
             return error_frame(FrameError(SERVER_ERROR, str(error), request_id, "Internal"))
-        except Fault as error:
-            return error_frame(FrameError(SERVER_ERROR, str(error), request_id, "Internal"))
+        except Exception:  # our own fault: this request fails, the connection and its other requests go on
+            log.exception("a request failed")
+            return error_frame(FrameError(SERVER_ERROR, "the server failed on this request", request_id, "Internal"))
 
-    async def _finish(self, tasks: list[asyncio.Task[None]] | list[asyncio.Task[object]]) -> None:
+    async def _finish(self, tasks: list[asyncio.Task[object]]) -> None:
         for task in tasks:
             task.cancel()
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, Exception) and not isinstance(outcome, CLOSING):
                 log.error("a client's connection failed: %s", outcome, exc_info=outcome)
+        if self._begun is not None:
+            await asyncio.wait([self._begun])
         self._methods.close()
         await self._sessions.close()
         code = WSCloseCode.TRY_AGAIN_LATER if self._notifications.full() else WSCloseCode.GOING_AWAY

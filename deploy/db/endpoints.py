@@ -25,6 +25,8 @@ from sp00ky.proto.values.cbor import decode, encode
 from sp00ky.proto.values.json import encode_json
 from sp00ky.proto.values.kinds import Value
 
+HEARTBEAT_S = 60.0  # a client that is silent for half of it after a ping is gone
+CLOSE_TIMEOUT_S = 1.0  # how long a client has to answer our closing handshake
 CBOR, JSON = "application/cbor", "application/json"
 NAMESPACE_HEADERS = ("Surreal-NS", "NS")
 DATABASE_HEADERS = ("Surreal-DB", "DB")
@@ -90,7 +92,11 @@ class Endpoints:
         if "cbor" not in offered:
             raise Refused(400, "this endpoint is a WebSocket with the subprotocol cbor")
         socket = web.WebSocketResponse(
-            protocols=("cbor",), max_msg_size=self._limits.frame_bytes_max, compress=False, heartbeat=None
+            protocols=("cbor",),
+            max_msg_size=self._limits.frame_bytes_max,
+            compress=False,
+            timeout=CLOSE_TIMEOUT_S,
+            heartbeat=HEARTBEAT_S,
         )
         await socket.prepare(request)
         connection = Connection(socket, self._engine, self._lives, self._limits)

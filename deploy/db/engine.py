@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -54,10 +55,8 @@ class MemoryEngine:
         await self._handle.connect()
 
     async def execute(self, request: bytes) -> bytes:
-        try:
+        with _refusals():
             answer: bytes = await self._handle.execute(request)
-        except ValueError as error:
-            raise EngineRefused(str(error)) from error
         return answer
 
     async def close(self) -> None:
@@ -92,10 +91,8 @@ class DurableEngine:
             raise self._open_fault(error) from error
 
     async def execute(self, request: bytes) -> bytes:
-        try:
+        with _refusals():
             return await self._on_thread(functools.partial(self._handle.execute, request))
-        except ValueError as error:
-            raise EngineRefused(str(error)) from error
 
     async def close(self) -> None:
         if self._thread is not None and self._handle is not None:
@@ -117,6 +114,19 @@ class DurableEngine:
 
     async def _on_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """A request that the engine cannot read, or panics over, fails alone. A panic is no `Exception` in Python."""
+    try:
+        yield
+    except ValueError as error:
+        raise EngineRefused(str(error)) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise EngineRefused(f"the engine panicked: {error}") from error
 
 
 async def call_as_owner(engine: Engine, method: str, params: list[Value]) -> Value:

@@ -50,7 +50,6 @@ class FeedReader:
             full = sum(_entries(row) for row in rows) >= PAGE_ENTRIES
             for row in rows[:-1] if full and len(rows) > 1 else rows:
                 if row["versionstamp"] not in self._seen:
-                    self._seen.add(row["versionstamp"])
                     fresh[row["versionstamp"]] = row
             if not full or rows[-1]["versionstamp"] == since:
                 break
@@ -59,8 +58,9 @@ class FeedReader:
         return [change for stamp in sorted(fresh) for change in changes_of(fresh[stamp])]
 
     def _advance(self, fresh: dict[int, Value]) -> None:
-        if fresh:
-            self._cursor = max(self._cursor, *fresh)
+        """Only now, when every page has been read: a read that fails is begun anew by the next one."""
+        self._seen.update(fresh)
+        self._cursor = max(self._cursor, *fresh, 0)
         floor = min(self._cursor, _present()) - (2 * OVERLAP_MS << 16)
         self._seen = {stamp for stamp in self._seen if stamp >= floor}
 

@@ -3,8 +3,8 @@
 One `Tail` per namespace and database reads the feed while it has subscriptions. A change is no notification yet: the
 record is read again *under the subscriber's own session*, with the fields and the WHERE of its query, and what that
 read does not show is not told. For a subscriber who may not see everything the tail keeps the rows it has been shown
-(from the first read on), so that a DELETE goes only to who has seen the row, carrying the row as it was last seen; a row
-that leaves what the subscriber may see is told as DELETE too, one that enters it by an UPDATE as UPDATE.
+(from the first read on), so that a DELETE goes only to who has seen the row, and carries it as it was last seen. A row
+that leaves what the subscriber may see is told as DELETE too; one that enters it by an UPDATE, as UPDATE.
 
 A session whose identity changes, expires or ends takes its live queries with it (KILLED), as does a failing re-read.
 """
@@ -19,9 +19,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sp00ky.deploy.db.engine import Engine, EngineRefused, call_as_owner, result_of
+from sp00ky.deploy.db.engine import Engine, result_of
 from sp00ky.deploy.db.feed import OVERLAP_MS, FeedChange, FeedReader
 from sp00ky.deploy.db.frames import notification_frame, own_request
 from sp00ky.deploy.db.limits import Limits
@@ -36,12 +36,22 @@ log = logging.getLogger(__name__)
 
 POLL_MS: Final = 10
 NEAR_OVERLAP_MS: Final = 64  # how far an ordinary poll goes back; commits were seen 3.5 ms late
+POLL_MS_MAX: Final = 1_000
+READ_TRIES: Final = 7  # failing reads in a row, about 1.3 s
 SWEEP_EVERY_S: Final = 1.0  # how often a poll goes back the whole OVERLAP_MS
 IDS_PER_READ: Final = 500
 DEFINE_TRIES: Final = 5
 
 Notify = Callable[[bytes], None]
 Rows = dict[RecordId, bytes]  # packed, as a subscriber was last shown them
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Of a root user."""
+
+    user: str
+    password: str
 
 
 @dataclass(slots=True)
@@ -74,16 +84,33 @@ class Subscription:
 class Tail:
     """The feed of one database and who listens to it. `lock` orders reading the feed and subscribing."""
 
-    def __init__(self, engine: Engine, namespace: str, database: str, limits: Limits) -> None:
+    def __init__(self, engine: Engine, owner: Credentials, namespace: str, database: str, limits: Limits) -> None:
         self.namespace = namespace
         self.database = database
         self.lock = asyncio.Lock()
         self.subscriptions: dict[UUID, Subscription] = {}
+        self.awaited = 0
         self._engine = engine
+        self._owner = owner
         self._limits = limits
+        self._session: UUID | None = None
         self._use = f"USE NS {escape_ident(namespace)} DB {escape_ident(database)};"
         self._feed = FeedReader(self._as_owner)
         self._task: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """The lock, for who may subscribe; `awaited` counts them, so that no tail is dropped under them."""
+        self.awaited += 1
+        try:
+            async with self.lock:
+                try:
+                    yield
+                finally:
+                    if self._task is None:
+                        await self._sign_out()
+        finally:
+            self.awaited -= 1
 
     async def ensure_feed(self) -> None:
         """The database has a changefeed with the old rows in it; what else its definition says stays."""
@@ -130,18 +157,35 @@ class Tail:
             self._task.cancel()
 
     async def _run(self) -> None:
-        """Poll while anybody listens. A failing read is tried again: nothing is lost, the cursor has not moved."""
-        swept = 0.0
-        while self.subscriptions:
-            await asyncio.sleep(POLL_MS / 1000)
-            whole = time.monotonic() - swept >= SWEEP_EVERY_S
-            try:
-                async with self.lock:
-                    await self.sweep(OVERLAP_MS if whole else NEAR_OVERLAP_MS)
-            except (Fault, EngineRefused) as error:
-                log.warning("reading the changefeed of %s/%s failed: %s", self.namespace, self.database, error)
-            swept = time.monotonic() if whole else swept
-        self._task = None
+        """Poll while anybody listens. A failing read is tried again, later and later: nothing is lost, the cursor has
+        not moved. A feed that cannot be read at all (the database was removed) ends the live queries."""
+        swept, failures = 0.0, 0
+        while True:
+            await asyncio.sleep(min(POLL_MS << failures, POLL_MS_MAX) / 1000)
+            async with self.lock:
+                if not self.subscriptions:
+                    self._task = None
+                    await self._sign_out()
+                    return
+                whole = time.monotonic() - swept >= SWEEP_EVERY_S
+                try:
+                    await self._poll(whole)
+                except Exception as error:  # of whatever kind: the other databases' live queries go on
+                    failures += 1
+                    log.warning("reading the changefeed of %s/%s failed: %s", self.namespace, self.database, error)
+                    if failures == READ_TRIES:
+                        self._end_all()
+                else:
+                    swept, failures = time.monotonic() if whole else swept, 0
+
+    async def _poll(self, whole: bool) -> None:
+        if whole:
+            await self.ensure_feed()  # a DEFINE DATABASE OVERWRITE without the clause drops the feed
+        await self.sweep(OVERLAP_MS if whole else NEAR_OVERLAP_MS)
+
+    def _end_all(self) -> None:
+        for subscription in list(self.subscriptions.values()):
+            self.end(subscription, told=True)
 
     async def _tell(self, subscription: Subscription, changes: Sequence[FeedChange]) -> None:
         records = list(dict.fromkeys(change.record for change in changes))
@@ -150,7 +194,7 @@ class Tail:
             for at in range(0, len(records), IDS_PER_READ):
                 chosen = {**subscription.vars, "spky_live_ids": records[at : at + IDS_PER_READ]}
                 now |= await self._read(subscription.session, subscription.select, chosen, "$spky_live_ids")
-        except (Fault, EngineRefused) as error:
+        except Exception as error:  # of whatever kind: this live query ends, the others are told
             log.info("live query %s ended: %s", subscription.id, error)
             self.end(subscription, told=True)
             return
@@ -167,30 +211,51 @@ class Tail:
         """What a session is shown of some records, in one transaction."""
         rest = f"FROM {target} {select.condition}" + (f" LIMIT {limit}" if limit else "")
         text = f"{self._use} BEGIN; SELECT VALUE id {rest}; SELECT {select.fields} {rest} {select.fetch}; COMMIT"
-        answer = decode(await self._engine.execute(own_request(session, "query", [text, variables])))
-        statements = result_of(answer)
+        statements = await self._call(session, "query", [text, variables])
         return dict(zip(statements[2]["result"], statements[3]["result"], strict=True))
 
     async def _as_owner(self, statement: str) -> Value:
-        statements = await call_as_owner(self._engine, "query", [f"{self._use} {statement}", {}])
-        return statements[1]["result"]
+        """The result of one statement, as root in this database. The session is the tail's own, and `use` is said once:
+        said with every statement it would make a removed database anew."""
+        if self._session is None:
+            self._session = uuid4()
+            try:
+                await self._call(self._session, "attach", [])
+                await self._call(self._session, "signin", [{"user": self._owner.user, "pass": self._owner.password}])
+                await self._call(self._session, "use", [self.namespace, self.database])
+            except BaseException:
+                await self._sign_out()
+                raise
+        return (await self._call(self._session, "query", [statement, {}]))[0]["result"]
+
+    async def _sign_out(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            await self._call(session, "detach", [])
+
+    async def _call(self, session: UUID, method: str, params: list[Value]) -> Value:
+        return result_of(decode(await self._engine.execute(own_request(session, method, params))))
 
 
 class LiveQueries:
     """All live queries of a server."""
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
+    def __init__(self, engine: Engine, owner: Credentials, limits: Limits) -> None:
         self._engine = engine
+        self._owner = owner
         self._limits = limits
         self._tails: dict[tuple[str, str], Tail] = {}
 
     @asynccontextmanager
     async def still(self, namespace: str, database: str) -> AsyncIterator[Tail]:
         """The tail of a database, everything committed so far told, and not read on meanwhile."""
+        for key in [key for key, tail in self._tails.items() if not tail.subscriptions and not tail.awaited]:
+            del self._tails[key]  # its cursor is old: a new one begins at the present
         tail = self._tails.get((namespace, database))
         if tail is None:
-            tail = self._tails[namespace, database] = Tail(self._engine, namespace, database, self._limits)
-        async with tail.lock:
+            tail = Tail(self._engine, self._owner, namespace, database, self._limits)
+            self._tails[namespace, database] = tail
+        async with tail.held():
             await tail.ensure_feed()
             await tail.sweep()
             yield tail

@@ -24,7 +24,7 @@ from sp00ky.deploy.db.frames import (
     result_frame,
 )
 from sp00ky.deploy.db.limits import Limits
-from sp00ky.deploy.db.live import LiveQueries, Notify, Subscription, Tail
+from sp00ky.deploy.db.live import LiveQueries, Notify, Subscription
 from sp00ky.deploy.db.sessions import Sessions
 from sp00ky.deploy.db.statements import (
     LiveSelect,
@@ -98,8 +98,9 @@ class Methods:
         if not isinstance(name, str):
             raise FrameError(INVALID_PARAMS, "Expected (what:table)", request.id)
         select = LiveSelect("*", name, diff=len(params) > 1 and params[1] is True)
-        live = await self._open(request, session, [(0, select, name)], f"RETURN u'{uuid4()}'", {})
-        return result_frame(request.id, live["result"][0]["result"]) if "result" in live else _reply(request, live)
+        live = uuid4()
+        reply = await self._open(request, session, [(live, select, name)], f"u'{live}'", {})
+        return _reply(request, {**reply, "result": live} if "result" in reply else reply)
 
     def _kill(self, request: Request) -> bytes:
         params = _kinds(request)
@@ -113,7 +114,7 @@ class Methods:
         """A batch with LIVE or KILL among its statements: the engine is given stand-ins that answer what they should,
         and what they stand for is done when their statement succeeded."""
         variables = _variables(request)
-        lives: list[tuple[int, LiveSelect, str]] = []
+        lives: list[tuple[UUID, LiveSelect, str]] = []
         kills: list[tuple[int, UUID]] = []
         texts: list[str] = []
         for index, statement in enumerate(statements):
@@ -123,8 +124,9 @@ class Methods:
                 select = live_select(statement)
                 if select is None:
                     raise FrameError(INVALID_PARAMS, f"Parse error: not a LIVE SELECT: {statement.text}", request.id)
-                lives.append((index, select, _table_of(select, variables, request)))
-                texts.append(f"RETURN u'{uuid4()}'")
+                live = uuid4()
+                lives.append((live, select, _table_of(select, variables, request)))
+                texts.append(f"u'{live}'")  # an expression: RETURN would end a transaction
             else:
                 texts.append(statement.text)
         if lives and any(statement.keyword in ("USE", "LET") for statement in statements):
@@ -133,9 +135,10 @@ class Methods:
         if not lives and not kills and all(text == each.text for text, each in zip(texts, statements, strict=True)):
             return await self._engine.execute(engine_request(request, session))
         reply = await self._open(request, session, lives, ";\n".join(texts), variables)
-        for index, live in kills:
-            if reply.get("result") and reply["result"][index]["status"] == "OK":
-                self._lives.kill(live, self._sessions.engine_ids(), told=True)
+        results = reply.get("result") or []
+        for index, killed in kills:
+            if len(results) == len(statements) and results[index]["status"] == "OK":
+                self._lives.kill(killed, self._sessions.engine_ids(), told=True)
         return _reply(request, reply)
 
     def _stand_in_for_kill(
@@ -147,13 +150,13 @@ class Methods:
         if live is None or not self._lives.holds(live, self._sessions.engine_ids()):
             return "THROW \"Can not execute KILL statement using id '" + str(live or "") + "'\""
         kills.append((index, live))
-        return "RETURN NONE"
+        return "NONE"
 
     async def _open(
         self,
         request: Request,
         session: UUID,
-        lives: list[tuple[int, LiveSelect, str]],
+        lives: list[tuple[UUID, LiveSelect, str]],
         text: str,
         variables: dict[str, Value],
     ) -> dict[str, Value]:
@@ -164,7 +167,8 @@ class Methods:
                 raise FrameError(METHOD_NOT_ALLOWED, message, request.id, "NotAllowed")
         held = self._lives.count(self._sessions.engine_ids())
         if held + len(lives) > self._limits.lives_max:
-            message = f"a connection holds at most {self._limits.lives_max} live queries"
+            most = f"a connection holds at most {self._limits.lives_max} live queries"
+            message = most if self._limits.lives_max else "a live query needs a WebSocket"
             raise FrameError(METHOD_NOT_ALLOWED, message, request.id, "NotAllowed")
         run = own_request(session, "query", [text, variables])
         where = decode(await self._engine.execute(own_request(session, "query", [_WHERE_AM_I, {}]))) if lives else {}
@@ -175,27 +179,17 @@ class Methods:
             raise FrameError(INVALID_PARAMS, "Specify a namespace and a database to use", request.id)
         async with self._lives.still(namespace, database) as tail:
             reply = dict(decode(await self._engine.execute(run)))
-            for index, select, table in lives if reply.get("result") else ():
-                if reply["result"][index]["status"] == "OK":
-                    live = reply["result"][index]["result"]
-                    await self._subscribe(tail, live, session, table, select, variables, unrestricted)
+            opened: list[Subscription] = []
+            answered = {each["result"] for each in reply.get("result") or [] if isinstance(each["result"], UUID)}
+            for live, select, table in lives:
+                if live in answered:
+                    sees_all = unrestricted and not select.condition
+                    seen = None if sees_all else await tail.first_rows(session, table, select, variables)
+                    opened.append(Subscription(live, session, table, select, variables, self._notify, seen))
+            for subscription in opened:
+                tail.add(subscription)
+            self._held += opened
         return reply
-
-    async def _subscribe(
-        self,
-        tail: Tail,
-        live: UUID,
-        session: UUID,
-        table: str,
-        select: LiveSelect,
-        variables: dict[str, Value],
-        unrestricted: bool,
-    ) -> None:
-        sees_all = unrestricted and not select.condition
-        seen = None if sees_all else await tail.first_rows(session, table, select, variables)
-        subscription = Subscription(live, session, table, select, variables, self._notify, seen)
-        tail.add(subscription)
-        self._held.append(subscription)
 
 
 _WHERE_AM_I = "RETURN [session::ns(), session::db(), $session.ac == NONE AND $session.rd == NONE]"

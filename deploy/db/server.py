@@ -16,7 +16,7 @@ from sp00ky.deploy.db.config import DbSettings
 from sp00ky.deploy.db.endpoints import Endpoints
 from sp00ky.deploy.db.engine import DurableEngine, Engine, MemoryEngine, call_as_owner
 from sp00ky.deploy.db.limits import Limits
-from sp00ky.deploy.db.live import LiveQueries
+from sp00ky.deploy.db.live import Credentials, LiveQueries
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.values.text import escape_ident, quote_string
 
@@ -31,7 +31,7 @@ class DatabaseServer:
         self._user = user
         self._password = password
         self._limits = limits or Limits()
-        self._lives = LiveQueries(self._engine, self._limits)
+        self._lives = LiveQueries(self._engine, Credentials(user, password), self._limits)
         self._endpoints: Endpoints | None = None
         self._runner: web.AppRunner | None = None
         self._open = False

@@ -10,10 +10,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+TEXT_MAX = 256 * 1024
 MENTIONS = re.compile(r"\b(?:live|kill)\b", re.IGNORECASE)
 _TOKEN = re.compile(
-    r"(?P<comment>(?:--|//|\#)[^\n]*|/\*.*?\*/)"
-    r"|(?P<quoted>[a-z]?'(?:\\.|[^'\\])*'|[a-z]?\"(?:\\.|[^\"\\])*\"|`(?:\\.|[^`\\])*`|⟨(?:\\.|[^⟩\\])*⟩)"
+    # What does not end runs to the end of the text, so that nothing is scanned twice.
+    r"(?P<comment>(?:--|//|\#)[^\n]*|/\*.*?(?:\*/|\Z))"
+    r"|(?P<quoted>[a-z]?'(?:\\.|[^'\\])*\\?(?:'|\Z)|[a-z]?\"(?:\\.|[^\"\\])*\\?(?:\"|\Z)"
+    r"|`(?:\\.|[^`\\])*\\?(?:`|\Z)|⟨(?:\\.|[^⟩\\])*\\?(?:⟩|\Z))"
     r"|(?P<word>\$?\w+)"
     r"|(?P<mark>\S)",
     re.DOTALL,
@@ -47,7 +50,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class LiveSelect:
-    """`LIVE SELECT fields FROM target condition fetch`, each as written; the last two (WHERE …, FETCH …) may be empty."""
+    """`LIVE SELECT fields FROM target condition fetch`, each as written; the last two (WHERE …, FETCH …) may lack."""
 
     fields: str
     target: str
@@ -57,8 +60,8 @@ class LiveSelect:
 
 
 def mentions_live(text: str) -> bool:
-    """Whether it is worth a closer look; may be wrong only in saying yes."""
-    return MENTIONS.search(text) is not None
+    """Whether it is worth a closer look. Text beyond TEXT_MAX is not: a client cannot make the server read for long."""
+    return len(text) <= TEXT_MAX and MENTIONS.search(text) is not None
 
 
 def split(text: str) -> list[Statement]:
@@ -82,8 +85,7 @@ def live_select(statement: Statement) -> LiveSelect | None:
     at = words.index("FROM")
     where = next((n for n, word in enumerate(words) if n > at and word == "WHERE"), len(words))
     fetch = next((n for n, word in enumerate(words) if n > at and word == "FETCH"), len(words))
-    if fetch < where:
-        where = fetch
+    where = min(where, fetch)
     fields, target, condition, fetched = (
         _between(statement, first, last)
         for first, last in ((2, at), (at + 1, where), (where, fetch), (fetch, len(words)))

@@ -13,15 +13,16 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NoReturn
 
+import orjson
 from sp00ky.gateway.errors import Refused
 from sp00ky.gateway.exchange import CBOR, JSON, Asked
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.values import cbor
-from sp00ky.proto.values.kinds import Value
+from sp00ky.proto.values.kinds import RecordId, SurrealSet, Value
 from sp00ky.proto.values.literal import LiteralError, read_value
 from sp00ky.proto.values.pack import PackError, pack
 
-_I64 = range(-(2**63), 2**63)
+_INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
 
 
 def _unrepeated(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
@@ -47,6 +48,8 @@ def parse_json(data: bytes, asked: Asked, where: str = "body") -> Value:
         if text.startswith("\ufeff"):
             raise ValueError("it begins with a byte order mark")
         value = _decoder.decode(text)
+        if "\\ud" in text or "\\uD" in text:
+            orjson.loads(data)  # refuses half a surrogate pair, which no encoder after us would take
     except RecursionError:
         raise Fault(Code.INVALID, f"{where} nests deeper than {asked.limits.nesting_max}") from None
     except ValueError as error:  # JSONDecodeError, UnicodeDecodeError, too many digits, and ours
@@ -56,34 +59,62 @@ def parse_json(data: bytes, asked: Asked, where: str = "body") -> Value:
 
 
 def _require_plain(value: Value, depth: int, where: str) -> None:
+    """Numbers that a value can hold, nesting within the limit. The one walk over every record: kept flat for speed."""
     kind = type(value)
-    if kind is dict or kind is list:
-        if depth == 0:
-            raise Fault(Code.INVALID, f"{where} nests too deep")
-        for item in value.values() if kind is dict else value:
-            inner = type(item)
-            if inner is dict or inner is list or inner is float or inner is int:
-                _require_plain(item, depth - 1, where)
-    elif kind is float:
-        if not math.isfinite(value):
+    if kind is not dict and kind is not list:
+        value = (value,)
+    elif depth == 0:
+        raise Fault(Code.INVALID, f"{where} nests too deep")
+    for item in value.values() if kind is dict else value:
+        inner = type(item)
+        if inner is dict or inner is list:
+            _require_plain(item, depth - 1, where)
+        elif inner is int:
+            if not _INT_MIN <= item <= _INT_MAX:
+                hint = "send it as text, or as a decimal in CBOR"
+                raise Fault(Code.INVALID, f"{where} has an integer beyond 64 bits", hint)
+        elif inner is float and not math.isfinite(item):
             raise Fault(Code.INVALID, f"{where} has a number beyond the range of a float")
-    elif kind is int and value not in _I64:
-        raise Fault(Code.INVALID, f"{where} has an integer beyond 64 bits", "send it as text, or as a decimal in CBOR")
 
 
 def parse_cbor(data: bytes, asked: Asked) -> Value:
-    """One SurrealDB CBOR value."""
+    """One SurrealDB CBOR value that can be packed."""
     try:
         value = cbor.decode(data)
-        pack(value)  # refuses nesting and kinds that no record can hold
-    except (cbor.CborError, PackError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-        raise Fault(Code.INVALID, f"body is not SurrealDB CBOR: {error}") from None
+        _require_names(value, asked.limits.nesting_max)
+        pack(value)
+    except Fault:
+        raise
+    except (
+        Exception
+    ) as error:  # a tag may hold anything, so what decodes it may raise anything: none of it is our fault
+        raise Fault(Code.INVALID, f"body is not SurrealDB CBOR: {type(error).__name__}: {error}") from None
     return value
+
+
+def _require_names(value: Value, depth: int) -> None:
+    """CBOR maps may have keys of any kind, objects have names."""
+    kind = type(value)
+    if kind in (dict, list, SurrealSet, RecordId) and depth == 0:
+        raise Fault(Code.INVALID, "body nests too deep")
+    if kind is dict:
+        for name, item in value.items():
+            if type(name) is not str:
+                raise Fault(Code.INVALID, f"body has an object with {kind_name(name)} for a name")
+            _require_names(item, depth - 1)
+    elif kind is list or kind is SurrealSet:
+        for item in value:
+            _require_names(item, depth - 1)
+    elif kind is RecordId:
+        if type(value.table) is not str:
+            raise Fault(Code.INVALID, f"body has a record id with {kind_name(value.table)} for a table")
+        _require_names(value.key, depth - 1)
 
 
 def require_media_type(asked: Asked, *accepted: str) -> str:
     """The request's media type; raises 415. The documented SSP reads JSON without being told so."""
-    given = asked.media_type or (JSON if asked.api == "ssp" else "")
+    untold = asked.media_type in {"", "application/octet-stream"}
+    given = JSON if untold and asked.api == "ssp" else asked.media_type
     if given not in accepted:
         shown = f'"{given[:64]}"' if given else "absent"
         raise Refused(415, f"content type is {shown}", f"send Content-Type: {' or '.join(accepted)}")

@@ -67,7 +67,7 @@ def live_answer(asked: Asked, response: None) -> Answer:
 
 
 def snapshot_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
-    """The replica is the log, folded: its snapshot is its head, and never lags."""
+    """Rows of every table. The replica is the log, folded: its snapshot is its durable head."""
     return json_answer(
         {
             "tables": {table.name: table.rows for table in status.tables},
@@ -79,7 +79,14 @@ def snapshot_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer
 
 
 def _places(status: admin_pb2.GetStatusResponse) -> dict[str, int]:
-    return {"snapshot_seq": status.head_seq, "latest_seq": status.head_seq, "lag": 0}
+    """The documented figures of the log; what the scheduler does not count itself follows from its head."""
+    counted = status.metrics
+    return {
+        "pending_events": int(counted.get("pending_events", 0)),
+        "snapshot_seq": int(counted.get("snapshot_seq", status.head_seq)),
+        "latest_seq": int(counted.get("latest_seq", status.head_seq)),
+        "lag": int(counted.get("lag", 0)),
+    }
 
 
 def info_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
@@ -111,7 +118,7 @@ def _info(asked: Asked, status: admin_pb2.GetStatusResponse) -> list[dict[str, o
         own["circuit_tables"] = {table.name: table.rows for table in status.tables}
         own["applied_seq"] = status.head_seq
     else:
-        own |= {"pending_events": 0, **_places(status)}
+        own |= _places(status)
     if status.detail:
         own["detail"] = status.detail
     own["env"] = masked(status.env)
@@ -200,7 +207,6 @@ def metrics_json(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
         "total_queries": status.views,
         "running_jobs": 0,
         "uptime_seconds": status.uptime_seconds,
-        "pending_events": 0,
         **_places(status),
     }
     ssps = [_ssp_metrics(ssp) for ssp in status.ssps]

@@ -56,15 +56,7 @@ def canonical_id(text: str, asked: Asked) -> str:
             pass  # an id that is no record id of SurrealDB is still an id here
     if not name or len(name) > asked.limits.id_chars_max:
         raise Fault(Code.INVALID, f"view id is empty or longer than {asked.limits.id_chars_max} characters")
-    _require_encodable(name, "id")
     return name
-
-
-def _require_encodable(text: str, name: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise Fault(Code.INVALID, f'field "{name}" has half a surrogate pair') from None
 
 
 def _given_id(body: dict[str, Value]) -> str:
@@ -75,16 +67,7 @@ def _given_id(body: dict[str, Value]) -> str:
 
 
 def _key(body: dict[str, Value], asked: Asked) -> common_pb2.ViewKey:
-    return common_pb2.ViewKey(id=canonical_id(_given_id(body), asked), auth_id=_auth_id(body))
-
-
-def _auth_id(body: dict[str, Value]) -> str:
-    auth = body.get("auth")
-    if isinstance(auth, RecordId):
-        raise Fault(Code.INVALID, 'field "auth" is a record id', "send it as text")
-    text = field_text(body, "auth", required=False)
-    _require_encodable(text, "auth")
-    return text
+    return common_pb2.ViewKey(id=canonical_id(_given_id(body), asked), auth_id=field_text(body, "auth", required=False))
 
 
 def register_request(asked: Asked) -> views_pb2.RegisterViewRequest:
@@ -96,8 +79,6 @@ def register_request(asked: Asked) -> views_pb2.RegisterViewRequest:
         "client_id": field_text(body, "clientId", "client_id", required=False),
         "format": field_text(body, "format", "resultFormat", "result_format", required=False),
     }
-    for name, text in texts.items():
-        _require_encodable(text, name)
     params = packed(field_object(body, "params"), "params")
     spec = common_pb2.ViewSpec(key=_key(body, asked), params=params, ttl_ms=_ttl_ms(body.get("ttl")), **texts)
     return views_pb2.RegisterViewRequest(spec=spec)
@@ -172,10 +153,8 @@ def get_request(asked: Asked) -> views_pb2.GetViewRequest:
         raise Fault(Code.INVALID, f'consistency "{name[:32]}" is unknown', f"one of {', '.join(CONSISTENCY)}")
     if consistency in _NEEDS_REVISION and not revision:
         raise Fault(Code.INVALID, f"consistency {name} needs a revision", "add &revision=<token>")
-    auth = asked.query.get("auth", "")
-    _require_encodable(auth, "auth")
     return views_pb2.GetViewRequest(
-        key=common_pb2.ViewKey(id=canonical_id(asked.path["id"], asked), auth_id=auth),
+        key=common_pb2.ViewKey(id=canonical_id(asked.path["id"], asked), auth_id=asked.query.get("auth", "")),
         consistency=consistency,
         revision=revision if consistency in _NEEDS_REVISION else "",
         rows=field_flag(asked.query.get("rows"), "rows"),
@@ -270,7 +249,6 @@ def _summary(view: views_pb2.ViewSummary) -> dict[str, object]:
 def explain_request(asked: Asked) -> views_pb2.ExplainViewRequest:
     body = parse_object(asked)
     surql = field_text(body, "surql", "query", "view_plan")
-    _require_encodable(surql, "surql")
     params = field_object(body, "params")
     text = encode_json(params).decode() if packed(params, "params") else ""
     return views_pb2.ExplainViewRequest(surql=surql, params_json=text)

@@ -19,10 +19,13 @@ from typing import Final
 
 from sp00ky.proto.surrealql.ast import Expr, Select
 from sp00ky.proto.surrealql.errors import NoNode, ParseError, error_at, position_of
-from sp00ky.proto.surrealql.lexer import tokenize
+from sp00ky.proto.surrealql.lexer import rescan, scan
 from sp00ky.proto.surrealql.tokens import Token, TokenKind
 
 NESTING_MAX: Final = 50  # SurrealDB itself stops at 20 nested queries or brackets
+
+
+RESCANS_MAX: Final = 64  # each reads the rest of the text again
 
 
 class Sight(StrEnum):
@@ -46,7 +49,7 @@ class Sighting:
 @dataclass(slots=True)
 class Cursor(ABC):
     source: str
-    tokens: list[Token] = field(default_factory=list)
+    tokens: list[Token] = field(init=False)
     index: int = 0
     nesting: int = 0
     bare_is_table: bool = False  # in FROM a bare name is a table
@@ -54,9 +57,11 @@ class Cursor(ABC):
     sightings: list[Sighting] = field(default_factory=list)
     aside: NoNode | None = None
 
+    lexical: ParseError | None = None  # why the tokens end where they do, if not with the text
+    rescans: int = 0
+
     def __post_init__(self) -> None:
-        if not self.tokens:
-            self.tokens = tokenize(self.source)
+        self.tokens, self.lexical = scan(self.source)
 
     @abstractmethod
     def expression(self, above: int = 0) -> Expr:
@@ -126,9 +131,20 @@ class Cursor(ABC):
             raise self.unexpected(f"expected {keyword}")
 
     def identifier(self) -> str:
-        if self.token.kind in (TokenKind.WORD, TokenKind.QUOTED):
+        if self.token.kind in (TokenKind.WORD, TokenKind.QUOTED) and self.token.text not in ("Infinity", "NaN"):
             return self.take().value
         raise self.unexpected("expected an identifier")
+
+    def retake_slash(self) -> bool:
+        """Takes the `/` here the other way, as regex or as sign; whether it could be."""
+        again = rescan(self.source, self.tokens, self.index)
+        if again is None:
+            return False
+        self.rescans += 1
+        if self.rescans > RESCANS_MAX:
+            raise self.error(self.token, f"more than {RESCANS_MAX} ambiguous /", "put ( ) around what is divided")
+        self.tokens, self.lexical = again
+        return True
 
     # --- saying ------------------------------------------------------------------------------------------------------
 
@@ -137,6 +153,8 @@ class Cursor(ABC):
 
     def unexpected(self, expected: str, hint: str = "") -> ParseError:
         token = self.token
+        if token.kind is TokenKind.END and self.lexical is not None:
+            return self.lexical
         found = "end of query" if token.kind is TokenKind.END else shortened(token.text)
         return self.error(token, f"unexpected {found}, {expected}", hint)
 
@@ -166,4 +184,4 @@ class Cursor(ABC):
 
 
 def shortened(text: str) -> str:
-    return text if len(text) <= 24 else text[:21] + "..."  # noqa: PLR2004
+    return text if len(text) <= 24 else text[:21] + "..."

@@ -46,9 +46,7 @@ def position_of(source: str, offset: int) -> tuple[int, int]:
     return line, offset - (source.rfind("\n", 0, offset) + 1) + 1
 
 
-def error_at(
-    source: str, offset: int, message: str, hint: str = "", kind: type[ParseError] = ParseError
-) -> ParseError:
+def error_at(source: str, offset: int, message: str, hint: str = "", kind: type[ParseError] = ParseError) -> ParseError:
     line, column = position_of(source, offset)
     return kind(message, line, column, excerpt_at(source, line, column), hint)
 

@@ -1,14 +1,11 @@
 """Expressions: SurrealDB's operators by binding power, and every kind of value.
 
 The loop is Pratt's ("Top down operator precedence", 1973): an operator is taken while it binds tighter than `above`.
-All operators associate to the left; `=` and its like, and `<` and its like, do not chain at all, as in SurrealDB. The
-order (`BINDING`) was read off the engine: `??` binds loosest, and `..` tighter than a sign before it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from sp00ky.proto.surrealql.ast import (
@@ -24,7 +21,6 @@ from sp00ky.proto.surrealql.ast import (
     Literal,
     Param,
     RangeExpr,
-    SetLiteral,
     Subquery,
     Unary,
 )
@@ -32,43 +28,15 @@ from sp00ky.proto.surrealql.cursor import Sight
 from sp00ky.proto.surrealql.errors import Refused
 from sp00ky.proto.surrealql.idioms import ARROWS
 from sp00ky.proto.surrealql.literals import CONSTANTS, duration_of, number_of
+from sp00ky.proto.surrealql.operators import CHAIN, EQUALITY, INFIX, PREFIX, RANGE, RELATION, UNCHAINED
 from sp00ky.proto.surrealql.tokens import Token, TokenKind
 from sp00ky.proto.surrealql.values import ValueReader
 from sp00ky.proto.values.kinds import NONE, Regex, Table
 
-NULLISH, OR, AND, EQUALITY, RELATION, SUM, PRODUCT, POWER, PREFIX, RANGE, CALL = range(1, 12)
-
-# spelling → (canonical spelling, binding)
-INFIX: Final = MappingProxyType(
-    {
-        **{sign: (sign, NULLISH) for sign in ("??", "?:")},
-        **{sign: ("OR", OR) for sign in ("OR", "||")},
-        **{sign: ("AND", AND) for sign in ("AND", "&&")},
-        **{sign: (sign, EQUALITY) for sign in ("=", "==", "!=", "?=", "*=")},
-        **{sign: (sign, RELATION) for sign in ("<", "<=", ">", ">=")},
-        **{sign: (sign, SUM) for sign in ("+", "-")},
-        **{sign: (sign, PRODUCT) for sign in ("*", "/", "%")},
-        "×": ("*", PRODUCT),
-        "÷": ("/", PRODUCT),
-        "**": ("**", POWER),
-        **{sign: ("IN", RELATION) for sign in ("IN", "INSIDE", "∈")},
-        **{sign: ("NOT IN", RELATION) for sign in ("NOTINSIDE", "∉")},
-        **{sign: ("CONTAINS", RELATION) for sign in ("CONTAINS", "∋")},
-        **{sign: ("CONTAINSNOT", RELATION) for sign in ("CONTAINSNOT", "∌")},
-        **{sign: ("CONTAINSALL", RELATION) for sign in ("CONTAINSALL", "⊇")},
-        **{sign: ("CONTAINSANY", RELATION) for sign in ("CONTAINSANY", "⊃")},
-        **{sign: ("CONTAINSNONE", RELATION) for sign in ("CONTAINSNONE", "⊅")},
-        **{sign: ("ALLINSIDE", RELATION) for sign in ("ALLINSIDE", "⊆")},
-        **{sign: ("ANYINSIDE", RELATION) for sign in ("ANYINSIDE", "⊂")},
-        **{sign: ("NONEINSIDE", RELATION) for sign in ("NONEINSIDE", "⊄")},
-        **{sign: (sign, RELATION) for sign in ("OUTSIDE", "INTERSECTS")},
-    }
-)
-BINDING: Final = MappingProxyType({**dict(INFIX.values()), "@@": EQUALITY})
-UNCHAINED: Final = (EQUALITY, RELATION)
-
 # What may not stand inside a query. SurrealDB reserves these words wherever a value may begin
-WRITES: Final = frozenset("CREATE UPDATE UPSERT DELETE RELATE INSERT DEFINE REMOVE REBUILD ALTER".split())
+WRITES: Final = frozenset(
+    {"CREATE", "UPDATE", "UPSERT", "DELETE", "RELATE", "INSERT", "DEFINE", "REMOVE", "REBUILD", "ALTER"}
+)
 REFUSED: Final = WRITES | {"INFO", "SLEEP", "EXPLAIN"}
 FOREIGN_PATHS: Final = frozenset({"MOD", "SILO", "ML"})
 
@@ -84,7 +52,7 @@ class ExpressionReader(ValueReader):
                 elif self._at_range():
                     if above >= RANGE:
                         return left
-                    left = self._range_from(left)
+                    left = self._range_from(left, whole)
                 else:
                     operator, binding, width = self._infix()
                     if binding <= above:
@@ -140,6 +108,8 @@ class ExpressionReader(ValueReader):
                 return "NOT IN", RELATION, 2
             operator, binding = INFIX.get(word, ("", 0))
             return operator, binding, 1
+        if token.kind is TokenKind.REGEX and self.retake_slash():
+            return self._infix()
         if token.kind is not TokenKind.SIGN:
             return "", 0, 0
         if token.text == "@":
@@ -153,15 +123,21 @@ class ExpressionReader(ValueReader):
 
     def _infixed(self, left: Expr, whole: bool, operator: str, binding: int, width: int) -> Expr:
         token = self.token
-        chained = not whole and isinstance(left, Binary) and BINDING.get(left.op) == binding
-        if chained and binding in UNCHAINED:
-            raise self.error(token, f"{token.text} may not follow a comparison", "say with ( ) which comes first")
+        self._check_chain(token, operator, None if whole else left)
         if operator == "@@":
             self._matches_sign()
         elif operator == "<|":
             self._neighbour_sign()
         self.index += width
-        return Binary(operator, left, self.expression(binding))
+        bracketed = self.at("(")
+        right = self.expression(binding)
+        self._check_chain(token, operator, None if bracketed else right)
+        return Binary(operator, left, right)
+
+    def _check_chain(self, token: Token, operator: str, beside: Expr | None) -> None:
+        level = CHAIN.get(operator)
+        if level in UNCHAINED and isinstance(beside, Binary) and CHAIN.get(beside.op) == level:
+            raise self.error(token, f"{token.text} may not stand beside a comparison", "say with ( ) which comes first")
 
     def _matches_sign(self) -> None:
         """`@@`, and `@1@`, `@AND@`, `@1,OR@`, which the tree does not hold."""
@@ -202,11 +178,14 @@ class ExpressionReader(ValueReader):
             return True
         return self.at(">") and self.ahead_is("..") and self.token.end == self.ahead().start
 
-    def _range_from(self, begin: Expr) -> Expr:
+    def _range_from(self, begin: Expr, whole: bool) -> Expr:
+        token = self.token
         begin_inclusive = not self.eat(">")
         self.take()
         inclusive = self.eat_touching("=")
         if not inclusive and not (self.touching() and self._starts_value(self.token)):
+            if isinstance(begin, RangeExpr) and not whole:
+                raise self.error(token, "a range may not follow a range", "say with ( ) which comes first")
             return RangeExpr(begin, None, begin_inclusive)
         return RangeExpr(begin, self.expression(RANGE), begin_inclusive, inclusive)
 
@@ -239,6 +218,8 @@ class ExpressionReader(ValueReader):
         raise self.unexpected("expected an expression")
 
     def _signed(self, token: Token) -> Expr:
+        if token.text == "/" and self.retake_slash():
+            return self._prime()
         if token.text in ARROWS:
             return Idiom(None, (self.graph_part(), *self.parts()))
         self.take()
@@ -275,7 +256,7 @@ class ExpressionReader(ValueReader):
         params: list[str] = []
         if opened.text == "|":
             if self.token.kind is not TokenKind.PARAM:
-                return self._mock(opened)
+                return self.mock(opened)
             while not self.eat("|"):
                 params.append(self._closure_param())
                 if not self.eat(","):
@@ -294,24 +275,13 @@ class ExpressionReader(ValueReader):
             self.index -= 1
             raise self.unexpected("expected a parameter")
         if self.eat(":"):
-            self.set_aside(token, "a closure with a type")
-            if self.eat("<"):
-                self.kind()
+            bracketed = self.eat("<")
+            kind = self.kind() if bracketed else self.single_kind()
+            if bracketed:
                 self.expect(">")
-            else:
-                self.single_kind()
+            if kind != "any":
+                self.set_aside(token, "a closure with a type")
         return token.value
-
-    def _mock(self, opened: Token) -> Expr:
-        self.set_aside(opened, "a mock |table:n|")
-        self.identifier()
-        self.expect(":")
-        while not self.at("|"):
-            if self.token.kind is not TokenKind.NUMBER and not self.at("..", ">", "=", "-"):
-                raise self.unexpected("expected a number or |")
-            self.take()
-        self.take()
-        return Literal(NONE)
 
     # --- words -------------------------------------------------------------------------------------------------------
 
@@ -395,7 +365,7 @@ class ExpressionReader(ValueReader):
     # --- names -------------------------------------------------------------------------------------------------------
 
     def _named(self, token: Token) -> Expr:
-        if self.ahead_is("::") or (self.ahead_is("(") and token.kind is TokenKind.WORD):
+        if self.ahead_is("::") or self.ahead_is("("):
             return self.path_after(self._path(token))
         if self.ahead_is(":"):
             return self.path_after(self.record_id())

@@ -30,7 +30,9 @@ from sp00ky.proto.surrealql.ast import (
 )
 from sp00ky.proto.surrealql.cursor import Cursor, Sight
 from sp00ky.proto.surrealql.literals import number_of
+from sp00ky.proto.surrealql.printer import print_parts
 from sp00ky.proto.surrealql.tokens import Token, TokenKind
+from sp00ky.proto.values.kinds import Range
 
 ARROWS: Final = ("->", "<-", "<->", "<~")
 CONTINUES: Final = (*ARROWS, "[", ".", "...", "…")
@@ -41,7 +43,7 @@ class IdiomReader(Cursor):
     def field_list(self) -> tuple[Field, ...]:
         raise NotImplementedError  # SelectReader has it; a graph step may hold a whole SELECT
 
-    def order_keys(self) -> tuple[OrderKey, ...]:
+    def order_keys(self, columns: tuple[Field, ...] | None) -> tuple[OrderKey, ...]:
         raise NotImplementedError
 
     def record_key_or_range(self, table: str) -> Expr:
@@ -127,7 +129,8 @@ class IdiomReader(Cursor):
             return []
         if self.eat("{"):
             number = self.token.kind is TokenKind.NUMBER
-            return self._recurse_part(token) if number or self.at("..") else [self._destructure_part(token)]
+            bounded = number or (self.touching() and self.at(".."))
+            return self._recurse_part(token) if bounded else [self._destructure_part(token)]
         name = self.identifier()
         if not self.at("("):
             return [FieldPart(name)]
@@ -182,6 +185,8 @@ class IdiomReader(Cursor):
         first = self.index
         if self.token.kind is TokenKind.NUMBER:
             self._whole_number()
+            if not self.touching() and self.at(".."):
+                raise self.unexpected("expected }")
         if self.eat("..") and self.touching() and self.token.kind is TokenKind.NUMBER:
             self._whole_number()
         if self.eat("+"):
@@ -194,8 +199,6 @@ class IdiomReader(Cursor):
                 nested = self.parts()
             self.close(")", bracket)
             if self.aside is None:
-                from sp00ky.proto.surrealql.printer import print_parts
-
                 text += f"({print_parts(tuple(nested))})"
         return [RecursePart(text)]
 
@@ -240,7 +243,10 @@ class IdiomReader(Cursor):
         token = self.token
         if self.touching() and self.at(":"):
             self.set_aside(token, "a range of edges")
-            self.record_key_or_range(name)
+            edges = self.record_key_or_range(name)
+            if isinstance(edges, Literal) and not isinstance(edges.value.key, Range):
+                hint = "filter with (table WHERE id = …)"
+                raise self.error(token, "a graph step takes a table or a range of ids", hint)
         if in_brackets and self.eat_word("FIELD"):
             self.set_aside(token, "FIELD in a graph step")
             self.identifier()
@@ -268,7 +274,7 @@ class IdiomReader(Cursor):
         if selecting and self.at_word("SPLIT", "GROUP"):
             self._skip_grouping()
         if selecting and self.eat_word("ORDER"):
-            order = self.order_keys()
+            order = self.order_keys(fields or None)
         limit, begin = self.limit_and_start()
         alias = self._graph_alias()
         self.close(")", opened)

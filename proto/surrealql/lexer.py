@@ -1,8 +1,9 @@
 """Text to tokens, in one pass, without looking at structure.
 
 Two characters mean different things in different places. `/` begins a regex where a value may begin and divides where
-one has just ended, so the scanner remembers the last token. A number is taken with every letter that sticks to it
-(`1h30m`, `10dec`, `1abc`): only the parser knows whether it reads a value or the key of a record id.
+one has just ended: the scanner guesses by the last token, and the parser, which knows, has it `rescan`ned if need be. A
+number is taken with every letter that sticks to it (`1h30m`, `10dec`, `1abc`): only the parser knows whether it reads a
+value or the key of a record id.
 
 Source: SurrealQL of SurrealDB 3.2; identifiers are ASCII, `--`, `#`, `//` and `/* */` are comments.
 """
@@ -10,9 +11,10 @@ Source: SurrealQL of SurrealDB 3.2; identifiers are ASCII, `--`, `#`, `//` and `
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import Final
 
-from sp00ky.proto.surrealql.errors import error_at
+from sp00ky.proto.surrealql.errors import ParseError, error_at
 from sp00ky.proto.surrealql.tokens import Token, TokenKind
 
 SIGNS: Final = (
@@ -36,34 +38,61 @@ TOKEN: Final = re.compile(
 )
 REGEX: Final = re.compile(r"/(?:[^/\\\n]|\\.)+/")
 ESCAPE: Final = re.compile(r"\\(u\{[0-9A-Fa-f]{1,6}\}|u[0-9A-Fa-f]{4}|.)", re.DOTALL)
-ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "b": "\b", "f": "\f"}
-ESCAPED |= {char: char for char in "\\'\"`⟩"}
+ESCAPED: Final = MappingProxyType(
+    {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "b": "\b", "f": "\f", "\\": "\\", "'": "'", '"': '"', "`": "`"}
+)
 
 # A word after which a value begins, so that `/` there opens a regex
-VALUE_FOLLOWS: Final = frozenset(
-    "SELECT VALUE WHERE AND OR IS NOT IN INSIDE NOTINSIDE CONTAINS CONTAINSNOT CONTAINSALL CONTAINSANY CONTAINSNONE "
-    "ALLINSIDE ANYINSIDE NONEINSIDE OUTSIDE INTERSECTS THEN ELSE IF RETURN FROM LIMIT START".split()
-)
+_VALUE_FOLLOWS = """
+SELECT VALUE WHERE AND OR IS NOT IN INSIDE NOTINSIDE CONTAINS CONTAINSNOT CONTAINSALL CONTAINSANY CONTAINSNONE
+ALLINSIDE ANYINSIDE NONEINSIDE OUTSIDE INTERSECTS THEN ELSE IF RETURN FROM LIMIT START TIMEOUT VERSION BY AT OMIT
+"""
+VALUE_FOLLOWS: Final = frozenset(_VALUE_FOLLOWS.split())
 
 
 def tokenize(source: str) -> list[Token]:
     """All tokens, the last one `END`. Raises `ParseError` at an open quote or comment and at a foreign character."""
-    tokens: list[Token] = []
-    offset = 0
-    while True:
+    tokens, error = scan(source)
+    if error is not None:
+        raise error
+    return tokens
+
+
+def scan(source: str, before: tuple[Token, ...] = ()) -> tuple[list[Token], ParseError | None]:
+    """The tokens after `before`, up to the first place that is no token; there the `END` and the error."""
+    tokens = list(before)
+    offset = tokens[-1].end if tokens else 0
+    error: ParseError | None = None
+    while error is None:
         space = SPACE.match(source, offset)
         offset = space.end() if space else offset
         if offset == len(source):
-            tokens.append(Token(TokenKind.END, "", "", offset, offset))
-            return tokens
-        token = _regex_at(source, offset, tokens) or _token_at(source, offset)
-        tokens.append(token)
-        offset = token.end
+            break
+        try:
+            token = _regex_after(source, offset, tokens) or _token_at(source, offset)
+        except ParseError as found:
+            error = found
+        else:
+            tokens.append(token)
+            offset = token.end
+    tokens.append(Token(TokenKind.END, "", "", offset, offset))
+    return tokens, error
 
 
-def _regex_at(source: str, offset: int, before: list[Token]) -> Token | None:
-    if source[offset] != "/" or (before and _ends_value(before)):
-        return None
+def rescan(source: str, tokens: list[Token], index: int) -> tuple[list[Token], ParseError | None] | None:
+    """The tokens again, the `/` at `index` taken the other way: as regex or as sign; None if it can be no regex."""
+    token = tokens[index]
+    other: Token | None = Token(TokenKind.SIGN, "/", "/", token.start, token.start + 1)
+    if token.kind is TokenKind.SIGN:
+        other = _regex_at(source, token.start)
+    return None if other is None else scan(source, (*tokens[:index], other))
+
+
+def _regex_after(source: str, offset: int, before: list[Token]) -> Token | None:
+    return None if before and _ends_value(before) else _regex_at(source, offset)
+
+
+def _regex_at(source: str, offset: int) -> Token | None:
     match = REGEX.match(source, offset)
     if match is None:
         return None
@@ -98,12 +127,13 @@ def _token_at(source: str, offset: int) -> Token:
     return Token(kind, text, value, offset, match.end())
 
 
-def _no_token(source: str, offset: int) -> Exception:
+def _no_token(source: str, offset: int) -> ParseError:
     char = source[offset]
     if char in "'\"":
         return error_at(source, offset, "a string is not closed", f"end it with {char}")
     if char in "`⟨":
-        return error_at(source, offset, "a quoted identifier is not closed", f"end it with {'`' if char == '`' else '⟩'}")
+        closing = "`" if char == "`" else "⟩"
+        return error_at(source, offset, "a quoted identifier is not closed", f"end it with {closing}")
     hint = "quote identifiers that are not plain ASCII: ⟨name⟩" if char.isalnum() else ""
     return error_at(source, offset, f"unexpected character {char!r}", hint)
 

@@ -101,7 +101,7 @@ def number_of(text: str, negative: bool = False) -> Number | None:
 
 def duration_of(text: str) -> Duration | None:
     """`1h30m`: any units in any order, summed."""
-    if not DURATION.fullmatch(text) or len(text) > 512:  # noqa: PLR2004
+    if not DURATION.fullmatch(text) or len(text) > 512:
         return None
     total = sum(int(amount) * UNIT_NS[unit] for amount, unit in DURATION_PART.findall(text))
     return Duration(total) if total // UNIT_NS["s"] <= DURATION_SECONDS_MAX else None

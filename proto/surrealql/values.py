@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sp00ky.proto.surrealql.ast import Array, Expr, Literal, Object, RangeExpr, RecordIdExpr, SetLiteral, Unary
+from sp00ky.proto.surrealql.ast import Array, Expr, Literal, Object, RangeExpr, RecordIdExpr, SetLiteral
 from sp00ky.proto.surrealql.cursor import Sight
 from sp00ky.proto.surrealql.idioms import IdiomReader
 from sp00ky.proto.surrealql.literals import (
@@ -21,12 +21,17 @@ from sp00ky.proto.surrealql.literals import (
     number_of,
     uuid_of,
 )
+from sp00ky.proto.surrealql.printer import print_name
 from sp00ky.proto.surrealql.tokens import Token, TokenKind
-from sp00ky.proto.values.kinds import NONE, Bound, Range, RecordId, Value
+from sp00ky.proto.values.kinds import NONE, Bound, Range, RecordId, Table, Value
 
-KINDS: Final = frozenset(
-    "any array bool bytes datetime decimal duration file float function geometry int none null number object option "
-    "point range record regex set string table uuid".split()
+_KINDS = """
+any array bool bytes datetime decimal duration file float function geometry int none null number object option point
+range record regex set string table uuid
+"""
+KINDS: Final = frozenset(_KINDS.split())
+GEOMETRIES: Final = frozenset(
+    {"point", "line", "polygon", "multipoint", "multiline", "multipolygon", "collection", "feature"}
 )
 NAMED_INSIDE: Final = frozenset({"record", "table", "geometry", "file"})  # kind<name | name>
 NESTED_INSIDE: Final = frozenset({"array", "set", "option"})  # kind<kind>, arrays and sets with a size
@@ -94,9 +99,9 @@ class ValueReader(IdiomReader):
 
     def _record_key_after_colon(self, table: str, ranges: bool) -> Expr:
         begin = None if self.at("..") else self._record_key(table)
-        begin_inclusive = not (ranges and self.at(">") and self.touching() and self.ahead_is(".."))
-        if not begin_inclusive:
-            self.take()
+        begin_inclusive = not (ranges and self.eat_touching(">"))
+        if not begin_inclusive and not (self.touching() and self.at("..")):
+            raise self.unexpected("expected ..", "put a space before > to compare a record id")
         if not (ranges and self.touching() and self.eat("..")):
             if begin is None:
                 raise self.unexpected("expected a record key")
@@ -141,9 +146,9 @@ class ValueReader(IdiomReader):
     def _number_key(self, token: Token, sign: str) -> Expr:
         """Digits are an int key while they fit; what sticks to them makes it a string (`a:1abc`)."""
         text = token.text
-        if not text.replace("_", "a").isalnum() or not text.isascii():
+        if not text.replace("_", "a").isalnum() or not text.isascii() or (sign and not text.isdigit()):
             raise self.error(token, f"{sign}{text} is not a record key", "quote it: table:⟨key⟩")
-        if text.isdigit() and len(text) <= 64:  # noqa: PLR2004
+        if text.isdigit() and len(text) <= 64:
             number = int(sign + text)
             if INT_MIN <= number <= INT_MAX:
                 return Literal(number)
@@ -176,8 +181,6 @@ class ValueReader(IdiomReader):
 
     def _block_after(self, opened: Token, statements: list[Expr]) -> Expr:
         """A block of one expression is that expression; the tree holds no other."""
-        if statements and not self.at("}", ";"):
-            raise self.unexpected("expected } or ;", "to close a block")
         while not self.eat("}"):
             if self.eat(";"):
                 continue
@@ -209,6 +212,17 @@ class ValueReader(IdiomReader):
             self.set_aside(opened, "a geometry")
         return Object(tuple(items))
 
+    def mock(self, opened: Token) -> Expr:
+        self.set_aside(opened, "a mock |table:n|")
+        self.identifier()
+        self.expect(":")
+        while not self.at("|"):
+            if self.token.kind is not TokenKind.NUMBER and not self.at("..", ">", "=", "-"):
+                raise self.unexpected("expected a number or |")
+            self.take()
+        self.take()
+        return Literal(NONE)
+
     # --- kinds -------------------------------------------------------------------------------------------------------
 
     def kind(self) -> str:
@@ -231,19 +245,19 @@ class ValueReader(IdiomReader):
                 return name
             opened = self.take()
             if name in NAMED_INSIDE:
-                inside = self._names_inside()
+                inside = self._names_inside(GEOMETRIES if name == "geometry" else None)
             elif name in NESTED_INSIDE:
                 inside = self._kind_inside(name)
             else:
                 raise self.error(opened, f"the kind {name} takes no <…>")
             self.close(">", opened)
-            return f"{name}<{inside}>"
+            return f"none | {inside}" if name == "option" else f"{name}<{inside}>"
 
-    def _names_inside(self) -> str:
-        from sp00ky.proto.surrealql.printer import print_name
-
-        names = [print_name(self.identifier())]
-        while self.eat("|"):
+    def _names_inside(self, allowed: frozenset[str] | None) -> str:
+        names: list[str] = []
+        while not names or self.eat("|"):
+            if allowed is not None and self.token.text.lower() not in allowed:
+                raise self.unexpected("expected the name of a geometry")
             names.append(print_name(self.identifier()))
         return " | ".join(names)
 
@@ -286,9 +300,7 @@ def constant_of(expr: Expr) -> tuple[bool, Value]:
     """Whether an expression is written out in full, and its value then."""
     match expr:
         case Literal(value):
-            return True, value
-        case Unary("-", Literal(int() | float() as value)) if not isinstance(value, bool):
-            return False, value
+            return not isinstance(value, Table), value
         case Array(items):
             found = [constant_of(item) for item in items]
             return all(constant for constant, _ in found), [value for _, value in found]

@@ -12,6 +12,8 @@ Two exceptions to the sentences above, both SurrealDB's own: a regex equals ever
 key cannot), and a decimal is compared with a float digit by digit in base 9,007,199,254,740,000 with the float's
 rounding, so that `0.1f = 0.1dec` (`_float_digits`).
 
+A record id that holds a range is ordered by that range; SurrealDB compares one's begin with the other's end.
+
 Source: order and equality of every pair below were taken from core 3.2 (`tests/properties/test_order.py`).
 """
 

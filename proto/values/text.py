@@ -155,6 +155,11 @@ def display(value: Value) -> str:
             return _text(value, _CAST)
 
 
+def raw_text(value: Value) -> str:
+    """What array::join and string::concat make of a value: strings, uuids and datetimes bare."""
+    return display(value) if isinstance(value, str | UUID | Datetime) else _text(value, _CAST)
+
+
 def inner_text(value: Value) -> str:
     """What `<string>[value]` has between its brackets."""
     return _text(value, _CAST)
@@ -292,9 +297,10 @@ def _array(value: list[Value], style: _Style) -> str:
 
 
 def _set(value: SurrealSet, style: _Style) -> str:
-    if len(value.values) < 2:
-        return "{" + "".join(_text(item, style) for item in value.values) + ",}"
-    return "{" + ", ".join([_text(item, style) for item in value.values]) + "}"
+    items = [_text(item, style) for item in value.values]
+    if style.literal and items and isinstance(value.values[0], RecordId):
+        items[0] = f"({items[0]})"  # `{a:1, …}` would be an object
+    return "{" + ", ".join(items) + (",}" if len(items) < 2 else "}")
 
 
 def _object(value: dict[str, Value], style: _Style) -> str:
@@ -310,15 +316,17 @@ def _geometry(value: Geometry, style: _Style) -> str:
     if value.kind == "GeometryCollection":
         parts = ", ".join(_geometry(part, style) for part in value.coordinates)
         return f"{{ type: 'GeometryCollection', geometries: [{parts}] }}"
-    return f"{{ type: '{value.kind}', coordinates: {_coordinates(value.coordinates)} }}"
+    return f"{{ type: '{value.kind}', coordinates: {_coordinates(value.coordinates, style)} }}"
 
 
 def _point(coordinates: tuple[Any, ...]) -> str:
     return f"({', '.join(float_text(float(number)) for number in coordinates)})"
 
 
-def _coordinates(item: Any) -> str:
-    return f"[{', '.join(map(_coordinates, item))}]" if isinstance(item, tuple) else float_text(float(item))
+def _coordinates(item: Any, style: _Style) -> str:
+    if isinstance(item, tuple):
+        return f"[{', '.join([_coordinates(inner, style) for inner in item])}]"
+    return float_text(float(item)) + ("f" if style.literal else "")  # an integer -0 is 0
 
 
 def _table(value: Table, style: _Style) -> str:
@@ -373,6 +381,7 @@ __all__ = [
     "json_text",
     "parse_record_id",
     "quote_string",
+    "raw_text",
     "record_id_text",
     "to_surql",
 ]

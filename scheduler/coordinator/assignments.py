@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2, replication_pb2
 from sp00ky.proto.values.pack import pack, unpack
-from sp00ky.scheduler.coordinator.events import ViewKey
+from sp00ky.scheduler.coordinator.events import NO_SEQ, ViewKey
 from sp00ky.scheduler.datastore.datastore import MetaWrite
 
 META_PREFIX = b"view/"
@@ -30,7 +30,7 @@ class View:
     key: ViewKey
     spec: common_pb2.ViewSpec
     ssp_id: str = UNASSIGNED
-    assigned_seq: Seq = Seq(0)
+    assigned_seq: Seq = NO_SEQ
     assigned_at_s: int = 0  # unix seconds
     from_ssp_id: str = ""  # to be fenced; empty once the owner has written under its own epoch
     expires_ms: int = 0  # monotonic; 0: never
@@ -71,7 +71,7 @@ class Assignments:
     def _restore(self, value: bytes, now_ms: int) -> None:
         spec_bytes, ssp_id, assigned_seq, assigned_at_s, from_ssp_id = unpack(value)
         spec = common_pb2.ViewSpec.FromString(spec_bytes)
-        view = View(key_of(spec.key), spec, UNASSIGNED, Seq(0), assigned_at_s, from_ssp_id)
+        view = View(key_of(spec.key), spec, UNASSIGNED, NO_SEQ, assigned_at_s, from_ssp_id)
         self._views[view.key] = view
         self._owned[UNASSIGNED].add(view.key)
         if ssp_id:
@@ -153,8 +153,6 @@ class Assignments:
 
     def welcome_list(self, ssp_id: str) -> list[replication_pb2.AssignedView]:
         return [
-            replication_pb2.AssignedView(
-                spec=view.spec, from_ssp_id=view.from_ssp_id, assigned_seq=view.assigned_seq
-            )
+            replication_pb2.AssignedView(spec=view.spec, from_ssp_id=view.from_ssp_id, assigned_seq=view.assigned_seq)
             for view in self.owned_by(ssp_id)
         ]

@@ -23,15 +23,15 @@ from sp00ky.proto.revision import Epoch, Seq, StoreId
 from sp00ky.proto.v1 import common_pb2, replication_pb2
 from sp00ky.scheduler import errors
 from sp00ky.scheduler.coordinator import assignments, events, idempotency, ssp
-from sp00ky.scheduler.coordinator.assignments import UNASSIGNED, Assignments, View, key_of, wire_key
-from sp00ky.scheduler.coordinator.balance import Candidate, pick
+from sp00ky.scheduler.coordinator.assignments import Assignments, View
 from sp00ky.scheduler.coordinator.events import Event, ViewKey
 from sp00ky.scheduler.coordinator.idempotency import IdempotencyWindow
 from sp00ky.scheduler.coordinator.membership import Phase, Signal
+from sp00ky.scheduler.coordinator.placement import Placement
 from sp00ky.scheduler.coordinator.progress import Progress
-from sp00ky.scheduler.coordinator.ready import Ready, Reply, SessionEnded, SspWelcomed
-from sp00ky.scheduler.coordinator.sequencer import Sequencer
+from sp00ky.scheduler.coordinator.ready import Ready, SessionEnded, SspWelcomed
 from sp00ky.scheduler.coordinator.ssp import NO_SESSION, Ssp, restored_ssp
+from sp00ky.scheduler.coordinator.staging import Staging
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +56,28 @@ class Coordinator:
         for name, value in metas:
             kept[name[: name.index(b"/") + 1]].append((name, value))
         self._config = config
-        self._sequencer = Sequencer(config.epoch, head_seq)
+        self._staging = Staging(config.epoch, head_seq, now_ms)
         self._window = IdempotencyWindow(kept[idempotency.META_PREFIX], config.idempotency_keys_max)
         self._assignments = Assignments(kept[assignments.META_PREFIX], now_ms)
         restored = [restored_ssp(name, value, now_ms) for name, value in kept[ssp.META_PREFIX]]
         self._ssps: dict[str, Ssp] = {member.id: member for member in restored}
         self._sessions: dict[int, Ssp] = {}
-        self._ready = Ready()
-        self._last_placed = ""
-        self._now_ms, self._wall_ms = now_ms, 0
+        self._placement = Placement(
+            self._staging, self._assignments, self._ssps, policy=config.load_balance, rejoin=self._rejoin
+        )
         self.durable_seq = head_seq
-        self._orphan_strangers()
-
-    def _orphan_strangers(self) -> None:
-        """A placement on an SSP that the store does not know waits for a new owner."""
-        for view in list(self._assignments.views.values()):
-            if view.ssp_id not in self._ssps and view.ssp_id != UNASSIGNED:
-                self._assignments.orphan(view)
 
     # --- read side ---------------------------------------------------------------------------------------------------
 
     @property
     def head_seq(self) -> Seq:
         """The last seq given out, durable or not."""
-        return self._sequencer.head_seq
+        return self._staging.head_seq
 
     @property
     def wall_ms(self) -> int:
         """Unix time of the last tick."""
-        return self._wall_ms
+        return self._staging.wall_ms
 
     @property
     def ssps(self) -> Mapping[str, Ssp]:
@@ -98,7 +91,7 @@ class Coordinator:
         return self._assignments.count_of(ssp_id)
 
     def ready_ssps(self) -> list[Ssp]:
-        return [member for member in self._ssps.values() if member.phase is Phase.READY]
+        return self._placement.ready_ssps()
 
     def lowest_needed_seq(self) -> Seq:
         """The log is needed from here on by an SSP that may still resume."""
@@ -133,9 +126,9 @@ class Coordinator:
             case events.ChangesOffered():
                 self._handle_changes(event)
             case events.ViewRequested():
-                self._handle_request(event)
+                self._placement.handle_request(event)
             case events.ViewAbandoned():
-                self._handle_abandoned(event)
+                self._placement.handle_abandoned(event)
             case events.SspSaidHello():
                 self._handle_hello(event)
             case events.SspLoaded():
@@ -155,8 +148,7 @@ class Coordinator:
 
     def ready(self) -> Ready:
         """What there is to do since the last call."""
-        drained, self._ready = self._ready, Ready()
-        return drained
+        return self._staging.drain()
 
     def advance(self, synced_seq: Seq) -> None:
         """Everything up to `synced_seq` is durable."""
@@ -169,104 +161,15 @@ class Coordinator:
     # --- changes -----------------------------------------------------------------------------------------------------
 
     def _handle_changes(self, event: events.ChangesOffered) -> None:
+        staging = self._staging
         sifted = self._window.sift(event.transactions)
-        lasts = self._sequencer.sequence_changes(sifted.transactions, self._wall_ms, self._ready)
-        self._ready.meta += self._window.remember(sifted.keys, lasts)
-        self._ready.meta += event.meta
-        self._reply(event.ticket, max(lasts[-1] if lasts else self.head_seq, sifted.applied_seq))
-
-    def _reply(self, ticket: int, seq: Seq, fault: Fault | None = None) -> None:
-        self._ready.replies.append(Reply(ticket, seq, fault))
-
-    # --- views -------------------------------------------------------------------------------------------------------
-
-    def _handle_request(self, event: events.ViewRequested) -> None:
-        view = self.views.get(key_of(event.spec.key))
-        if view is not None:
-            self._renew(view, event)
-        elif not self.ready_ssps():
-            self._reply(event.ticket, self.head_seq, errors.no_ready_ssp(f'for view "{event.spec.key.id}"'))
+        lasts = staging.sequencer.sequence_changes(sifted.transactions, staging.wall_ms, staging.ready)
+        staging.ready.meta += self._window.remember(sifted.keys, lasts)
+        staging.ready.meta += event.meta
+        if lasts or not sifted.applied_seq:
+            staging.reply(event.ticket, staging.head_seq)
         else:
-            view = self._assignments.add(event.spec, self._now_ms)
-            self._register(view, txn_last=False)
-            self._place(view)
-            self._reply(event.ticket, view.assigned_seq)
-
-    def _renew(self, view: View, event: events.ViewRequested) -> None:
-        """Sticky: the same query again keeps its owner. A changed client or ttl is logged, a mere renewal is not."""
-        if not view.same_query(event.spec):
-            self._reply(event.ticket, self.head_seq, errors.other_text(view.key.id))
-            return
-        changed = view.spec != event.spec
-        self._assignments.renew(view, event.spec, self._now_ms)
-        if changed:
-            self._register(view, txn_last=True)
-        if view.ssp_id == UNASSIGNED:
-            self._reply(event.ticket, self.head_seq, errors.no_ready_ssp(f'for view "{view.key.id}"; it waits for one'))
-        else:
-            self._reply(event.ticket, view.assigned_seq)
-
-    def _register(self, view: View, txn_last: bool) -> None:
-        registered = common_pb2.ViewRegistered(spec=view.spec)
-        self._command(common_pb2.Entry(view_registered=registered), txn_last)
-        self._ready.meta.append(view.meta())
-
-    def _command(self, entry: common_pb2.Entry, txn_last: bool = True) -> Seq:
-        return self._sequencer.sequence_command(entry, self._wall_ms, self._ready, txn_last)
-
-    def _place(self, view: View) -> None:
-        """Give the view to a ready SSP; there is one."""
-        candidates = [
-            Candidate(
-                member.id, self.views_of(member.id), member.heartbeat.cpu_ratio, member.heartbeat.memory_bytes
-            )
-            for member in self.ready_ssps()
-        ]
-        self._last_placed = pick(self._config.load_balance, candidates, self._last_placed)
-        self._settle_former_owner(view, self._last_placed)
-        assigned = common_pb2.ViewAssigned(
-            key=wire_key(view.key), ssp_id=self._last_placed, from_ssp_id=view.from_ssp_id
-        )
-        seq = self._command(common_pb2.Entry(view_assigned=assigned))
-        self._assignments.assign(view, self._last_placed, seq, self._wall_ms // 1000)
-        self._ready.meta.append(view.meta())
-
-    def _settle_former_owner(self, view: View, ssp_id: str) -> None:
-        """A former owner that has joined again meanwhile is no stranger to fence.
-
-        If it gets the view back, its newer incarnation already fences its older one. If another gets it, that one will
-        raise the former owner's epoch above the incarnation it has now, so it must join once more, above that."""
-        former = self._ssps.get(view.from_ssp_id)
-        if former is None:
-            return
-        if former.id == ssp_id:
-            view.from_ssp_id = ""
-        else:
-            former.loaded = False
-            self._ready.meta.append(former.meta())
-            if former.session_id != NO_SESSION:
-                fenced = Fault(Code.FENCED, f'ssp "{former.id}" lost views to "{ssp_id}"', "say hello again")
-                self._end_session(former, fenced)
-
-    def maybe_place_unassigned(self) -> bool:
-        """Place what waits for an owner; False if nothing waits or no SSP is ready."""
-        waiting = self._assignments.unassigned() if self.ready_ssps() else []
-        for view in waiting:
-            self._place(view)
-        return bool(waiting)
-
-    def _handle_abandoned(self, event: events.ViewAbandoned) -> None:
-        view = self.views.get(event.key)
-        if view is None:
-            self._reply(event.ticket, self.head_seq, errors.unknown_view(event.key.id))
-        else:
-            self._reply(event.ticket, self._unregister(view, "client"))
-
-    def _unregister(self, view: View, reason: str) -> Seq:
-        unregistered = common_pb2.ViewUnregistered(key=wire_key(view.key), reason=reason)
-        self._assignments.remove(view)
-        self._ready.meta.append(view.no_meta())
-        return self._command(common_pb2.Entry(view_unregistered=unregistered))
+            staging.reply(event.ticket, sifted.applied_seq)
 
     # --- SSPs --------------------------------------------------------------------------------------------------------
 
@@ -274,18 +177,18 @@ class Coordinator:
         hello = event.hello
         member = self._ssps.get(hello.ssp_id)
         if member is None:
-            member = self._ssps[hello.ssp_id] = Ssp(hello.ssp_id, joined_ms=self._now_ms)
+            member = self._ssps[hello.ssp_id] = Ssp(hello.ssp_id, joined_ms=self._staging.now_ms)
         resumes = self._may_resume(member, event)
         if member.session_id != NO_SESSION:
             replaced = Fault(Code.CONFLICT, f'ssp "{member.id}" opened another stream', "one process for each ssp id")
             self._end_session(member, replaced)
-        member.introduce(hello, event.session_id, self._now_ms)
+        member.introduce(hello, event.session_id, self._staging.now_ms)
         self._sessions[event.session_id] = member
         if resumes:
             self._become_replaying(member, hello)
         else:
             self._become_loading(member, hello)
-        self._ready.meta.append(member.meta())
+        self._staging.keep(member.meta())
 
     def _may_resume(self, member: Ssp, event: events.SspSaidHello) -> bool:
         hello = event.hello
@@ -306,9 +209,9 @@ class Coordinator:
     def _become_loading(self, member: Ssp, hello: replication_pb2.Hello) -> None:
         member.take(Signal.HELLO_SNAPSHOT)
         joined = common_pb2.SspJoined(ssp_id=member.id)
-        member.incarnation = self._command(common_pb2.Entry(ssp_joined=joined))
+        member.incarnation = self._staging.command(common_pb2.Entry(ssp_joined=joined))
         member.loaded, member.written_seq = False, Seq(0)
-        member.loading_since_ms = self._now_ms
+        member.loading_since_ms = self._staging.now_ms
         member.progress = Progress.at(member.incarnation, hello.credit, flowing=False)
         self._welcome(member, resume=False, at_seq=member.incarnation)
 
@@ -325,7 +228,7 @@ class Coordinator:
             database=config.database,
             heartbeat_interval_ms=config.heartbeat_interval_ms,
         )
-        self._ready.welcomed.append(SspWelcomed(member.session_id, welcome))
+        self._staging.welcome(SspWelcomed(member.session_id, welcome))
 
     def _handle_loaded(self, event: events.SspLoaded) -> None:
         member = self._seen(event.session_id)
@@ -338,12 +241,12 @@ class Coordinator:
         member.loaded = True
         member.progress.flowing = True
         member.caught_up_seq = self.durable_seq
-        self._ready.meta.append(member.meta())
+        self._staging.keep(member.meta())
         self._maybe_caught_up(member)
 
     def _handle_acked(self, event: events.SspAcked) -> None:
         member = self._seen(event.session_id)
-        if member is None:
+        if member is None or not member.progress.flowing:
             return
         if not member.progress.maybe_acked_to(event.applied_seq, event.frames, self.durable_seq):
             reason = f"it acknowledges seq {event.applied_seq} and {event.frames} frames that it was not sent"
@@ -354,14 +257,13 @@ class Coordinator:
 
     def _written_to(self, member: Ssp, seq: Seq) -> None:
         member.written_seq = max(member.written_seq, seq)
-        for view in self._assignments.fenced_to(member.id, member.written_seq):
-            self._ready.meta.append(view.meta())
+        self._placement.written_to(member.id, member.written_seq)
 
     def _maybe_caught_up(self, member: Ssp) -> bool:
         if member.phase is not Phase.REPLAYING or member.progress.acked_seq < member.caught_up_seq:
             return False
         member.take(Signal.CAUGHT_UP)
-        self.maybe_place_unassigned()
+        self._placement.maybe_place_unassigned()
         return True
 
     def _handle_beat(self, event: events.SspBeat) -> None:
@@ -380,7 +282,7 @@ class Coordinator:
             return
         member.take(Signal.FELL_BEHIND)
         member.loaded = False
-        self._ready.meta.append(member.meta())
+        self._staging.keep(member.meta())
         self._end_session(member, None, event.reason)
 
     def _handle_stream_lost(self, event: events.StreamLost) -> None:
@@ -392,11 +294,18 @@ class Coordinator:
         """The SSP of a current stream, which has just shown a sign of life."""
         member = self._sessions.get(session_id)
         if member is not None:
-            member.seen_ms = self._now_ms
+            member.seen_ms = self._staging.now_ms
         return member
 
+    def _rejoin(self, member: Ssp, owner_id: str) -> None:
+        member.loaded = False
+        self._staging.keep(member.meta())
+        if member.session_id != NO_SESSION:
+            fenced = Fault(Code.FENCED, f'ssp "{member.id}" lost views to "{owner_id}"', "say hello again")
+            self._end_session(member, fenced)
+
     def _end_session(self, member: Ssp, fault: Fault | None, rebootstrap: str = "") -> None:
-        self._ready.ended.append(SessionEnded(member.session_id, fault, rebootstrap))
+        self._staging.end(SessionEnded(member.session_id, fault, rebootstrap))
         self._lose_stream(member)
 
     def _lose_stream(self, member: Ssp) -> None:
@@ -408,10 +317,9 @@ class Coordinator:
     # --- time --------------------------------------------------------------------------------------------------------
 
     def _handle_tick(self, event: events.Ticked) -> None:
-        self._forgive_pause(event.now_ms - self._now_ms)
-        self._now_ms, self._wall_ms = event.now_ms, event.wall_ms
-        for view in self._assignments.expired(event.now_ms):
-            self._unregister(view, "expired")
+        self._forgive_pause(event.now_ms - self._staging.now_ms)
+        self._staging.now_ms, self._staging.wall_ms = event.now_ms, event.wall_ms
+        self._placement.expire()
         for member in list(self._ssps.values()):
             self._maybe_evict(member)
 
@@ -425,8 +333,11 @@ class Coordinator:
     def _maybe_evict(self, member: Ssp) -> bool:
         """Remove an SSP without a sign of life, or whose load takes too long; its views move at once."""
         config = self._config
-        silent = self._now_ms - member.seen_ms >= config.heartbeat_timeout_ms
-        overdue = member.phase is Phase.LOADING and self._now_ms - member.loading_since_ms >= config.bootstrap_timeout_ms
+        silent = self._staging.now_ms - member.seen_ms >= config.heartbeat_timeout_ms
+        overdue = (
+            member.phase is Phase.LOADING
+            and self._staging.now_ms - member.loading_since_ms >= config.bootstrap_timeout_ms
+        )
         if not silent and not overdue:
             return False
         if member.session_id != NO_SESSION:
@@ -434,11 +345,8 @@ class Coordinator:
             self._end_session(member, Fault(Code.FENCED, f'ssp "{member.id}" was removed: {why}', "say hello again"))
         member.take(Signal.TIMED_OUT)
         del self._ssps[member.id]
-        self._ready.meta.append(member.no_meta())
-        for view in self._assignments.owned_by(member.id):
-            self._assignments.orphan(view)
-            self._ready.meta.append(view.meta())
-        self.maybe_place_unassigned()
+        self._staging.keep(member.no_meta())
+        self._placement.move_from(member.id)
         return True
 
 

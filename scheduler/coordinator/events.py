@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2, replication_pb2
 from sp00ky.scheduler.datastore.datastore import MetaWrite
+
+NO_SEQ: Final = Seq(0)  # before the first entry
 
 
 class ViewKey(NamedTuple):

@@ -27,8 +27,8 @@ class Sequencer:
         self, transactions: Sequence[Sequence[common_pb2.Change]], wall_ms: int, ready: Ready
     ) -> list[Seq]:
         """Number the changes into `ready`; returns the last seq of each transaction."""
-        seq, epoch = self.head_seq, self._epoch
-        entries, rows, lasts = ready.entries, ready.rows, []
+        entries, rows, epoch = ready.entries, ready.rows, self._epoch
+        seq, lasts = int(self.head_seq), []
         for changes in transactions:
             last = seq + len(changes)
             for change in changes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import replication_pb2
 from sp00ky.proto.values.pack import pack, unpack
+from sp00ky.scheduler.coordinator.events import NO_SEQ
 from sp00ky.scheduler.coordinator.membership import DOCUMENTED, Phase, Signal, phase_after
 from sp00ky.scheduler.coordinator.progress import Progress
 from sp00ky.scheduler.datastore.datastore import MetaWrite
@@ -24,16 +25,16 @@ NO_SESSION = 0
 class Ssp:
     id: str
     phase: Phase = Phase.JOINING
-    incarnation: Seq = Seq(0)
+    incarnation: Seq = NO_SEQ
     loaded: bool = False  # its load ended under this incarnation, so what it holds can be resumed
     http_url: str = ""
     grpc_address: str = ""
     version: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     session_id: int = NO_SESSION
-    progress: Progress = field(default_factory=lambda: Progress.at(Seq(0), 1, False))
-    written_seq: Seq = Seq(0)
-    caught_up_seq: Seq = Seq(0)  # ready once it has acknowledged this
+    progress: Progress = field(default_factory=lambda: Progress.at(NO_SEQ, 1, False))
+    written_seq: Seq = NO_SEQ
+    caught_up_seq: Seq = NO_SEQ  # ready once it has acknowledged this
     seen_ms: int = 0
     joined_ms: int = 0
     loading_since_ms: int = 0

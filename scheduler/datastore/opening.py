@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from rocksdict import (
+    AccessType,
     BlockBasedOptions,
     Cache,
     ColumnFamily,
-    DbClosedError,
     DBCompressionType,
     DBRecoveryMode,
     Options,
@@ -30,6 +31,7 @@ from sp00ky.proto.revision import StoreId
 OWNER_FILE: Final = "STORE_ID"
 _WRITE_BUFFER_BYTES: Final = 64 * 1024 * 1024
 _WAL_BYTES_MAX: Final = 128 * 1024 * 1024  # also what opening has to replay and verify at most
+_ROOM_BYTES: Final = 4 * 1024 * 1024
 _CACHE_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -48,9 +50,11 @@ class Files:
         return self.db.get_column_family_handle(name)
 
     def close(self) -> None:
-        """Release the lock: the database lives as long as any of its families is open. Safe to call twice."""
+        """Release the lock: the database lives as long as any of its families is open. Safe to call twice.
+
+        Closing also writes tables, which a full disk refuses; what they would hold is in the write-ahead log."""
         for opened in (self.log, self.rows, self.meta, self.db):
-            with suppress(DbClosedError):
+            with suppress(Exception):
                 opened.close()
 
 
@@ -83,11 +87,14 @@ def _new_owner(owner: Path) -> StoreId:
     return store_id
 
 
-def open_files(path: Path, wal_path: Path) -> Files:
-    """Raises Fault: UNAVAILABLE if another process holds it or it cannot be written, DATA_LOSS if it is damaged."""
+def open_files(path: Path, wal_path: Path, *, read_only: bool = False) -> Files:
+    """Raises Fault: UNAVAILABLE if another process holds it or it cannot be written, DATA_LOSS if it is damaged.
+
+    `read_only`: writes nothing, not even what recovery would; for a disk that takes nothing."""
     families = {name: _family_options() for name in ("log", "rows", "meta")}
+    access = AccessType.read_only(False) if read_only else AccessType.read_write()
     try:
-        db = Rdict(str(path), _database_options(wal_path), families)
+        db = Rdict(str(path), _database_options(wal_path), families, access)
     except Exception as error:  # rocksdict raises bare Exception for every RocksDB status
         raise fault_of_disk(f"replica {path}", str(error)) from error
     return Files(
@@ -96,6 +103,12 @@ def open_files(path: Path, wal_path: Path) -> Files:
         rows=db.get_column_family("rows"),
         meta=db.get_column_family("meta"),
     )
+
+
+def has_room(path: Path, wal_path: Path) -> bool:
+    """Whether opening can write what recovery has to: tables of what is in the write-ahead log, and its own files."""
+    needed = _ROOM_BYTES + 2 * sum(file.stat().st_size for file in wal_path.glob("*.log"))
+    return shutil.disk_usage(path).free >= needed
 
 
 def fault_of_disk(name: str, reason: str) -> Fault:

@@ -10,7 +10,7 @@ from typing import Final
 
 from sp00ky.scheduler.datastore.layout import Version
 
-_GENERATION_MAX: Final = 32_768
+_GENERATION_MAX: Final = 65_536
 
 
 class RecentVersions:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from sp00ky.proto.revision import Epoch, Seq, StoreId
 from sp00ky.scheduler.datastore import layout
 from sp00ky.scheduler.datastore.admission import admit_append, admit_log_read, admit_read
 from sp00ky.scheduler.datastore.datastore import PAGE_BYTES_MAX, Append, Row, RowWrite
-from sp00ky.scheduler.datastore.opening import Files, fault_of_disk, open_files, own_directories
+from sp00ky.scheduler.datastore.opening import Files, fault_of_disk, has_room, open_files, own_directories
 from sp00ky.scheduler.datastore.recent import RecentVersions
 
 _FORMAT = b"1"
@@ -145,16 +145,19 @@ class RocksDatastore:
         self._put_entries(batch, append)
         try:
             touched = self._put_rows(batch, append.rows)
-            meta = self._files.family("meta")
-            for table, (first_seq, count) in touched.items():
-                batch.put(layout.TABLE_PREFIX + table.encode(), layout.table_value(first_seq, count), meta)
-            batch.put(_KEY_HEAD, layout.pack_seq(head), meta)
+            self._put_state(batch, touched, head)
             self._write(batch)
         except BaseException:
             self._newest.clear()  # it is ahead of the rows now
             raise
         self._tables.update(touched)
         self._head = head
+
+    def _put_state(self, batch: WriteBatch, touched: Mapping[str, tuple[Seq, int]], head: Seq) -> None:
+        meta = self._files.family("meta")
+        for table, (first_seq, count) in touched.items():
+            batch.put(layout.TABLE_PREFIX + table.encode(), layout.table_value(first_seq, count), meta)
+        batch.put(_KEY_HEAD, layout.pack_seq(head), meta)
 
     def _put_entries(self, batch: WriteBatch, append: Append) -> None:
         log, meta, put = self._files.family("log"), self._files.family("meta"), batch.put
@@ -260,7 +263,7 @@ class RocksDatastore:
             if not row_key.startswith(prefix):
                 return
             key = row_key[len(prefix) : -layout.SEQ_BYTES]
-            if key == done:
+            if key <= done:  # another version, or a record that sorts before a key that is none
                 iterator.seek(prefix + key + layout.AFTER_VERSIONS)
                 continue
             seq = layout.seq_of_row_key(row_key)
@@ -342,11 +345,19 @@ class RocksDatastore:
                 raise fault_of_disk(f"replica {self._path}", str(error)) from error
 
     def _reopen(self) -> None:
-        """After a failed write: RocksDB stays read-only until its files are opened anew."""
+        """After a failed write: RocksDB stays read-only until its files are opened anew.
+
+        No frame that can raise from a write may hold a family's handle: its traceback would keep the files locked."""
         head = self._head
+        if not has_room(self._path, self._wal_path):
+            raise Fault(Code.DISK_FULL, f"replica {self._path}: no space left", "free some space, then try again")
         with self._files_lock:
             self._files.close()
-            self._files = open_files(self._path, self._wal_path)
+            try:
+                self._files = open_files(self._path, self._wal_path)
+            except Fault:
+                self._files = open_files(self._path, self._wal_path, read_only=True)  # reads go on
+                raise
         self._read_state()
         if self._head != head:
             self._sync_fault = Fault(Code.DATA_LOSS, f"replica {self._path} fell back from {head} to {self._head}")

@@ -25,9 +25,12 @@ NetChange: TypeAlias = tuple[bytes | None, int]  # (packed record or None when i
 
 
 class Listener(Protocol):
-    """What an index tells about each changed record: a circuit."""
+    """A circuit, as an index sees it: `buckets` by hash key, and what is told about a record that concerns one."""
 
-    def push(self, key: bytes, before: Row | None, after: Row | None, old: Hashable, new: Hashable) -> None: ...
+    @property
+    def buckets(self) -> Mapping[Hashable, Any]: ...
+
+    def push(self, key: bytes, before: Row | None, after: Row | None, left: Any, entered: Any) -> None: ...
 
 
 class _Absent:
@@ -49,7 +52,7 @@ def key_function(fields: tuple[str, ...]) -> Callable[[Record], Hashable]:
 
         def one(record: Record) -> Hashable:
             value = record.get(field, NONE)
-            return value if type(value) in _PLAIN else hash_key(value)  # type: ignore[no-any-return]
+            return value if type(value) in _PLAIN else hash_key(value)
 
         return one
     return lambda record: tuple([hash_key(record.get(field, NONE)) for field in fields])
@@ -73,15 +76,21 @@ class HashIndex:
                 self._put(key, self._key_of(row[0]))
 
     def push(self, key: bytes, before: Row | None, after: Row | None) -> None:
-        old = ABSENT if before is None else self._key_of(before[0])
-        new = ABSENT if after is None else self._key_of(after[0])
-        if self.fields and old != new:
+        """One record's change, to the circuits that have a bucket for it: the others do not hear of it."""
+        key_of = self._key_of
+        old = ABSENT if before is None else key_of(before[0])
+        new = ABSENT if after is None else key_of(after[0])
+        moved = old != new
+        if moved and self.fields:
             if before is not None:
                 self._drop(key, old)
             if after is not None:
                 self._put(key, new)
         for listener in self.listeners:
-            listener.push(key, before, after, old, new)
+            left = listener.buckets.get(old)
+            entered = listener.buckets.get(new) if moved else left
+            if left is not None or entered is not None:
+                listener.push(key, before, after, left, entered)
 
     def rows_at(self, value: Hashable) -> Iterable[tuple[bytes, Row]]:
         """The rows whose fields have this hash key: all of them for an index without fields."""

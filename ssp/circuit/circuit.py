@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from sp00ky.proto.surrealql.ast import Expr
 from sp00ky.proto.values.kinds import NONE
 from sp00ky.proto.values.pack import pack
-from sp00ky.proto.whole.expr import NotPlain
+from sp00ky.proto.whole.scope import EvaluationError, NotPlain
 from sp00ky.ssp.circuit.arrangement import Arrangement, Row
 from sp00ky.ssp.circuit.dispatch import Bucket, Dispatch, RangeBucket, dispatch_of
 from sp00ky.ssp.circuit.members import Failure, Members
@@ -77,25 +77,24 @@ class Circuit:
         self._own = compile_predicate(self.dispatch.own)
         self._sort = compile_sort(self.pipeline.order) if self.pipeline.order else None
         self._nothing = scope_of(())
-        self._buckets: dict[Hashable, Bucket] = {}
-        self._touched: dict[int, Members] = {}
+        self.buckets: dict[Hashable, Bucket] = {}
+        self._touched: dict[Members, None] = {}
         self._arrangement = arrangement
         self._index = arrangement.attach(self.dispatch.fields, self)
 
     # --- changes ---
 
-    def push(self, key: bytes, before: Row | None, after: Row | None, old: Hashable, new: Hashable) -> None:
-        """One record's change, found under hash keys `old` and `new` of the index."""
-        left = self._buckets.get(old)
-        entered = left if old == new else self._buckets.get(new)
+    def push(
+        self, key: bytes, before: Row | None, after: Row | None, left: Bucket | None, entered: Bucket | None
+    ) -> None:
+        """One record's change: `left` is the bucket its image before lies in, `entered` the one it lies in after."""
+        first = last = 0
         if entered is not None and after is not None:
             first, last = entered.span(after[0])
-            if first < last and not self._passes(key, after, entered.groups[first:last]):
+            if first < last and self._shared is not None and not self._passes(key, after, entered.groups[first:last]):
                 first = last = 0
             for group in entered.groups[first:last]:
                 self._offer(group, key, after)
-        else:
-            first = last = 0
         if left is not None and before is not None:
             begin, end = left.span(before[0])
             if left is not entered or first == last:
@@ -104,14 +103,14 @@ class Circuit:
                 gone = left.groups[begin : min(end, first)] + left.groups[max(begin, last) : end]
             for group in gone:
                 group.push(key, None)
-                self._touched[id(group)] = group
+                self._touched[group] = None
 
     def _passes(self, key: bytes, row: Row, groups: list[Members]) -> bool:
         if self._shared is None:
             return True
         try:
             return self._shared(row[0], (), self._nothing)
-        except Exception as error:  # noqa: BLE001 - whatever the evaluator raises is this query's own failure
+        except Exception as error:
             for group in groups:
                 self._fail(group, key, error)
             return False
@@ -122,20 +121,21 @@ class Circuit:
                 group.push(key, None)
             else:
                 group.push(key, row)
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:
             self._fail(group, key, error)
-        self._touched[id(group)] = group
+        self._touched[group] = None
 
     def _fail(self, group: Members, key: bytes, error: Exception) -> None:
+        not_plain = isinstance(error, NotPlain) and not isinstance(error, EvaluationError)
         if group.failure is None:
-            group.failure = Failure(key, str(error) or type(error).__name__, isinstance(error, NotPlain))
-        self._touched[id(group)] = group
+            group.failure = Failure(key, str(error) or type(error).__name__, not_plain)
+        self._touched[group] = None
 
     def flush(self, seq: int) -> Iterator[ViewDelta | Members]:
         """The delta of each group that this step changed, or the group itself if it failed."""
         if self._touched:
             touched, self._touched = self._touched, {}
-            for group in touched.values():
+            for group in touched:
                 if group.failure is not None:
                     yield group
                     continue
@@ -161,11 +161,11 @@ class Circuit:
         """Forget a group that no view holds."""
         del self.groups[pack(list(group.binding))]
         key = self.dispatch.key_of(group.binding)
-        bucket = self._buckets[key]
+        bucket = self.buckets[key]
         bucket.remove(group)
         if not bucket.groups:
-            del self._buckets[key]
-        self._touched.pop(id(group), None)
+            del self.buckets[key]
+        self._touched.pop(group, None)
 
     def close(self) -> None:
         self._arrangement.detach(self._index, self)
@@ -176,14 +176,14 @@ class Circuit:
             return Members(self._arrangement, binding, self._sort)
         start = _whole(window.start, binding, "START", 0)
         limit = _whole(window.limit, binding, "LIMIT", None)
-        return Window(self._arrangement, binding, self._sort, start or 0, limit)
+        return Window(self._arrangement, binding, self._sort, start=start or 0, limit=limit)
 
     def _bucket_of(self, binding: Binding) -> Bucket:
         key = self.dispatch.key_of(binding)
-        bucket = self._buckets.get(key)
+        bucket = self.buckets.get(key)
         if bucket is None:
             bound = self.dispatch.bound
-            bucket = self._buckets[key] = Bucket() if bound is None else RangeBucket(bound)
+            bucket = self.buckets[key] = Bucket() if bound is None else RangeBucket(bound)
         return bucket
 
     def _hydrate(self, group: Members) -> None:
@@ -197,7 +197,7 @@ class Circuit:
                 self._offer(group, key, row)
             if group.failure is not None:
                 break
-        self._touched.pop(id(group), None)
+        self._touched.pop(group, None)
         group.flush(0)
 
     def state_sizes(self) -> Mapping[str, int]:

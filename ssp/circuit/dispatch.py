@@ -17,8 +17,8 @@ from sp00ky.proto.surrealql.ast import Binary, Expr, Hole
 from sp00ky.proto.values.kinds import NONE
 from sp00ky.proto.values.order import hash_key, sort_key
 from sp00ky.ssp.circuit.arrangement import Record
-from sp00ky.ssp.circuit.predicate import Binding, field_of
-from sp00ky.ssp.plan.tree import conjunction, conjuncts, walk
+from sp00ky.ssp.circuit.predicate import Binding
+from sp00ky.ssp.plan.tree import conjunction, conjuncts, field_of, walk
 
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "="}
 
@@ -137,5 +137,3 @@ class RangeBucket(Bucket):
                 return bisect_left(self._bounds, value), len(self.groups)
             case _:
                 return bisect_right(self._bounds, value), len(self.groups)
-
-

@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sp00ky.proto import digest
 from sp00ky.proto.values.kinds import RecordId
 from sp00ky.proto.values.pack import pack
-from sp00ky.proto.whole.expr import Scope
+from sp00ky.proto.whole.scope import Scope
 from sp00ky.ssp.circuit.arrangement import Arrangement, Row
 from sp00ky.ssp.circuit.predicate import Binding, SortFunction, scope_of
 from sp00ky.ssp.engine.events import ViewKey
@@ -41,8 +40,8 @@ class Members:
     """A filter's members, in no order until they are read: a push is one dictionary write."""
 
     __slots__ = (
-        "_arrangement", "_digests", "_sort", "_total", "_touched", "_unhashed", "binding", "failure", "members", "scope",
-        "views",
+        "_arrangement", "_digests", "_sort", "_total", "_touched", "_unhashed",
+        "binding", "failure", "members", "scope", "views",
     )  # fmt: skip
 
     def __init__(self, arrangement: Arrangement, binding: Binding, sort: SortFunction | None) -> None:
@@ -137,6 +136,6 @@ class Members:
     def unsubscribe(self, key: ViewKey) -> None:
         self.views = tuple(each for each in self.views if each != key)
 
-    @property
-    def state_sizes(self) -> Mapping[str, Any]:
+    def state_sizes(self) -> Mapping[str, int]:
+        """What is held now, for `explain`."""
         return {"members": len(self.members), "views": len(self.views)}

@@ -1,8 +1,8 @@
 """Predicates and sort keys as Python code objects, made once a shape.
 
-`compile_predicate(expr)(record, binding, scope)` is `truthy(whole.evaluate(expr, record, scope))` with hole *i* standing
-for `binding[i]`. Comparisons, AND, OR and NOT over fields and constants become Python expressions that decide equal
-types (text, integers, booleans) in place and ask `values.order` about the rest; any other expression is handed to
+`compile_predicate(expr)(record, binding, scope)` is `truthy(whole.evaluate(expr, record, scope))` with hole *i*
+standing for `binding[i]`. Comparisons, AND, OR and NOT over fields and constants become Python expressions that decide
+equal types (text, integers, booleans) in place and ask `values.order` about the rest; any other expression is handed to
 `whole.evaluate`, its holes renamed to parameters, which a group's `scope_of(binding)` supplies.
 
 The twin is `whole.evaluate` itself; `tests/properties/test_circuit.py` holds the two equal.
@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from sp00ky.proto.surrealql.ast import Binary, Expr, FieldPart, Hole, Idiom, Literal, Param, Unary
+from sp00ky.proto.surrealql.ast import Binary, Expr, Hole, Literal, Param, Unary
 from sp00ky.proto.values import order
 from sp00ky.proto.values.kinds import NONE, Value
-from sp00ky.proto.whole.expr import Scope, evaluate
+from sp00ky.proto.whole.expr import evaluate
+from sp00ky.proto.whole.scope import Scope
 from sp00ky.ssp.circuit.arrangement import Record
 from sp00ky.ssp.plan.nodes import SortKey
-from sp00ky.ssp.plan.tree import rewrite
+from sp00ky.ssp.plan.tree import field_of, rewrite
 
 Binding: TypeAlias = tuple[Value, ...]
 Predicate: TypeAlias = Callable[[Record, Binding, Scope], bool]
@@ -38,15 +39,6 @@ def scope_of(binding: Binding) -> Scope:
 def holes_as_params(expr: Expr) -> Expr:
     """The expression for `whole.evaluate`, which knows no holes."""
     return rewrite(expr, lambda node: Param(f"{HOLE_PARAM}{node.index}") if isinstance(node, Hole) else node)
-
-
-def field_of(expr: Expr) -> str | None:
-    """The name, if the expression is a field of the row and no more."""
-    match expr:
-        case Idiom(head=None, parts=(FieldPart(name=name),)):
-            return name
-        case _:
-            return None
 
 
 class _Writer:
@@ -114,7 +106,7 @@ class _Writer:
     def function(self, body: str) -> Callable[..., Any]:
         text = f"def compiled(record, binding, scope):\n    get = record.get\n    return {body}\n"
         names = dict(self.names)
-        exec(compile(text, "<shape>", "exec"), names)  # noqa: S102 - the text is our own
+        exec(compile(text, "<shape>", "exec"), names)
         return names["compiled"]  # type: ignore[return-value]
 
 

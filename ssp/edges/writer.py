@@ -156,7 +156,7 @@ class EdgeWriter:
         await self._claim(holder)
         await self._forget(holder)
         await self._reconcile(holder)
-        pending, self._pending = self._pending, {}
+        pending = self._take_pending()
         try:
             for batch in batches(pending):
                 await self._write(holder, seq, batch)
@@ -171,6 +171,13 @@ class EdgeWriter:
         self.flushes += 1
         if not self._hydrated and self._incarnation == incarnation:
             self.written_seq = max(self.written_seq, seq)
+
+    def _take_pending(self) -> dict[ViewKey, PendingEdges]:
+        """What may be written now. A view hydrated since the reconciling began keeps its deltas back: they follow the
+        difference between its members and the edges stored before them."""
+        pending = self._pending
+        self._pending = {key: pending.pop(key) for key in self._hydrated if key in pending}
+        return pending
 
     def _restore(self, pending: Mapping[ViewKey, PendingEdges]) -> None:
         for key, edges in pending.items():

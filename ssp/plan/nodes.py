@@ -95,10 +95,5 @@ class Reevaluated:
     reason: str
     ids_surql: str  # the query with each row's record id; empty: its rows have none
 
-    @property
-    def share(self) -> str:
-        """Names all views that one run serves, together with the params."""
-        return self.text
-
 
 Plan: TypeAlias = Incremental | Reevaluated

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import TypeVar
 
-from sp00ky.proto.surrealql.ast import Binary, Expr, Literal
+from sp00ky.proto.surrealql.ast import Binary, Expr, FieldPart, Idiom, Literal
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ def walk(node: object) -> Iterator[object]:
 
 
 def rewrite(node: T, change: Callable[[object], object]) -> T:
-    """A copy in which `change` has been applied to every node, children first; it answers the node itself to keep it."""
+    """A copy in which `change` was applied to every node, children first; it answers the node itself to keep it."""
     if isinstance(node, tuple):
         return tuple(rewrite(item, change) for item in node)  # type: ignore[return-value]
     if not is_dataclass(node) or isinstance(node, type):
@@ -37,7 +37,7 @@ def rewrite(node: T, change: Callable[[object], object]) -> T:
     below = {each.name: getattr(node, each.name) for each in fields(node)}
     changed = {name: rewrite(value, change) for name, value in below.items()}
     if any(changed[name] is not value for name, value in below.items()):
-        node = replace(node, **changed)  # type: ignore[type-var]
+        node = replace(node, **changed)
     return change(node)  # type: ignore[return-value]
 
 
@@ -56,3 +56,12 @@ def conjunction(terms: tuple[Expr, ...]) -> Expr | None:
     for term in terms:
         result = term if result is None else Binary("AND", result, term)
     return result
+
+
+def field_of(expr: Expr) -> str | None:
+    """The name, if the expression is a field of the row and no more."""
+    match expr:
+        case Idiom(head=None, parts=(FieldPart(name=name),)):
+            return name
+        case _:
+            return None

@@ -13,8 +13,9 @@ from sp00ky.proto.values.json import from_json
 from sp00ky.proto.values.kinds import Value
 from sp00ky.proto.values.pack import pack
 from sp00ky.proto.values.text import record_id_text
-from sp00ky.ssp.engine.engine import Engine, ViewReading
+from sp00ky.ssp.engine.engine import Engine
 from sp00ky.ssp.engine.events import ViewKey
+from sp00ky.ssp.engine.reading import ViewReading
 
 STATES: Mapping[str, views_pb2.ViewState] = {
     "pending": views_pb2.VIEW_STATE_PENDING,

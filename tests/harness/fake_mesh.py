@@ -49,7 +49,12 @@ def scheduler_status(state: str = "ready", ssp_state: str = "ready") -> admin_pb
         namespace="sp00ky",
         database="main",
         env={"SPKY_DB_NS": "sp00ky", "SPKY_AUTH_SECRET": "hunter2"},
-        metrics={'spky_wal_appended_total{kind="change"}': 42.0, "capture_lag_seconds": 0.25},
+        metrics={
+            'spky_wal_appended_total{kind="change"}': 42.0,
+            "capture_lag_seconds": 0.25,
+            "pending_events": 4,
+            "lag": 2,
+        },
         grpc_address="0.0.0.0:9668",
     )
     status.tables.add(name="person", rows=2, captured=True)
@@ -118,7 +123,9 @@ class FakeMesh:
             "GetStatus": status or scheduler_status(),
             "Barrier": admin_pb2.BarrierResponse(revision=token(50), seq=50),
         }
+        self.ssp: FakeMesh | None = None  # of an SSP's API: the SSP, while this one is its scheduler
         self.held: asyncio.Event | None = None  # when set, every call waits for it
+        self.address = ""
         self._server = Server("127.0.0.1:0", secret)
 
     async def start(self) -> str:
@@ -140,7 +147,8 @@ class FakeMesh:
         self._server.add(proxy_pb2_grpc.add_ProxyServiceServicer_to_server, proxy, "sp00ky.v1.ProxyService")
         self._server.add(views_pb2_grpc.add_ViewServiceServicer_to_server, views, "sp00ky.v1.ViewService")
         self._server.add(admin_pb2_grpc.add_AdminServiceServicer_to_server, admin, "sp00ky.v1.AdminService")
-        return await self._server.start()
+        self.address = await self._server.start()
+        return self.address
 
     async def stop(self) -> None:
         await self._server.stop(0)

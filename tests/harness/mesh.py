@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
+import queue
 import signal
-import sys
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,6 +18,7 @@ import aiohttp
 from sp00ky.proto.database import Database
 
 from tests.harness.eventually import eventually
+from tests.harness.processes import Child, spawn
 
 START_SECONDS = 60.0
 SECRET = "a secret of the tests"
@@ -30,90 +31,59 @@ QUICK = {
 
 
 def environment(data_dir: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The test's environment without any SPKY_* of the machine, and ours in it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPKY_", "SURREAL"))}
-    return {**kept, **QUICK, "SPKY_DATA_DIR": str(data_dir), "SPKY_AUTH_SECRET": SECRET, **(extra or {})}
+    """What a process of a test mesh is told; nothing of ours is inherited from the machine."""
+    return {**QUICK, "SPKY_DATA_DIR": str(data_dir), "SPKY_AUTH_SECRET": SECRET, **(extra or {})}
 
 
-@dataclass
-class Child:
-    """One `spky …` process; what it prints on stdout is read as JSON lines."""
+class Service:
+    """One `spky …` process; the JSON lines it printed are kept."""
 
-    arguments: list[str]
-    env: Mapping[str, str]
-    process: asyncio.subprocess.Process | None = None
-    lines: list[dict[str, Any]] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    _readers: list[asyncio.Task[None]] = field(default_factory=list)
+    def __init__(self, arguments: list[str], env: Mapping[str, str]) -> None:
+        self.arguments = arguments
+        self.child: Child = spawn(arguments, env)
+        self._lines: list[dict[str, Any]] = []
 
-    async def start(self) -> Child:
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "sp00ky.deploy.cli", *self.arguments,
-            env=dict(self.env), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 20,
-        )  # fmt: skip
-        self._readers = [asyncio.create_task(self._read_out()), asyncio.create_task(self._read_err())]
-        return self
-
-    async def _read_out(self) -> None:
-        assert self.process is not None and self.process.stdout is not None
-        async for line in self.process.stdout:
-            with contextlib.suppress(ValueError):
-                self.lines.append(json.loads(line))
-
-    async def _read_err(self) -> None:
-        assert self.process is not None and self.process.stderr is not None
-        async for line in self.process.stderr:
-            self.errors.append(line.decode(errors="replace").rstrip())
-
-    @property
-    def pid(self) -> int:
-        assert self.process is not None
-        return self.process.pid
-
-    @property
-    def returncode(self) -> int | None:
-        assert self.process is not None
-        return self.process.returncode
+    def lines(self) -> list[dict[str, Any]]:
+        """Everything printed so far."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                line = self.child.lines.get_nowait()
+                with contextlib.suppress(ValueError):
+                    self._lines.append(json.loads(line or ""))
+        return self._lines
 
     async def line(self, event: str, timeout_s: float = START_SECONDS) -> dict[str, Any]:
         """The first line of this event; AssertionError with stderr when the process ends or takes too long."""
 
         def found() -> dict[str, Any] | None:
-            for line in self.lines:
+            for line in self.lines():
                 if line.get("event") == event:
                     return line
-            assert self.returncode is None, f"{self.arguments} exited {self.returncode}: {self.tail()}"
+            assert self.returncode is None, f"{self.arguments} exited {self.returncode}"
             return None
 
         try:
             return await eventually(found, timeout_s, what=f"event {event} of {self.arguments}", every_s=0.02)
         except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.tail()}") from error
+            raise AssertionError(f"{error}\n{self.child.said()}") from error
 
-    def tail(self) -> str:
-        return "\n".join(self.errors[-40:])
+    @property
+    def returncode(self) -> int | None:
+        return self.child.process.poll()
 
     async def end(self, timeout_s: float = 15.0) -> int:
         """SIGTERM, then the exit code; SIGKILL after the deadline."""
-        assert self.process is not None
-        if self.returncode is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                await asyncio.wait_for(self.process.wait(), timeout_s)
-            except TimeoutError:
-                self.process.kill()
-                await self.process.wait()
-        await asyncio.gather(*self._readers, return_exceptions=True)
-        code = self.returncode
-        assert code is not None
-        return code
+        try:
+            return await asyncio.to_thread(self.child.stop, timeout_s)
+        finally:
+            await asyncio.to_thread(self.child.close)
 
 
 class Mesh:
     """`spky serve all` with N SSPs: its addresses, its database, its views."""
 
     def __init__(self, data_dir: Path, *, ssps: int = 2, extra: Mapping[str, str] | None = None) -> None:
-        self.child = Child(
+        self.service = Service(
             ["serve", "all", "--ssps", str(ssps), "--ports", "auto", "--json"], environment(data_dir, extra)
         )
         self.ready: dict[str, Any] = {}
@@ -123,9 +93,8 @@ class Mesh:
         self._databases: list[Database] = []
 
     async def __aenter__(self) -> Mesh:
-        await self.child.start()
         try:
-            self.ready = await self.child.line("ready")
+            self.ready = await self.service.line("ready")
         except BaseException:
             await self.close()
             raise
@@ -135,14 +104,17 @@ class Mesh:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            print(self.child.tail())
+            print(self.said())
         await self.close()
 
     async def close(self) -> None:
         for database in self._databases:
             await database.close()
         await self.http.close()
-        await self.child.end()
+        await self.service.end()
+
+    def said(self) -> str:
+        return self.service.child.said()[-6000:]
 
     @property
     def url(self) -> str:
@@ -151,7 +123,7 @@ class Mesh:
     def pid_of(self, name: str) -> int:
         """The pid of a child now: `db`, `scheduler`, `gateway`, or an SSP's id. A restart is announced."""
         pid = int(self.ready["pids"][name])
-        for line in self.child.lines:
+        for line in self.service.lines():
             if line.get("event") == "restarted" and line.get("name") == name:
                 pid = int(line["pid"])
         return pid
@@ -168,10 +140,14 @@ class Mesh:
     async def sql(self, text: str) -> Any:
         """The first statement's result as SurrealDB's HTTP /sql encodes it."""
         url = str(self.ready["db"]).replace("ws://", "http://").removesuffix("/rpc") + "/sql"
-        headers = {"Accept": "application/json", "Surreal-NS": "sp00ky", "Surreal-DB": "sp00ky"}
-        auth = aiohttp.BasicAuth("root", "root")
+        headers = {
+            "Accept": "application/json",
+            "Surreal-NS": "sp00ky",
+            "Surreal-DB": "sp00ky",
+            "Authorization": "Basic " + base64.b64encode(b"root:root").decode(),
+        }
         async with (
-            aiohttp.ClientSession(auth=auth) as session,
+            aiohttp.ClientSession() as session,
             session.post(url, data=text, headers=headers) as response,
         ):
             body = await response.json()
@@ -207,7 +183,7 @@ class Mesh:
         try:
             await eventually(asked, timeout_s, what=f"view {view}", every_s=0.05)
         except AssertionError as error:
-            raise AssertionError(f"{error}: {answer}\n{self.child.tail()}") from error
+            raise AssertionError(f"{error}: {answer}\n{self.said()}") from error
         return answer
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from sp00ky.proto.database import Database
 
 from tests.harness.eventually import eventually
-from tests.harness.mesh import SECRET, Child, environment
+from tests.harness.mesh import SECRET, Service, environment
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 VIEWS = 12
@@ -25,14 +24,14 @@ class Parts:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.children: dict[str, Child] = {}
+        self.children: dict[str, Service] = {}
         self.http = aiohttp.ClientSession(headers={"Authorization": f"Bearer {SECRET}"})
         self.url = ""
         self.database: Database
 
     async def start(self, name: str, *arguments: str, **settings: str) -> dict[str, Any]:
         env = environment(self.folder / name, settings)
-        child = self.children[name] = await Child(["serve", *arguments], env).start()
+        child = self.children[name] = Service(["serve", *arguments], env)
         return await child.line("listening")
 
     async def start_ssp(self, name: str) -> dict[str, Any]:
@@ -110,7 +109,7 @@ class Parts:
             await self.database.close()
         for child in reversed(self.children.values()):
             if child.returncode is None:
-                os.kill(child.pid, signal.SIGCONT)
+                child.child.signal(signal.SIGCONT)
             await child.end()
 
 
@@ -129,7 +128,7 @@ async def test_g9_views_move_when_their_ssp_dies(parts: Parts) -> None:
     await parts.register_all()
     assert await parts.owners() == {"one", "two"}  # round robin
     await eventually(parts.converged, 20.0, what="views to equal fresh queries", every_s=0.1)
-    parts.children["one"].process.kill()  # type: ignore[union-attr]
+    parts.children["one"].child.kill()
     await parts.write(1000, 200)
     await eventually(parts.converged, STALE_SECONDS + 15.0, what="views to be right again", every_s=0.1)
     assert await parts.owners() == {"two"}
@@ -144,11 +143,11 @@ async def test_n1_t2_a_paused_ssp_is_fenced_when_it_wakes(parts: Parts) -> None:
     await parts.write(0, 200)
     await parts.register_all()
     await eventually(parts.converged, 20.0, what="views to equal fresh queries", every_s=0.1)
-    os.kill(parts.children["one"].pid, signal.SIGSTOP)
+    parts.children["one"].child.signal(signal.SIGSTOP)
     await parts.write(1000, 200)
     await eventually(parts.converged, STALE_SECONDS + 15.0, what="views to have moved", every_s=0.1)
     assert await parts.owners() == {"two"}
-    os.kill(parts.children["one"].pid, signal.SIGCONT)
+    parts.children["one"].child.signal(signal.SIGCONT)
     await parts.write(2000, 200)
     await eventually(lambda: parts.ready_ssps(2), 20.0, what="the paused SSP to rejoin", every_s=0.05)
     await eventually(parts.converged, 20.0, what="views to stay right", every_s=0.1)

@@ -130,5 +130,5 @@ async def test_sigterm_drains_and_exits_0(scene: Scene) -> None:
     mesh = scene.mesh
     loop = asyncio.get_running_loop()
     started = loop.time()
-    assert await mesh.child.end(timeout_s=10.0) == 0, mesh.child.tail()
+    assert await mesh.service.end(timeout_s=10.0) == 0, mesh.said()
     assert loop.time() - started < 10.0

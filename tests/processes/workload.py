@@ -223,4 +223,4 @@ async def assert_edges_equal(mesh: Mesh, database: Database, registered: list[Vi
     except AssertionError as error:
         wrong = next(view for view in expected if expected[view] != found.get(view))
         missing, extra = expected[wrong] - found[wrong], found[wrong] - expected[wrong]
-        raise AssertionError(f"{error}; view {wrong}: missing {missing}, extra {extra}\n{mesh.child.tail()}") from error
+        raise AssertionError(f"{error}; view {wrong}: missing {missing}, extra {extra}\n{mesh.said()}") from error

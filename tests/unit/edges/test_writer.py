@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from sp00ky.deploy.surreal.install import install
 from sp00ky.proto.database import Database
-from sp00ky.proto.values.kinds import RecordId
-from sp00ky.ssp.edges.statements import Facts
+from sp00ky.proto.values.kinds import RecordId, Value
+from sp00ky.ssp.edges.statements import STORED, Facts
 from sp00ky.ssp.edges.writer import EdgeWriter, Fenced
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.ready import MemberChange, ViewDelta, ViewDropped, ViewHydrated
@@ -54,6 +55,26 @@ async def test_hydration_writes_the_difference_and_deltas_follow(installed: Data
     assert writer.written_seq == 11
     facts = (await installed.query("SELECT * FROM _00_view"))[0]
     assert [(row["hash"], row["rowCount"]) for row in facts] == [("hash", 1)]
+
+
+async def test_deltas_of_a_view_wait_for_its_reconciling(installed: Database) -> None:
+    """A view hydrated while others are being reconciled: its delta must not be written, then taken for a stray."""
+    writer = writer_of(installed, "a", 5)
+    writer.hydrate(hydrated([member(1)]))
+    query = installed.query
+    late = ViewKey("late")
+
+    async def hydrating_meanwhile(*arguments: Any, **options: Any) -> list[Value]:
+        answer = await query(*arguments, **options)
+        if arguments[0] == STORED and arguments[1]["query"].key == KEY.id:
+            writer.hydrate(ViewHydrated(late, "SELECT * FROM t", b"", "", 0, 10, [], "", 0))
+            writer.fold(ViewDelta([late], 11, added=[member(2, 11)]))
+        return answer
+
+    installed.query = hydrating_meanwhile  # type: ignore[method-assign]
+    await writer.flush()
+    await writer.flush()
+    assert await edges_in(installed) == {RecordId("t", 1): 1, RecordId("t", 2): 11}
 
 
 async def test_a_restarted_ssp_reads_the_edges_and_writes_nothing_twice(installed: Database) -> None:

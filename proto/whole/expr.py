@@ -1,0 +1,180 @@
+"""The plain evaluator of expressions: one row, one answer, nothing remembered.
+
+It is the naive twin that the circuit's compiled predicates are tested against, and it computes what `/proxy/query` and
+exact reads return. Null semantics are SurrealDB's: AND, OR, ?? and ?: yield one of their operands, not a bool; a field
+that is not there is NONE; NONE and NULL are ordinary, comparable values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from sp00ky.proto.surrealql import ast
+from sp00ky.proto.values.kinds import NONE, UUID, Bound, Range, RecordId, Value
+from sp00ky.proto.values.order import truthy
+from sp00ky.proto.whole import casts, functions, operators, path
+from sp00ky.proto.whole.functions import Lambda
+from sp00ky.proto.whole.scope import EvaluationError, NotPlain, Scope, Source
+
+# Parameters that the database itself sets: without a value here they are unknown, not NONE.
+_OF_THE_SESSION = frozenset(
+    {"auth", "access", "session", "token", "value", "before", "after", "event", "input", "self", "request", "reference"}
+)
+_KEY_KINDS = frozenset({int, str, UUID, list, dict, Range})
+
+
+def evaluate(expr: ast.Expr, row: Value, scope: Scope) -> Value:
+    """The value of an expression on a row. Raises NotPlain (EvaluationError where SurrealDB fails as well)."""
+    evaluator = _EVALUATORS.get(type(expr))
+    if evaluator is None:
+        raise NotPlain(f"expression {type(expr).__name__}")
+    return evaluator(expr, row, scope)
+
+
+def argument(expr: ast.Expr, row: Value, scope: Scope) -> Value | Lambda:
+    """The value of an expression, or the closure it is: closures stand in argument lists only."""
+    return _closure(expr, row, scope) if type(expr) is ast.Closure else evaluate(expr, row, scope)
+
+
+def whole_number(expr: ast.Expr, row: Value, scope: Scope, clause: str) -> int:
+    """The value of LIMIT or START."""
+    value = evaluate(expr, row, scope)
+    if type(value) is not int:
+        raise NotPlain(f"{clause} of something other than an integer")
+    if value < 0:
+        raise EvaluationError(f"{clause} below zero")
+    return value
+
+
+def _literal(expr: ast.Literal, row: Value, scope: Scope) -> Value:
+    return expr.value
+
+
+def _param(expr: ast.Param, row: Value, scope: Scope) -> Value:
+    name = expr.name
+    if name == "this":
+        return row
+    if name == "parent":
+        return scope.parent
+    if name in scope.params:
+        return scope.params[name]
+    if name in _OF_THE_SESSION:
+        raise NotPlain(f"parameter ${name}")
+    return NONE
+
+
+def _array(expr: ast.Array, row: Value, scope: Scope) -> list[Value]:
+    return [evaluate(item, row, scope) for item in expr.items]
+
+
+def _set(expr: ast.SetLiteral, row: Value, scope: Scope) -> Value:
+    return operators.make_set(evaluate(item, row, scope) for item in expr.items)
+
+
+def _object(expr: ast.Object, row: Value, scope: Scope) -> dict[str, Value]:
+    names = {name for name, _ in expr.items}
+    if names in ({"type", "coordinates"}, {"type", "geometries"}):
+        raise NotPlain("an object that may be a geometry")
+    return {name: evaluate(item, row, scope) for name, item in expr.items}
+
+
+def _record(expr: ast.RecordIdExpr, row: Value, scope: Scope) -> RecordId:
+    key = evaluate(expr.key, row, scope)
+    if type(key) not in _KEY_KINDS:
+        raise EvaluationError("a record key of this kind")
+    return RecordId(expr.table, key)
+
+
+def _range(expr: ast.RangeExpr, row: Value, scope: Scope) -> Range:
+    begin = None if expr.begin is None else Bound(evaluate(expr.begin, row, scope), expr.begin_inclusive)
+    end = None if expr.end is None else Bound(evaluate(expr.end, row, scope), expr.end_inclusive)
+    return Range(begin, end)
+
+
+def _unary(expr: ast.Unary, row: Value, scope: Scope) -> Value:
+    value = evaluate(expr.operand, row, scope)
+    match expr.op:
+        case "!":
+            return not truthy(value)
+        case "!!":
+            return truthy(value)
+        case "-":
+            return operators.negate(value)
+        case "+" if type(value) in (int, float, Decimal):
+            return value
+        case _:
+            raise NotPlain(f"prefix {expr.op}")
+
+
+def _binary(expr: ast.Binary, row: Value, scope: Scope) -> Value:
+    left = evaluate(expr.left, row, scope)
+    match expr.op:
+        case "AND":
+            return evaluate(expr.right, row, scope) if truthy(left) else left
+        case "OR" | "?:":
+            return left if truthy(left) else evaluate(expr.right, row, scope)
+        case "??":
+            return evaluate(expr.right, row, scope) if left is NONE or left is None else left
+    return operators.binary(expr.op, left, evaluate(expr.right, row, scope))
+
+
+def _cast(expr: ast.Cast, row: Value, scope: Scope) -> Value:
+    return casts.cast(expr.kind, evaluate(expr.operand, row, scope))
+
+
+def _call(expr: ast.Call, row: Value, scope: Scope) -> Value:
+    return functions.call(expr.name, [argument(arg, row, scope) for arg in expr.args])
+
+
+def _closure(expr: ast.Closure, row: Value, scope: Scope) -> Lambda:
+    def apply(values: list[Value]) -> Value:
+        given = dict(zip(expr.params, values, strict=False))
+        missing = dict.fromkeys(expr.params[len(values) :], NONE)
+        return evaluate(expr.body, row, replace(scope, params={**scope.params, **given, **missing}))
+
+    return Lambda(apply, len(expr.params))
+
+
+def _if_else(expr: ast.IfElse, row: Value, scope: Scope) -> Value:
+    for condition, body in expr.branches:
+        if truthy(evaluate(condition, row, scope)):
+            return evaluate(body, row, scope)
+    return NONE if expr.otherwise is None else evaluate(expr.otherwise, row, scope)
+
+
+def _subquery(expr: ast.Subquery, row: Value, scope: Scope) -> Value:
+    from sp00ky.proto.whole.select import run_select  # a SELECT holds expressions and an expression a SELECT
+
+    return run_select(expr.select, replace(scope, parent=row))
+
+
+def _idiom(expr: ast.Idiom, row: Value, scope: Scope) -> Value:
+    if expr.head is not None:
+        return path.walk(evaluate(expr.head, row, scope), expr.parts, row, scope)
+    first = expr.parts[0]
+    if len(expr.parts) == 1 and type(first) is ast.FieldPart and type(row) is dict:
+        return row.get(first.name, NONE)
+    return path.walk(row, expr.parts, row, scope)
+
+
+_EVALUATORS: dict[type, Callable[[Any, Value, Scope], Value]] = {
+    ast.Literal: _literal,
+    ast.Param: _param,
+    ast.Array: _array,
+    ast.SetLiteral: _set,
+    ast.Object: _object,
+    ast.RecordIdExpr: _record,
+    ast.RangeExpr: _range,
+    ast.Unary: _unary,
+    ast.Binary: _binary,
+    ast.Cast: _cast,
+    ast.Call: _call,
+    ast.IfElse: _if_else,
+    ast.Subquery: _subquery,
+    ast.Idiom: _idiom,
+}
+
+__all__ = ["EvaluationError", "NotPlain", "Scope", "Source", "evaluate", "whole_number"]

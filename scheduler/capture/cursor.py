@@ -1,0 +1,111 @@
+"""Where to read the changefeed from: overlap windows over stamps, and steps of the database's clock.
+
+A versionstamp is unix milliseconds << 16 | counter, taken before its commit can be seen. So "after the last one" misses
+late commits: a poll goes back `NEAR_MS`, and once a second a sweep goes back to what was the last stamp `OVERLAP_MS`
+before the sweep ahead of it began, *on the poller's own monotonic clock*, which no step of the database's clock can
+shorten. So a commit that is seen up to `OVERLAP_MS` after its stamp was taken is in the first sweep after it is seen,
+however long that sweep was in coming.
+
+After the database's clock went back, rows with stamps of its future lie in the feed for as long as the step was wide.
+They are known by then (the tables have been compared), and new rows come before them, or behind them if the database
+kept counting: `island` is the span that reading jumps over. Its beginning is kept ahead of the clock: what the clock is
+about to reach is marked as seen row by row first, since new rows will come to lie between.
+
+Invariant: `sweep_since` never falls, and is never above `near_since`; nothing below it is read again.
+Source: reference/surrealdb-embedded.md §2, traps 3, 5, 6.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+NEAR_MS: Final = 64
+OVERLAP_MS: Final = 2000
+CLOCK_MARGIN_MS: Final = 2000  # how far a stamp may be ahead of the database's clock, or the clock behind a stamp
+_COUNTER_BITS: Final = 16
+
+
+def stamp_of_ms(unix_ms: int) -> int:
+    return max(0, unix_ms) << _COUNTER_BITS
+
+
+def ms_of_stamp(stamp: int) -> int:
+    return stamp >> _COUNTER_BITS
+
+
+def back(stamp: int, ms: int) -> int:
+    return max(0, stamp - stamp_of_ms(ms))
+
+
+@dataclass(frozen=True, slots=True)
+class Island:
+    """Stamps in [begin, end] are of the time before a clock step, and known."""
+
+    begin: int
+    end: int
+
+
+class Cursor:
+    """`last`: the highest stamp offered, or the position that reading began from."""
+
+    def __init__(self, last: int, island: Island | None = None) -> None:
+        self.last = last
+        self.island = island
+        self._heights: deque[tuple[int, int]] = deque()  # (monotonic ms, last at that time), ascending
+        self._settled = last  # `last` as it was OVERLAP_MS before the last sweep
+
+    @property
+    def near_since(self) -> int:
+        return back(self.last, NEAR_MS)
+
+    @property
+    def sweep_since(self) -> int:
+        return back(self._settled, NEAR_MS)
+
+    def saw(self, stamp: int) -> None:
+        self.last = max(self.last, stamp)
+
+    def polled(self, now_ms: int) -> None:
+        """A read ended at `now_ms`: a commit that could not be seen by then has a stamp above `last`, or is late."""
+        if self.last != (self._heights[-1][1] if self._heights else self._settled):
+            self._heights.append((now_ms, self.last))
+
+    def swept(self, began_ms: int) -> None:
+        """A sweep that began at `began_ms` is over."""
+        while self._heights and self._heights[0][0] <= began_ms - OVERLAP_MS:
+            self._settled = self._heights.popleft()[1]
+
+    def jump(self, since: int) -> int:
+        """`since`, or the end of the island if it lies on it."""
+        if self.island is not None and self.island.begin <= since <= self.island.end:
+            return self.island.end + 1
+        return since
+
+    def land(self, clock_ms: int) -> int | None:
+        """Where the island has to begin from now on; None if it is far enough, or there is none."""
+        begin = stamp_of_ms(clock_ms + 2 * CLOCK_MARGIN_MS)
+        return begin if self.island is not None and begin > self.island.begin else None
+
+    def shrink_island_to(self, begin: int) -> None:
+        assert self.island is not None
+        self.island = Island(begin, self.island.end) if begin <= self.island.end else None
+
+    def on_island(self, stamp: int) -> bool:
+        return self.island is not None and self.island.begin <= stamp <= self.island.end
+
+
+def clock_went_back(clock_ms: int, last: int) -> bool:
+    """Asked when a connection is made: while it lasts the database counts on above its own last stamp."""
+    return clock_ms + CLOCK_MARGIN_MS < ms_of_stamp(last)
+
+
+def is_ashore(clock_ms: int, island: Island | None) -> bool:
+    """Whether the clock may have reached the island: rows on it can no longer be told from new ones by their stamps."""
+    return island is not None and clock_ms + CLOCK_MARGIN_MS // 4 >= ms_of_stamp(island.begin)
+
+
+def is_behind_retention(clock_ms: int, read_ms: int, retention_ms: int) -> bool:
+    """Whether the feed may have forgotten rows since it was read at `read_ms`; SurrealDB gives no error then."""
+    return clock_ms - read_ms + OVERLAP_MS > retention_ms

@@ -1,0 +1,194 @@
+"""SurrealDB's changefeed as transactions: what a page of SHOW CHANGES says, and which of it is new.
+
+One feed row is one committed transaction; inside it changes are ordered by table, and per table as they happened. With
+`INCLUDE ORIGINAL` a change is one of
+
+    {'update': record}                            created (without INCLUDE ORIGINAL: written)
+    {'current': record, 'update': reverse patch}  updated
+    {'delete': {'id': …, 'original': record}}     deleted
+    {'define_table': …}                           the schema changed
+
+A row of an aggregating view has no id there, and one of a plain view is not there at all: neither is read from the
+feed. LIMIT counts (row, table) pairs, so a full page may cut its last row: that row is left for the next page. A row
+that fills a page alone cannot be read whole (`overflowed`).
+
+Invariant: `FeedRows` leave here complete, in the order of their stamps, each at most once; a change that cannot be
+understood is named in `poison` and costs its row nothing else.
+Source: reference/surrealdb-embedded.md §2, traps 1–4, reproduced on core 3.2.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final
+
+from sp00ky.proto.v1 import common_pb2
+from sp00ky.proto.values.kinds import RecordId, Value
+from sp00ky.proto.values.pack import PackError, pack
+
+PAGE_ENTRIES: Final = 1000  # the most that SHOW CHANGES gives
+MESH_PREFIX: Final = "_00_"
+
+
+class Before(Enum):
+    """What a change says of the record before it."""
+
+    ABSENT = "absent"
+    PRESENT = "present"
+    EXACTLY = "exactly"  # `FeedChange.original`
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedChange:
+    table: str
+    op: common_pb2.Op
+    key: bytes  # packed
+    packed: bytes | None  # the record after the change; None for a delete
+    before: Before
+    original: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRow:
+    """One transaction. `pairs`: what it counts against the page's limit, never too few."""
+
+    stamp: int
+    changes: Sequence[FeedChange]
+    pairs: int
+    poison: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`since`: where the next page begins, None if this was the last. `overflowed`: a row was too large to be read."""
+
+    rows: Sequence[FeedRow]
+    since: int | None
+    overflowed: bool = False
+
+
+def parse_page(raw_rows: Sequence[Mapping[str, Value]], limit: int = PAGE_ENTRIES) -> Page:
+    """The rows of a page, read with this limit, that are sure to be whole."""
+    rows = [parse_row(raw) for raw in raw_rows]
+    if sum(row.pairs for row in rows) < limit:
+        return Page(rows, None)
+    last = rows[-1].stamp
+    whole = [row for row in rows if row.stamp != last]
+    if not whole:
+        return Page((), last + 1, overflowed=True)
+    return Page(whole, last)
+
+
+def parse_row(raw: Mapping[str, Value]) -> FeedRow:
+    changes: list[FeedChange] = []
+    poison: list[str] = []
+    tables: set[str] = set()
+    anonymous = 0
+    for item in raw["changes"]:
+        try:
+            change = _parse_change(item)
+        except (PackError, KeyError, TypeError, AttributeError) as error:
+            poison.append(f"{type(error).__name__}: {error}")
+            change = None
+        if change is None:
+            anonymous += 1
+        else:
+            tables.add(change.table)
+            if not change.table.startswith(MESH_PREFIX):
+                changes.append(change)
+    return FeedRow(raw["versionstamp"], changes, len(tables) + anonymous, poison)
+
+
+def _parse_change(item: Mapping[str, Value]) -> FeedChange | None:
+    """None for what is no change of a record: a schema statement, a row of a view."""
+    if "define_table" in item:
+        return None
+    if "delete" in item:
+        original = item["delete"].get("original")
+        before = Before.UNKNOWN if original is None else Before.EXACTLY
+        if original is not None and "id" not in original:
+            return None
+        return _change(common_pb2.OP_DELETE, item["delete"]["id"], None, before, original)
+    if "current" in item:
+        record, op, before = item["current"], common_pb2.OP_UPDATE, Before.PRESENT
+    else:
+        record, op, before = item["update"], common_pb2.OP_CREATE, Before.ABSENT
+    return _change(op, record["id"], record, before, None) if "id" in record else None
+
+
+def _change(
+    op: common_pb2.Op, record_id: RecordId, record: Value | None, before: Before, original: Value | None
+) -> FeedChange:
+    return FeedChange(
+        table=record_id.table,
+        op=op,
+        key=pack(record_id.key),
+        packed=None if record is None else pack(record),
+        before=before,
+        original=None if original is None else pack(original),
+    )
+
+
+def net_changes(changes: Sequence[FeedChange]) -> list[FeedChange]:
+    """One change a record: what the transaction came to, and what was before it."""
+    net: dict[tuple[str, bytes], FeedChange] = {}
+    for change in changes:
+        record = (change.table, change.key)
+        first = net.get(record)
+        net[record] = change if first is None else _joined(first, change)
+    return [change for change in net.values() if change.packed is not None or change.before is not Before.ABSENT]
+
+
+def _joined(first: FeedChange, last: FeedChange) -> FeedChange:
+    op = last.op
+    if last.packed is not None:
+        op = common_pb2.OP_CREATE if first.before is Before.ABSENT else common_pb2.OP_UPDATE
+    return replace(last, op=op, before=first.before, original=first.original)
+
+
+class Seen:
+    """Which changes of which rows have been offered: by (stamp, table, digest), since two transactions may carry one
+    stamp, and a row may be read again with more in it. Pruned below the oldest stamp that can be read again."""
+
+    def __init__(self) -> None:
+        self._parts: dict[int, dict[str, set[int]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def unseen(self, rows: Iterable[FeedRow]) -> list[FeedRow]:
+        """The rows with something new in them, reduced to that."""
+        found = []
+        for row in rows:
+            known = self._parts.get(row.stamp)
+            if known is None:
+                found.append(row)
+                continue
+            digests = _digests(row)
+            fresh = {table for table, digest in digests.items() if digest not in known.get(table, ())}
+            if fresh:
+                found.append(replace(row, changes=[change for change in row.changes if change.table in fresh]))
+        return found
+
+    def mark(self, rows: Iterable[FeedRow]) -> None:
+        for row in rows:
+            known = self._parts.setdefault(row.stamp, {})
+            for table, digest in _digests(row).items():
+                known.setdefault(table, set()).add(digest)
+
+    def prune(self, below: int) -> None:
+        for stamp in [stamp for stamp in self._parts if stamp < below]:
+            del self._parts[stamp]
+
+    def clear(self) -> None:
+        self._parts.clear()
+
+
+def _digests(row: FeedRow) -> dict[str, int]:
+    parts: dict[str, list[tuple[int, bytes, bytes | None]]] = {}
+    for change in row.changes:
+        parts.setdefault(change.table, []).append((change.op, change.key, change.packed))
+    return {table: hash(tuple(part)) for table, part in parts.items()}

@@ -1,0 +1,47 @@
+"""What one group of events has come to so far: numbers given out, writes staged, answers promised.
+
+Invariant: whatever is staged goes into one commit, and no answer staged with it leaves before that commit is durable.
+"""
+
+from __future__ import annotations
+
+from sp00ky.proto.faults import Fault
+from sp00ky.proto.revision import Epoch, Seq
+from sp00ky.proto.v1 import common_pb2
+from sp00ky.scheduler.coordinator.ready import Ready, Reply, SessionEnded, SspWelcomed
+from sp00ky.scheduler.coordinator.sequencer import Sequencer
+from sp00ky.scheduler.datastore.datastore import MetaWrite
+
+
+class Staging:
+    def __init__(self, epoch: Epoch, head_seq: Seq, now_ms: int) -> None:
+        self.sequencer = Sequencer(epoch, head_seq)
+        self.ready = Ready()
+        self.now_ms, self.wall_ms = now_ms, 0  # of the last tick: monotonic for timeouts, unix for people
+
+    @property
+    def head_seq(self) -> Seq:
+        return self.sequencer.head_seq
+
+    def drain(self) -> Ready:
+        drained, self.ready = self.ready, Ready()
+        return drained
+
+    def command(self, entry: common_pb2.Entry, txn_last: bool = True) -> Seq:
+        """Number a command (an entry with only its body set)."""
+        return self.sequencer.sequence_command(entry, self.wall_ms, self.ready, txn_last)
+
+    def keep(self, meta: MetaWrite) -> None:
+        self.ready.meta.append(meta)
+
+    def reply(self, ticket: int, seq: Seq) -> None:
+        self.ready.replies.append(Reply(ticket, seq))
+
+    def refuse(self, ticket: int, fault: Fault) -> None:
+        self.ready.replies.append(Reply(ticket, self.head_seq, fault))
+
+    def welcome(self, welcomed: SspWelcomed) -> None:
+        self.ready.welcomed.append(welcomed)
+
+    def end(self, ended: SessionEnded) -> None:
+        self.ready.ended.append(ended)

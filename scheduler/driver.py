@@ -1,0 +1,272 @@
+"""The scheduler as one process: store, capture, commit loop and gRPC faces, started and stopped in order.
+
+Start: take the epoch (which fences an older scheduler), load what the store keeps, begin the capture, serve. Until the
+capture has cloned, the state is "cloning": nothing is ingested, registered or replicated. Stop: not serving, what is
+queued made durable, streams ended, store closed; within STOP_SECONDS.
+
+Invariant: the store is touched on the event loop's thread alone (`sync` apart), and written by the commit loop alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from sp00ky.proto.channel import Server
+from sp00ky.proto.database import Database
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.revision import Epoch, Revision, Seq
+from sp00ky.proto.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    common_pb2,
+    ingest_pb2,
+    ingest_pb2_grpc,
+    proxy_pb2,
+    proxy_pb2_grpc,
+    replication_pb2,
+    replication_pb2_grpc,
+    views_pb2,
+    views_pb2_grpc,
+)
+from sp00ky.scheduler import errors
+from sp00ky.scheduler.capture.capture import Capture
+from sp00ky.scheduler.commit import Committer
+from sp00ky.scheduler.config import SchedulerSettings
+from sp00ky.scheduler.coordinator.coordinator import Coordinator, CoordinatorConfig
+from sp00ky.scheduler.coordinator.events import SspFellBehind, SspSaidHello, StreamLost
+from sp00ky.scheduler.datastore.datastore import Datastore, MetaWrite
+from sp00ky.scheduler.fanout import Session
+from sp00ky.scheduler.intake import Transactions, canonical
+from sp00ky.scheduler.rpc.admin import AdminServicer
+from sp00ky.scheduler.rpc.ingest import IngestServicer
+from sp00ky.scheduler.rpc.proxy import ProxyServicer
+from sp00ky.scheduler.rpc.replication import ReplicationServicer
+from sp00ky.scheduler.rpc.views import ViewServicer
+
+STOP_SECONDS = 8.0
+READINESS_SECONDS = 0.05
+
+log = logging.getLogger(__name__)
+
+
+class SchedulerDriver:
+    """`start` once, `stop` once. Without a database everything lives by /ingest. The store is closed by `stop`."""
+
+    def __init__(self, settings: SchedulerSettings, store: Datastore, database: Database | None) -> None:
+        self.settings, self.store = settings, store
+        self.epoch = Epoch(0)
+        self.grpc_address = ""
+        self.failed = asyncio.Event()  # the commit loop ended for good: the process is to start again
+        self._database = database
+        self._capture: Capture | None = None
+        self._committer: Committer | None = None
+        self._started = time.monotonic()
+        self._stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._next_session_id = 0
+        self._server = Server(settings.grpc_addr, settings.auth_secret)
+        self._views = ViewServicer(self)
+        self._add_services()
+
+    def _add_services(self) -> None:
+        services: Sequence[tuple[Callable[..., None], object, Any, str]] = (
+            (ingest_pb2_grpc.add_IngestServiceServicer_to_server, IngestServicer(self), ingest_pb2, "IngestService"),
+            (
+                replication_pb2_grpc.add_ReplicationServiceServicer_to_server,
+                ReplicationServicer(self),
+                replication_pb2,
+                "ReplicationService",
+            ),
+            (views_pb2_grpc.add_ViewServiceServicer_to_server, self._views, views_pb2, "ViewService"),
+            (proxy_pb2_grpc.add_ProxyServiceServicer_to_server, ProxyServicer(self), proxy_pb2, "ProxyService"),
+            (admin_pb2_grpc.add_AdminServiceServicer_to_server, AdminServicer(self), admin_pb2, "AdminService"),
+        )
+        for adder, servicer, module, name in services:
+            self._server.add(adder, servicer, module.DESCRIPTOR.services_by_name[name].full_name)
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> str:
+        """Serve; returns the gRPC address. Raises OSError if it cannot be bound, Fault if the store refuses."""
+        self.epoch = self.store.take_epoch()
+        await self.store.sync()
+        settings = self.settings
+        config = CoordinatorConfig(
+            store_id=self.store.store_id,
+            epoch=self.epoch,
+            load_balance=settings.load_balance,
+            heartbeat_interval_ms=settings.heartbeat_interval_ms,
+            heartbeat_timeout_ms=settings.heartbeat_timeout_ms,
+            bootstrap_timeout_ms=settings.bootstrap_timeout_secs * 1000,
+            namespace=settings.db_ns,
+            database=settings.db_name,
+        )
+        self._committer = Committer(self.store, config, settings.ingest_queue_max)
+        self._committer.on_failure = self._handle_failure
+        self.grpc_address = await self._server.start()
+        self._tasks.append(asyncio.create_task(self._committer.run(), name="commit loop"))
+        if self._database is not None:
+            self._capture = Capture(self._database, self, poll_ms=settings.capture_poll_ms)
+            self._tasks.append(asyncio.create_task(self._capture.run(), name="capture"))
+        await self._server.serving(self.state == "ready")
+        self._tasks.append(asyncio.create_task(self._show_readiness(), name="readiness"))
+        return self.grpc_address
+
+    async def _show_readiness(self) -> None:
+        """Health follows the state, also back: a database that lost its data is cloned again."""
+        shown = self.state
+        while True:
+            await asyncio.sleep(READINESS_SECONDS)
+            if self.state != shown:
+                shown = self.state
+                await self._server.serving(shown == "ready")
+
+    async def stop(self) -> None:
+        """Drain: refuse new work, make durable what is queued, end the streams, close the store."""
+        if self._stopping:
+            return
+        self._stopping = True
+        await self._server.serving(False)
+        commit_loop, others = self._tasks[:1], self._tasks[1:]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        if self._committer is not None:
+            self._committer.close()
+            await asyncio.wait(commit_loop, timeout=STOP_SECONDS / 2)
+            for session in self._committer.sessions.values():
+                session.end(None)
+        await self._server.stop(STOP_SECONDS / 4)
+        await self._views.close()
+        for task in commit_loop:
+            task.cancel()
+        await asyncio.gather(*commit_loop, return_exceptions=True)
+        self.store.close()
+
+    def _handle_failure(self, fault: Fault) -> None:
+        log.error("commit loop ended: %s", fault)
+        self.failed.set()
+
+    # --- what everyone asks ------------------------------------------------------------------------------------------
+
+    @property
+    def committer(self) -> Committer:
+        if self._committer is None:
+            raise Fault(Code.NOT_READY, "scheduler has not started")
+        return self._committer
+
+    @property
+    def coordinator(self) -> Coordinator:
+        return self.committer.coordinator
+
+    @property
+    def capture(self) -> Capture | None:
+        return self._capture
+
+    @property
+    def state(self) -> str:
+        """cloning | ready (the documented frozen, updating and restoring have no counterpart here: nothing freezes)."""
+        return "cloning" if self._capture is not None and self._capture.state == "cloning" else "ready"
+
+    @property
+    def captured(self) -> frozenset[str]:
+        """Tables that SurrealDB has; refreshed every second, so a table defined just now may be missing."""
+        return self._capture.captured if self._capture is not None else frozenset()
+
+    @property
+    def uptime_seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def require_ready(self) -> None:
+        """Raises Fault NOT_READY while cloning, UNAVAILABLE when stopping or failed."""
+        if self._stopping:
+            raise errors.draining()
+        if self.committer.failure is not None:
+            raise Fault(Code.UNAVAILABLE, f"scheduler has failed: {self.committer.failure.message}")
+        if self.state == "cloning":
+            raise errors.cloning()
+
+    def token(self, seq: int) -> str:
+        return str(Revision(self.store.store_id, self.epoch, Seq(seq)))
+
+    # --- changes -----------------------------------------------------------------------------------------------------
+
+    async def offer_transactions(self, transactions: Transactions, meta: Sequence[MetaWrite] = ()) -> Seq:
+        """The capture's sink: durable on return."""
+        return await (await self.committer.offer_when_room(transactions, meta))
+
+    async def ingest(self, changes: Sequence[common_pb2.Change], atomic: bool, waits: bool = False) -> IngestTicket:
+        """Check and queue a batch. `waits`: wait for room in the queue, where a unary caller is refused.
+
+        Changes of captured tables are hints: SurrealDB is their source, so the batch is answered after a full sweep."""
+        self.require_ready()
+        checked = canonical(changes)
+        captured = self.captured
+        own = [change for change in checked if change.table not in captured] if captured else checked
+        transactions = ([own] if own else []) if atomic else [[change] for change in own]
+        committer = self.committer
+        durable = await committer.offer_when_room(transactions) if waits else committer.offer(transactions)
+        return IngestTicket(durable, self.barrier if len(own) < len(checked) else None)
+
+    async def barrier(self) -> Seq:
+        """A durable seq that holds everything committed in SurrealDB before the call."""
+        self.require_ready()
+        if self._capture is None:
+            return self.coordinator.durable_seq
+        return max(await self._capture.barrier(), self.coordinator.durable_seq)
+
+    # --- streams -----------------------------------------------------------------------------------------------------
+
+    def open_session(self, hello: replication_pb2.Hello) -> Session:
+        """A session for a stream that said hello. Raises Fault INVALID, NOT_READY."""
+        self.require_ready()
+        if not hello.ssp_id:
+            raise Fault(Code.INVALID, "hello names no ssp_id")
+        self._next_session_id += 1
+        session_id = self._next_session_id
+        committer = self.committer
+
+        def fell_behind(reason: str) -> None:
+            committer.post(SspFellBehind(session_id, reason))
+
+        session = Session(
+            session_id,
+            hello.ssp_id,
+            self.store,
+            committer.ring,
+            page_rows=self.settings.bootstrap_page_size,
+            fell_behind=fell_behind,
+        )
+        committer.sessions[session_id] = session
+        committer.post(SspSaidHello(session_id, hello, self.store.log_floor_seq))
+        return session
+
+    def close_session(self, session: Session) -> None:
+        self.committer.sessions.pop(session.id, None)
+        self.committer.post(StreamLost(session.id))
+
+
+class IngestTicket:
+    """A queued batch: `seq()` answers when it is durable, and its hints have been read from SurrealDB."""
+
+    def __init__(self, durable: asyncio.Future[Seq], barrier: Callable[[], Coroutine[Any, Any, Seq]] | None) -> None:
+        self._durable = durable
+        self._swept = asyncio.ensure_future(barrier()) if barrier is not None else None
+
+    async def seq(self) -> Seq:
+        try:
+            seq = await self._durable
+        except BaseException:
+            self.abandon()
+            raise
+        return max(seq, await self._swept) if self._swept is not None else seq
+
+    def abandon(self) -> None:
+        """The caller went away; what is queued is applied all the same."""
+        if self._swept is not None:
+            self._swept.cancel()
+        self._durable.cancel()

@@ -1,0 +1,111 @@
+"""What operators and the gateway ask: status with the documented names, and the barrier."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from grpc import aio
+from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc
+from sp00ky.scheduler.capture.progress import PROGRESS_META, progress_of
+from sp00ky.scheduler.commit import now_ms
+from sp00ky.scheduler.coordinator.ssp import Ssp
+
+if TYPE_CHECKING:
+    from sp00ky.scheduler.driver import SchedulerDriver
+
+VERSION = version("sp00ky-mesh")
+
+
+class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
+    def __init__(self, driver: SchedulerDriver) -> None:
+        self._driver = driver
+
+    async def GetStatus(
+        self, request: admin_pb2.GetStatusRequest, context: aio.ServicerContext[object, object]
+    ) -> admin_pb2.GetStatusResponse:
+        driver, store, coordinator = self._driver, self._driver.store, self._driver.coordinator
+        captured = driver.captured
+        progress = progress_of(store.meta(PROGRESS_META))
+        names = sorted({*store.tables(), *captured})
+        tables = [admin_pb2.TableStatus(name=name, rows=store.count(name), captured=name in captured) for name in names]
+        return admin_pb2.GetStatusResponse(
+            service="scheduler",
+            id=driver.settings.scheduler_id,
+            state=driver.state,
+            version=VERSION,
+            uptime_seconds=driver.uptime_seconds,
+            store_id=store.store_id,
+            epoch=driver.epoch,
+            head_seq=coordinator.durable_seq,
+            captured_stamp=progress.stamp if progress is not None else 0,
+            ssps=[self._ssp_status(member) for member in coordinator.ssps.values()],
+            tables=[table for table in tables if not table.name.startswith("_00_")],
+            views=len(coordinator.views),
+            namespace=driver.settings.db_ns,
+            database=driver.settings.db_name,
+            metrics=self._metrics(),
+            detail=self._detail(),
+            grpc_address=driver.grpc_address,
+        )
+
+    def _detail(self) -> str:
+        driver = self._driver
+        if driver.committer.failure is not None:
+            return str(driver.committer.failure)
+        lost = driver.capture.lost if driver.capture is not None else ""
+        if driver.state == "cloning":
+            return f"the database cannot be read: {lost}" if lost else "the database is being cloned"
+        return f"changes are not captured: {lost}" if lost else ""
+
+    def _ssp_status(self, member: Ssp) -> admin_pb2.SspStatus:
+        beat, now = member.heartbeat, now_ms()
+        return admin_pb2.SspStatus(
+            id=member.id,
+            http_url=member.http_url,
+            grpc_address=member.grpc_address,
+            state=member.documented_state,
+            views=self._driver.coordinator.views_of(member.id),
+            cpu_ratio=beat.cpu_ratio,
+            memory_bytes=beat.memory_bytes,
+            heartbeat_age_seconds=max(0, now - member.seen_ms) / 1000,
+            applied_seq=member.progress.acked_seq,
+            written_seq=member.written_seq,
+            version=member.version,
+            incarnation=member.incarnation,
+            env=dict(member.env),
+            uptime_seconds=max(0, now - member.joined_ms) / 1000,
+        )
+
+    def _metrics(self) -> dict[str, float]:
+        driver, committer = self._driver, self._driver.committer
+        coordinator, store = committer.coordinator, driver.store
+        capture = driver.capture
+        acked = [member.progress.acked_seq for member in coordinator.ssps.values()]
+        return {
+            "total_ssps": len(coordinator.ssps),
+            "ready_ssps": len(coordinator.ready_ssps()),
+            "total_queries": len(coordinator.views),
+            "pending_events": committer.queued_changes,
+            "ingest_queue_max": driver.settings.ingest_queue_max,
+            "snapshot_seq": coordinator.durable_seq,
+            "latest_seq": coordinator.head_seq,
+            "lag": coordinator.durable_seq - min(acked, default=coordinator.durable_seq),
+            "committed_changes": committer.committed_changes,
+            "commits": committer.commits,
+            "floor_seq": store.floor_seq,
+            "log_floor_seq": store.log_floor_seq,
+            "lowest_needed_seq": coordinator.lowest_needed_seq(),
+            "streams": len(committer.sessions),
+            "captured_changes": capture.changes if capture is not None else 0,
+            "capture_repairs": capture.repairs if capture is not None else 0,
+            "capture_poisoned": capture.poisoned if capture is not None else 0,
+            "capture_connected": float(capture is not None and not capture.lost),
+            "failed": float(committer.failure is not None),
+        }
+
+    async def Barrier(
+        self, request: admin_pb2.BarrierRequest, context: aio.ServicerContext[object, object]
+    ) -> admin_pb2.BarrierResponse:
+        seq = await self._driver.barrier()
+        return admin_pb2.BarrierResponse(revision=self._driver.token(seq), seq=seq)

@@ -1,0 +1,210 @@
+"""Read-only SurrealQL on the replica, at one retained revision.
+
+The plain evaluator runs in a thread, so that a long query holds neither the commit loop nor a heartbeat; whatever it
+reads is fetched on the event loop's thread, since the store has one owner. Everything is read at one revision: an
+answer is the database's state after one change, however many changes arrive while it is computed (G11).
+
+What the evaluator does not know is refused by name, never guessed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Thread
+from typing import TYPE_CHECKING, TypeVar
+
+from grpc import aio
+from sp00ky.proto.channel import MESSAGE_BYTES_MAX
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.revision import Seq, seq_of
+from sp00ky.proto.surrealql.ast import Expr, Select
+from sp00ky.proto.surrealql.errors import ParseError
+from sp00ky.proto.surrealql.lexer import tokenize
+from sp00ky.proto.surrealql.parser import parse_expr, parse_select
+from sp00ky.proto.v1 import proxy_pb2, proxy_pb2_grpc
+from sp00ky.proto.values.json import from_json
+from sp00ky.proto.values.kinds import NONE, RecordId, Value
+from sp00ky.proto.values.order import sort_key
+from sp00ky.proto.values.pack import pack, unpack
+from sp00ky.proto.whole.expr import evaluate
+from sp00ky.proto.whole.scope import NotPlain, Scope
+from sp00ky.proto.whole.select import run_select
+from sp00ky.scheduler.datastore.datastore import Datastore, Row
+from sp00ky.scheduler.errors import overloaded
+
+if TYPE_CHECKING:
+    from sp00ky.scheduler.driver import SchedulerDriver
+
+QUERIES_WAITING_MAX = 64
+QUERY_SECONDS_MAX = 30.0
+READ_SECONDS_MAX = 5.0  # of one read by the event loop; it answers at once unless it has ended
+QUERY_CHARS_MAX = 1024 * 1024
+PAGE_ROWS = 1_000
+T = TypeVar("T")
+
+
+class ReplicaSource:
+    """The replica at one revision, as the evaluator sees it; used from a thread, reads on the loop's."""
+
+    def __init__(self, store: Datastore, at: Seq, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
+        self._store, self._at, self._loop, self._deadline = store, at, loop, deadline
+
+    def rows(self, table: str) -> Iterator[tuple[RecordId, dict[str, Value]]]:
+        found = [(RecordId(table, unpack(row.key)), row.packed) for row in self._pages(table)]
+        for record_id, packed in sorted(found, key=lambda item: sort_key(item[0])):
+            yield record_id, unpack(packed)
+
+    def get(self, record: RecordId) -> dict[str, Value] | None:
+        key = pack(record.key)
+        row = self._on_loop(lambda: self._store.get(record.table, key, self._at))
+        return unpack(row.packed) if row is not None else None
+
+    def _pages(self, table: str) -> Iterator[Row]:
+        after = b""
+        while page := self._page(table, after):
+            yield from page
+            after = page[-1].key
+
+    def _page(self, table: str, after: bytes) -> Sequence[Row]:
+        return self._on_loop(lambda: self._store.scan(table, self._at, after, PAGE_ROWS))
+
+    def _on_loop(self, read: Callable[[], T]) -> T:
+        if time.monotonic() > self._deadline:
+            raise Fault(Code.TIMEOUT, f"query ran longer than {QUERY_SECONDS_MAX:g} s", "read less of the table")
+
+        async def run() -> T:
+            return read()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(READ_SECONDS_MAX)
+
+
+def statements(query: str) -> list[Select | Expr]:
+    """The trees of a read-only query. Raises Fault INVALID with the position of what is not one."""
+    if len(query) > QUERY_CHARS_MAX:
+        raise Fault(Code.TOO_LARGE, f"query is longer than {QUERY_CHARS_MAX} characters")
+    try:
+        parsed = [_statement(text) for text in _split(query)]
+    except ParseError as error:
+        position = {"line": str(error.line), "column": str(error.column)}
+        message = f"query cannot be run here: {error.message} at line {error.line}, column {error.column}"
+        raise Fault(Code.INVALID, message, error.hint or "only SELECT and RETURN are served", position) from error
+    if not parsed:
+        raise Fault(Code.INVALID, "query is empty", "send a SELECT")
+    return parsed
+
+
+def _split(query: str) -> list[str]:
+    """Each statement's text, white space standing for what is before it, so that positions stay true."""
+    texts, start, depth = [], 0, 0
+    for token in tokenize(query):
+        if token.text in {"(", "[", "{"}:
+            depth += 1
+        elif token.text in {")", "]", "}"}:
+            depth -= 1
+        elif token.text == ";" and depth == 0:
+            texts.append(re.sub(r"[^\n]", " ", query[:start]) + query[start : token.start])
+            start = token.end
+    texts.append(re.sub(r"[^\n]", " ", query[:start]) + query[start:])
+    return [text for text in texts if tokenize(text)[0].text]
+
+
+def _statement(text: str) -> Select | Expr:
+    first = tokenize(text)[0]
+    if first.keyword == "RETURN":
+        return parse_expr(text[: first.start] + " " * len("RETURN") + text[first.end :])
+    return parse_select(text)
+
+
+class ProxyServicer(proxy_pb2_grpc.ProxyServiceServicer):
+    def __init__(self, driver: SchedulerDriver) -> None:
+        self._driver = driver
+        self._running = asyncio.Semaphore(1)  # evaluation holds the interpreter: two at once are no faster
+        self._waiting = 0
+
+    async def Query(
+        self, request: proxy_pb2.QueryRequest, context: aio.ServicerContext[object, object]
+    ) -> proxy_pb2.QueryResponse:
+        parsed = statements(request.query)
+        params = _params(request)
+        at = self._revision(request.revision)
+        if self._waiting >= QUERIES_WAITING_MAX:
+            raise overloaded(self._waiting, QUERIES_WAITING_MAX)
+        self._waiting += 1
+        try:
+            packed = await self._run(parsed[0], params, at)
+        finally:
+            self._waiting -= 1
+        if len(packed) > MESSAGE_BYTES_MAX - 1024:
+            raise Fault(Code.TOO_LARGE, f"result has {len(packed)} bytes", "add a LIMIT")
+        return proxy_pb2.QueryResponse(result=packed, revision=self._driver.token(at))
+
+    def _revision(self, token: str) -> Seq:
+        """Raises Fault REVISION_GONE, with floor and head, for what is not (or no longer) readable."""
+        store, head = self._driver.store, self._driver.coordinator.durable_seq
+        at = seq_of(token, store.store_id) if token else head
+        if not store.floor_seq <= at <= head:
+            details = {"floor": self._driver.token(store.floor_seq), "head": self._driver.token(head)}
+            raise Fault(Code.REVISION_GONE, f"revision {token} is not retained", "read between floor and head", details)
+        return at
+
+    async def _run(self, statement: Select | Expr, params: Mapping[str, Value], at: Seq) -> bytes:
+        """In a daemon thread: a query that cannot be interrupted must not keep the process from ending."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bytes] = loop.create_future()
+        async with self._running:
+            source = ReplicaSource(self._driver.store, at, loop, time.monotonic() + QUERY_SECONDS_MAX)
+
+            def work() -> None:
+                try:
+                    packed = _evaluated(statement, Scope(params, source))
+                except Exception as error:
+                    _tell(loop, answer, error)
+                else:
+                    _tell(loop, answer, packed)
+
+            Thread(target=work, name="proxy query", daemon=True).start()
+            return await answer
+
+
+def _tell(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[bytes], outcome: bytes | Exception) -> None:
+    """Settle the answer from another thread; nobody may be waiting any more."""
+
+    def settle() -> None:
+        if answer.done():
+            return
+        if isinstance(outcome, Exception):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
+
+    with contextlib.suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(settle)
+
+
+def _evaluated(statement: Select | Expr, scope: Scope) -> bytes:
+    try:
+        if isinstance(statement, Select):
+            return pack(run_select(statement, scope))
+        return pack(evaluate(statement, NONE, scope))
+    except NotPlain as unknown:
+        raise Fault(
+            Code.INVALID, f"query uses {unknown.name}, which is not evaluated on the replica", "send it to SurrealDB"
+        ) from unknown
+    except (ValueError, RecursionError) as error:
+        raise Fault(Code.INVALID, f"query cannot be evaluated: {error}") from error
+
+
+def _params(request: proxy_pb2.QueryRequest) -> Mapping[str, Value]:
+    if not request.vars and not request.vars_json:
+        return {}
+    try:
+        params = unpack(request.vars) if request.vars else from_json(request.vars_json)
+    except ValueError as error:
+        raise Fault(Code.INVALID, f"vars cannot be read: {error}") from error
+    if not isinstance(params, dict):
+        raise Fault(Code.INVALID, "vars are not an object")
+    return params

@@ -1,0 +1,240 @@
+"""Views as clients see them: registered here, read from the SSP that owns them.
+
+The scheduler keeps no results. A read is forwarded to the owner over one cached channel for each address; "fully
+consistent" is a barrier here and "at least as fresh" there. What is between two owners answers NOT_READY and not
+NOT_FOUND: the view exists, and the same request succeeds later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeAlias
+
+from grpc import aio
+from sp00ky.proto.channel import fault_of, open_channel
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.revision import seq_of
+from sp00ky.proto.surrealql.admit import admit
+from sp00ky.proto.v1 import common_pb2, views_pb2, views_pb2_grpc
+from sp00ky.proto.values.json import from_json
+from sp00ky.proto.values.pack import pack, unpack
+from sp00ky.scheduler import errors
+from sp00ky.scheduler.coordinator.assignments import View, key_of, wire_key
+from sp00ky.scheduler.coordinator.events import ViewKey
+from sp00ky.scheduler.coordinator.ssp import Ssp
+
+if TYPE_CHECKING:
+    from sp00ky.scheduler.driver import SchedulerDriver
+
+READ_SECONDS_MAX = 30.0
+LIST_SECONDS = 3.0
+RETRY_SECONDS = 0.02
+ID_CHARS_MAX = 512
+SURQL_CHARS_MAX = 64 * 1024
+PARAMS_BYTES_MAX = 1024 * 1024
+Context: TypeAlias = aio.ServicerContext[object, object]
+
+
+def checked_spec(request: views_pb2.RegisterViewRequest) -> common_pb2.ViewSpec:
+    """The spec with packed, canonical params. Raises Fault INVALID, UNSUPPORTED_QUERY, UNIMPLEMENTED."""
+    spec = common_pb2.ViewSpec()
+    spec.CopyFrom(request.spec)
+    if not 0 < len(spec.key.id) <= ID_CHARS_MAX:
+        raise Fault(Code.INVALID, f"view id has {len(spec.key.id)} characters", f"use 1 to {ID_CHARS_MAX}")
+    if spec.key.auth_id:
+        raise Fault(
+            Code.UNIMPLEMENTED,
+            f'view "{spec.key.id}" is registered for a user, and views do not follow a user\'s permissions yet',
+            "register it without auth, from a service that may see every row of it",
+        )
+    if len(spec.surql) > SURQL_CHARS_MAX:
+        raise Fault(Code.TOO_LARGE, f'query of view "{spec.key.id}" is longer than {SURQL_CHARS_MAX} characters')
+    spec.params = _packed_params(spec, request.params_json)
+    admit(spec.surql)
+    return spec
+
+
+def _packed_params(spec: common_pb2.ViewSpec, params_json: str) -> bytes:
+    if not spec.params and not params_json:
+        return b""
+    try:
+        params = unpack(spec.params) if spec.params else from_json(params_json)
+        packed = pack(params)
+    except ValueError as error:
+        raise Fault(Code.INVALID, f'params of view "{spec.key.id}" cannot be read: {error}') from error
+    if not isinstance(params, dict):
+        raise Fault(Code.INVALID, f'params of view "{spec.key.id}" are not an object')
+    if len(packed) > PARAMS_BYTES_MAX:
+        raise Fault(Code.TOO_LARGE, f'params of view "{spec.key.id}" are larger than {PARAMS_BYTES_MAX} bytes')
+    return packed if params else b""
+
+
+class ViewServicer(views_pb2_grpc.ViewServiceServicer):
+    def __init__(self, driver: SchedulerDriver) -> None:
+        self._driver = driver
+        self._channels: dict[str, aio.Channel] = {}
+
+    async def close(self) -> None:
+        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+        self._channels.clear()
+
+    # --- commands ----------------------------------------------------------------------------------------------------
+
+    async def RegisterView(
+        self, request: views_pb2.RegisterViewRequest, context: Context
+    ) -> views_pb2.RegisterViewResponse:
+        self._driver.require_ready()
+        spec = checked_spec(request)
+        seq = await self._driver.committer.request(spec)
+        view = self._driver.coordinator.views.get(key_of(spec.key))
+        if view is None:
+            raise errors.unknown_view(spec.key.id)  # unregistered by another caller meanwhile
+        owner = self._driver.coordinator.ssps.get(view.ssp_id)
+        return views_pb2.RegisterViewResponse(
+            query_id=spec.key.id,
+            ssp_id=view.ssp_id,
+            ssp_url=owner.http_url if owner is not None else "",
+            assigned_at=view.assigned_at_s,
+            revision=self._driver.token(seq),
+        )
+
+    async def UnregisterView(
+        self, request: views_pb2.UnregisterViewRequest, context: Context
+    ) -> views_pb2.UnregisterViewResponse:
+        self._driver.require_ready()
+        seq = await self._driver.committer.abandon(key_of(request.key))
+        return views_pb2.UnregisterViewResponse(revision=self._driver.token(seq))
+
+    # --- reads -------------------------------------------------------------------------------------------------------
+
+    async def GetView(self, request: views_pb2.GetViewRequest, context: Context) -> views_pb2.GetViewResponse:
+        remaining = context.time_remaining()
+        seconds = min(READ_SECONDS_MAX, remaining if remaining is not None else READ_SECONDS_MAX)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._read(request, seconds)
+        except TimeoutError:
+            message = f'view "{request.key.id}" did not reach the revision within {seconds:g} s'
+            raise Fault(Code.TIMEOUT, message, "its ssp is behind: retry") from None
+
+    async def _read(self, request: views_pb2.GetViewRequest, seconds: float) -> views_pb2.GetViewResponse:
+        key = key_of(request.key)
+        self._view(key)
+        forwarded = await self._forwarded(request)
+        deadline = asyncio.get_running_loop().time() + seconds
+        while True:
+            view = self._view(key)
+            try:
+                stub = self._stub(self._owner(view))
+                response: views_pb2.GetViewResponse = await stub.GetView(
+                    forwarded, timeout=max(0.001, deadline - asyncio.get_running_loop().time())
+                )
+                return response
+            except aio.AioRpcError as error:
+                fault = fault_of(error)
+            if fault.code is Code.UNAVAILABLE:
+                raise _between_owners(key, f'its ssp "{view.ssp_id}" cannot be reached')
+            if fault.code is not Code.NOT_FOUND:
+                raise fault
+            if forwarded.consistency in _AT_ONCE:
+                return views_pb2.GetViewResponse(
+                    key=request.key, state=views_pb2.VIEW_STATE_PENDING, ssp_id=view.ssp_id
+                )
+            await asyncio.sleep(RETRY_SECONDS)  # the owner has not been told yet
+
+    async def _forwarded(self, request: views_pb2.GetViewRequest) -> views_pb2.GetViewRequest:
+        """What the owner is asked: a barrier is made here, and a revision of ours is checked here."""
+        forwarded = views_pb2.GetViewRequest()
+        forwarded.CopyFrom(request)
+        match request.consistency:
+            case views_pb2.CONSISTENCY_FULLY_CONSISTENT:
+                forwarded.consistency = views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH
+                forwarded.revision = self._driver.token(await self._driver.barrier())
+            case views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH | views_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT:
+                self._check_revision(request.revision)
+            case _:
+                forwarded.revision = ""
+        return forwarded
+
+    def _check_revision(self, token: str) -> None:
+        head = self._driver.coordinator.durable_seq
+        if seq_of(token, self._driver.store.store_id) > head:
+            raise Fault(
+                Code.INVALID, f"revision {token} is above the head", "pass back a token that a write returned",
+                {"head": self._driver.token(head)},
+            )  # fmt: skip
+
+    def _view(self, key: ViewKey) -> View:
+        view = self._driver.coordinator.views.get(key)
+        if view is None:
+            raise errors.unknown_view(key.id)
+        return view
+
+    def _owner(self, view: View) -> Ssp:
+        owner = self._driver.coordinator.ssps.get(view.ssp_id)
+        if owner is None or not owner.grpc_address:
+            raise _between_owners(view.key, "it waits for a ready ssp")
+        return owner
+
+    def _stub(self, owner: Ssp) -> views_pb2_grpc.ViewServiceStub:
+        channel = self._channels.get(owner.grpc_address)
+        if channel is None:
+            channel = open_channel(owner.grpc_address, self._driver.settings.auth_secret)
+            self._channels[owner.grpc_address] = channel
+        return views_pb2_grpc.ViewServiceStub(channel)
+
+    async def ListViews(self, request: views_pb2.ListViewsRequest, context: Context) -> views_pb2.ListViewsResponse:
+        coordinator = self._driver.coordinator
+        members = [member for member in coordinator.ssps.values() if member.grpc_address]
+        answers = await asyncio.gather(*(self._views_on(member) for member in members))
+        known = {key_of(summary.key): summary for summaries in answers for summary in summaries}
+        return views_pb2.ListViewsResponse(
+            views=[_merged(view, known.get(view.key)) for _, view in sorted(coordinator.views.items())]
+        )
+
+    async def _views_on(self, member: Ssp) -> Iterable[views_pb2.ViewSummary]:
+        """What an SSP says of its views; nothing when it does not answer, since the registry still names them."""
+        stub = self._stub(member)
+        with contextlib.suppress(aio.AioRpcError):
+            response = await stub.ListViews(views_pb2.ListViewsRequest(), timeout=LIST_SECONDS)
+            owned = self._driver.coordinator.views
+            return [
+                summary
+                for summary in response.views
+                if (view := owned.get(key_of(summary.key))) is not None and view.ssp_id == member.id
+            ]
+        return []
+
+    async def ExplainView(
+        self, request: views_pb2.ExplainViewRequest, context: Context
+    ) -> views_pb2.ExplainViewResponse:
+        for member in self._driver.coordinator.ready_ssps():
+            stub = self._stub(member)
+            try:
+                response: views_pb2.ExplainViewResponse = await stub.ExplainView(request, timeout=LIST_SECONDS)
+                return response
+            except aio.AioRpcError as error:
+                fault = fault_of(error)
+                if fault.code is not Code.UNAVAILABLE:
+                    raise fault from error
+        raise errors.no_ready_ssp("to explain the query")
+
+
+_AT_ONCE = frozenset({views_pb2.CONSISTENCY_UNSPECIFIED, views_pb2.CONSISTENCY_MINIMIZE_LATENCY})
+
+
+def _between_owners(key: ViewKey, why: str) -> Fault:
+    return Fault(Code.NOT_READY, f'view "{key.id}" is between two owners: {why}', "retry: it moves by itself")
+
+
+def _merged(view: View, summary: views_pb2.ViewSummary | None) -> views_pb2.ViewSummary:
+    """The registry's word on what the view is, the SSP's on how it is."""
+    merged = views_pb2.ViewSummary(state=views_pb2.VIEW_STATE_PENDING)
+    if summary is not None:
+        merged.CopyFrom(summary)
+    merged.key.CopyFrom(wire_key(view.key))
+    merged.surql, merged.ssp_id = view.spec.surql, view.ssp_id
+    merged.client_id, merged.ttl_ms = view.spec.client_id, view.spec.ttl_ms
+    return merged

@@ -1,0 +1,268 @@
+"""The SSP as a pure function of what it is told: `step(event)`, then `ready()`.
+
+    Welcome ──▶ load `_00_schema` ──▶ plan the views ──▶ load their tables ──▶ `loaded`, views hydrated ──▶ live
+
+Live, a batch is one move: tables, then circuits (deltas), then what re-evaluated views must know, then commands about
+views in their order. A view hydrates when its table is held, at the applied seq; a load beside live entries holds up
+its own views only.
+
+Guarantees: entries are applied in seq order, whole transactions only, once; an incremental view is exact at
+`applied_seq`; a view that cannot be evaluated fails alone, with its reason. Raises Fault DATA_LOSS when the stream
+skipped an entry, or assigns a view that it never described: the driver drops the stream and says a fresh hello.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.surrealql.admit import admit
+from sp00ky.proto.v1 import common_pb2, replication_pb2
+from sp00ky.proto.values.kinds import Value
+from sp00ky.proto.values.pack import PackError, pack, unpack
+from sp00ky.ssp.circuit.explain import circuit_text, sizes_text
+from sp00ky.ssp.engine.emission import Emission
+from sp00ky.ssp.engine.events import (
+    CheckpointReceived,
+    EntriesReceived,
+    Event,
+    PageReceived,
+    QueryFailed,
+    QueryRan,
+    Ticked,
+    ViewKey,
+    WelcomeReceived,
+)
+from sp00ky.ssp.engine.hosting import Hosting
+from sp00ky.ssp.engine.keeping import Keeping
+from sp00ky.ssp.engine.reading import Explanation, ViewReading
+from sp00ky.ssp.engine.ready import LoadPage, Ready, ViewDropped
+from sp00ky.ssp.engine.tables import Tables
+from sp00ky.ssp.engine.transactions import SCHEMA_TABLE, Batch, Transactions
+from sp00ky.ssp.plan.build import TableFacts, build
+from sp00ky.ssp.plan.explain import plan_text, tokens_text, tree_text
+from sp00ky.ssp.plan.nodes import Incremental
+from sp00ky.ssp.views.lifecycle import State
+from sp00ky.ssp.views.registry import Registry, View, key_of
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    backlog_max: int = 200_000  # records that may change during one load before it starts again
+    rerun_ticks_min: int = 1  # ticks between two runs of one re-evaluated query
+
+
+class Engine:
+    """One SSP's state. `bootstrap_tables` are loaded before the views' own and never released."""
+
+    def __init__(
+        self,
+        bootstrap_tables: Sequence[str] = (SCHEMA_TABLE,),
+        *,
+        ssp_id: str = "",
+        options: EngineOptions | None = None,
+    ) -> None:
+        chosen = options or EngineOptions()
+        self.ssp_id = ssp_id
+        self.loaded = False
+        self._bootstrap_tables = tuple(dict.fromkeys((SCHEMA_TABLE, *bootstrap_tables)))
+        self._planned = False  # the bootstrap tables are held
+        self._transactions = Transactions()
+        self._tables = Tables(chosen.backlog_max)
+        self._hosting = Hosting(chosen.rerun_ticks_min)
+        self._registry = Registry()
+        self._emission = Emission()
+        self._keeping = Keeping(
+            self._registry, self._tables, self._hosting, self._emission,
+            applied_seq=lambda: self.applied_seq, kept=self._bootstrap_tables,
+        )  # fmt: skip
+
+    # --- in and out ---
+
+    def step(self, event: Event) -> None:
+        """Move. Raises Fault DATA_LOSS for a peer's mistake; all else that can go wrong is a view's state."""
+        match event:
+            case EntriesReceived(entries=entries):
+                self._emission.count_frame()
+                batch = self._transactions.accept(entries)
+                if batch is not None:
+                    self._apply(batch)
+            case PageReceived():
+                self._take_page(event)
+            case WelcomeReceived(welcome=welcome):
+                if welcome.resume:
+                    self._resume(welcome.at_seq)
+                else:
+                    self._begin(welcome)
+            case QueryRan() | QueryFailed():
+                self._keeping.run_ended(event)
+            case Ticked():
+                self._keeping.tick += 1
+                for query in self._hosting.begin_due(self._keeping.tick):
+                    self._emission.run(query)
+            case CheckpointReceived():
+                pass  # entries carry every seq: an idle head says nothing new
+
+    def ready(self) -> Ready:
+        """What is to be done since the last call."""
+        return self._emission.drain(self.applied_seq if self.loaded else 0)
+
+    @property
+    def applied_seq(self) -> int:
+        return self._transactions.applied_seq
+
+    # --- the stream begins ---
+
+    def _begin(self, welcome: replication_pb2.Welcome) -> None:
+        """Drop everything and load at the snapshot's revision."""
+        owned = self._registry.clear()
+        self._hosting.clear()
+        self._tables.clear()
+        self._emission.forget()
+        self.loaded = self._planned = False
+        self._transactions.reset_to(welcome.at_seq)
+        for assigned in welcome.views:
+            key = key_of(assigned.spec.key)
+            self._registry.learn(assigned.spec)
+            self._registry.views[key] = View(key, assigned.spec, assigned.from_ssp_id, assigned.assigned_seq)
+        for key in owned:
+            if key not in self._registry.views:
+                self._emission.drop(ViewDropped(key, unregistered=False))
+        for table in self._bootstrap_tables:
+            self._keeping.want(table)
+
+    def _resume(self, at_seq: int) -> None:
+        if not self.loaded or at_seq > self.applied_seq:
+            raise Fault(
+                Code.DATA_LOSS,
+                f"stream resumes at {at_seq}, this ssp holds {self.applied_seq if self.loaded else 'nothing'}",
+                "a fresh hello loads everything again",
+            )
+        self._transactions.resume()
+        for page in self._tables.restart(self.applied_seq):
+            self._emission.load(page)
+
+    def _take_page(self, page: PageReceived) -> None:
+        taken = self._tables.take_page(page)
+        if isinstance(taken, LoadPage):
+            self._emission.load(taken)
+        elif taken and not self._planned:
+            self._maybe_plan()
+        elif taken:
+            for view in self._registry.users_of(page.table):
+                if view.state is State.PENDING and view.holder is None:
+                    self._keeping.host(view)
+        if self._planned and not self.loaded and not self._tables.loading:
+            self.loaded = True
+            self._emission.become_loaded()
+
+    def _maybe_plan(self) -> bool:
+        """Plan the assigned views once the schema is known."""
+        if self._tables.loading:
+            return False
+        self._planned = True
+        for view in list(self._registry.views.values()):
+            self._keeping.plan(view)
+        return True
+
+    # --- entries ---
+
+    def _apply(self, batch: Batch) -> None:
+        before = batch.first_seq - 1
+        facts = self._facts_of(batch)
+        for page in self._tables.step(batch.tables, self.applied_seq):
+            self._emission.load(page)
+        for out in self._hosting.flush(batch.tables, batch.last_seq):
+            self._keeping.emit(out)
+        self._keeping.records_changed(batch.tables)
+        schema = batch.spans.pop(SCHEMA_TABLE, None)
+        self._hosting.touch(batch.spans, before)
+        if schema is not None:
+            self._replan(facts, schema, before)
+        for entry in batch.commands:
+            self._command(entry)
+        self._keeping.judge_all()
+
+    def _facts_of(self, batch: Batch) -> dict[str, TableFacts]:
+        """What is known until now of the tables whose schema this batch touches."""
+        names: list[Value] = []
+        for key in batch.tables.get(SCHEMA_TABLE, ()):
+            try:
+                names.append(unpack(key))
+            except PackError:
+                continue  # a schema row that names no table says nothing
+        return {name: self._keeping.schema(name) for name in names if isinstance(name, str)}
+
+    def _replan(self, before: Mapping[str, TableFacts], span: tuple[int, int], applied_before: int) -> None:
+        """The schema of tables changed: views that it may move are planned anew, and what reads them is run again."""
+        moved = frozenset(name for name, facts in before.items() if self._keeping.schema(name) != facts)
+        for view in self._registry.readers(moved):
+            self._keeping.plan(view)
+        self._hosting.touch(dict.fromkeys(before, span), applied_before)
+
+    def _command(self, entry: common_pb2.Entry) -> None:
+        match entry.WhichOneof("body"):
+            case "view_registered":
+                self._registered(entry.view_registered.spec)
+            case "view_assigned":
+                self._assigned(entry.view_assigned, entry.seq)
+            case "view_unregistered":
+                key = key_of(entry.view_unregistered.key)
+                self._registry.forget(key)
+                self._keeping.drop(key, unregistered=True)
+            case _:
+                pass  # an SSP joined, or a command of a newer scheduler
+
+    def _registered(self, spec: common_pb2.ViewSpec) -> None:
+        self._registry.learn(spec)
+        view = self._registry.views.get(key_of(spec.key))
+        if view is not None:
+            same = view.same_query(spec)
+            view.spec = spec
+            if not same:
+                self._keeping.plan(view)
+
+    def _assigned(self, assigned: common_pb2.ViewAssigned, seq: int) -> None:
+        key = key_of(assigned.key)
+        if assigned.ssp_id != self.ssp_id:
+            self._keeping.drop(key, unregistered=False)
+            return
+        spec = self._registry.spec(key)
+        if spec is None:
+            raise Fault(
+                Code.DATA_LOSS,
+                f'view "{key.id}" was assigned at {seq} but never described to this ssp',
+                "a fresh hello brings the specifications of all assigned views",
+            )
+        view = self._registry.views.get(key)
+        if view is None:
+            view = self._registry.views[key] = View(key, spec)
+        view.from_ssp_id, view.assigned_seq = assigned.from_ssp_id, seq
+        if view.plan is None:
+            self._keeping.plan(view)
+        elif view.holder is not None and view.state in (State.LIVE, State.LAGGING):
+            self._keeping.emit_hydrated(view)
+
+    # --- reading ---
+
+    def view(self, key: ViewKey) -> ViewReading | None:
+        """The view as it is now; None if this SSP does not own it."""
+        view = self._registry.views.get(key)
+        return None if view is None else self._keeping.reading(view)
+
+    def views(self) -> list[ViewReading]:
+        return [self._keeping.reading(view) for view in self._registry.views.values()]
+
+    def explain(self, surql: str, params: Mapping[str, Value]) -> Explanation:
+        """Every stage of a query. Raises Fault UNSUPPORTED_QUERY as registering it would."""
+        admitted = admit(surql)
+        plan = build(admitted, params, self._keeping.schema)
+        tree = "not taken apart" if admitted.select is None else tree_text(admitted.select)
+        stages = [("tokens", tokens_text(surql)), ("ast", tree), ("plan", plan_text(plan))]
+        if isinstance(plan, Incremental):
+            stages.append(("circuit", circuit_text(plan, self._hosting.circuits.get(plan.shape))))
+            return Explanation("incremental", "", stages, plan.tables, plan.shape)
+        rerun = self._hosting.reruns.get((plan.text, pack(dict(params)) if params else b""))
+        stages.append(("circuit", "not live" if rerun is None else sizes_text(rerun.state_sizes())))
+        return Explanation("reevaluated", plan.reason, stages, plan.tables, "")

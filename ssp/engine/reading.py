@@ -1,0 +1,134 @@
+"""What a reader gets of a view, and what an explanation holds. Valid until the engine's next step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from sp00ky.proto import digest
+from sp00ky.proto.values.kinds import RecordId, Value
+from sp00ky.proto.whole.scope import Scope
+from sp00ky.proto.whole.select import run_select
+from sp00ky.ssp.circuit.arrangement import Arrangement, Record
+from sp00ky.ssp.circuit.members import Members
+from sp00ky.ssp.engine.events import ViewKey
+from sp00ky.ssp.engine.ready import MemberChange
+from sp00ky.ssp.plan.nodes import Incremental
+from sp00ky.ssp.views.lifecycle import State
+from sp00ky.ssp.views.reevaluated import Rerun
+from sp00ky.ssp.views.registry import View
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a query becomes, stage by stage."""
+
+    mode: str  # "incremental" | "reevaluated"
+    reason: str  # why it is re-evaluated
+    stages: list[tuple[str, str]]  # tokens, ast, plan, circuit
+    tables: frozenset[str] | None  # read set; None: any table
+    shape: str  # shared by all queries that differ in constants only; empty if re-evaluated
+
+
+class ViewReading:
+    """One view as it is now. `members`, `hash` and `rows` are made when they are asked for."""
+
+    __slots__ = ("_applied_seq", "_arrangement", "_view")
+
+    def __init__(self, view: View, applied_seq: int, arrangement: Arrangement | None) -> None:
+        self._view = view
+        self._applied_seq = applied_seq
+        self._arrangement = arrangement
+
+    @property
+    def key(self) -> ViewKey:
+        return self._view.key
+
+    @property
+    def surql(self) -> str:
+        return str(self._view.spec.surql)
+
+    @property
+    def client_id(self) -> str:
+        return str(self._view.spec.client_id)
+
+    @property
+    def mode(self) -> str:
+        return self._view.mode
+
+    @property
+    def reason(self) -> str:
+        """Why it is re-evaluated; empty for an incremental view."""
+        return self._view.reason
+
+    @property
+    def state(self) -> State:
+        return self._view.state
+
+    @property
+    def error(self) -> str:
+        holder = self._view.holder
+        return self._view.error or (holder.error if isinstance(holder, Rerun) else "")
+
+    @property
+    def seq(self) -> int:
+        """The revision at which members and rows are exact; 0 before the first result."""
+        match self._view.holder:
+            case Members():
+                return self._applied_seq
+            case Rerun() as holder:
+                return holder.seq(self._applied_seq) if holder.hydrated else 0
+            case None:
+                return 0
+
+    @property
+    def hash(self) -> str:
+        holder = self._view.holder
+        return digest.hex(digest.EMPTY if holder is None else holder.hash)
+
+    @property
+    def size(self) -> int:
+        holder = self._view.holder
+        return 0 if holder is None else holder.size
+
+    @property
+    def members(self) -> list[MemberChange]:
+        """In the query's order; none for a query whose rows have no record ids."""
+        match self._view.holder:
+            case Members() as holder:
+                return [holder.members[key] for key in holder.ordered()]
+            case Rerun() as holder:
+                return holder.members()
+            case None:
+                return []
+
+    def rows(self) -> Value:
+        """The query's result."""
+        match self._view.holder, self._view.plan:
+            case Members() as holder, Incremental() as plan:
+                assert self._arrangement is not None
+                held = self._arrangement.rows
+                return project(plan, [held[key][0] for key in holder.ordered()])
+            case Rerun() as holder, _:
+                return holder.rows
+            case _:
+                return []
+
+
+class _Given:
+    """A source that holds one table's chosen rows, in the order given."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._records = records
+
+    def rows(self, table: str) -> Iterable[tuple[RecordId, Record]]:
+        return [(record["id"], record) for record in self._records]
+
+    def get(self, record: RecordId) -> Record | None:
+        return None
+
+
+def project(plan: Incremental, records: Sequence[Record]) -> Value:
+    """π of the members: the query itself without what chose and ordered them."""
+    projection = replace(plan.select, where=None, order=(), limit=None, start=None)
+    return run_select(projection, Scope(plan.params, _Given(records)))

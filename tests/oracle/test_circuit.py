@@ -1,0 +1,136 @@
+"""The circuit equals the real engine: after every transaction each view has the rows, and the order, of a fresh query."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from sp00ky.proto.database import Database
+from sp00ky.proto.values.kinds import RecordId, Value
+from sp00ky.ssp.engine.events import QueryRan, ViewKey
+from sp00ky.ssp.engine.ready import RunQuery
+
+from tests.harness.driven_engine import Driven
+from tests.harness.queries import TABLE, Change, Draw
+
+STEPS = 6
+VIEWS = 25
+
+
+async def write(database: Database, changes: list[Change]) -> None:
+    """One transaction. The engine loses a record that is deleted and then upserted in one: each is written once."""
+    statements, params = [], {}
+    for place, change in enumerate({repr(change.key): change for change in changes}.values()):
+        params[f"id{place}"] = RecordId(TABLE, change.key)
+        if change.record is None:
+            statements.append(f"DELETE $id{place}")
+        else:
+            params[f"record{place}"] = change.record
+            statements.append(f"UPSERT $id{place} CONTENT $record{place}")
+    await database.query("BEGIN; " + "; ".join(statements) + "; COMMIT;", params)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_incremental_views_equal_a_fresh_query(database: Database, seed: int) -> None:
+    draw, driven = Draw(random.Random(seed), plain=seed % 2 == 0), Driven()
+    await database.query(f"DEFINE TABLE {TABLE} SCHEMALESS")
+    queries = {f"v{number}": draw.query() for number in range(VIEWS)}
+    driven.welcome()
+    for view, (surql, params) in queries.items():
+        driven.log.register(view, surql, params)
+    driven.catch_up()
+    for _ in range(STEPS):
+        changes = draw.changes(draw.source.choice((1, 3, 8)))
+        await write(database, changes)
+        for change in changes:
+            driven.log.change(TABLE, change.key, change.record)
+        driven.catch_up()
+        for view, (surql, params) in queries.items():
+            reading = driven.engine.view(ViewKey(view))
+            assert reading is not None and (reading.mode, str(reading.state)) == ("incremental", "live"), surql
+            fresh = (await database.query(surql, params))[0]
+            assert reading.rows() == fresh, f"{surql} with {params}"
+            assert [member.id for member in reading.members] == [row["id"] for row in fresh]
+            assert driven.members[ViewKey(view)] == driven.current(view)
+
+
+async def run(database: Database, query: RunQuery, params: dict[str, Value], at: int) -> QueryRan:
+    """What the driver does between two barriers."""
+    rows = (await database.query(query.surql, params))[0]
+    ids = None
+    if query.ids_surql:
+        identified = (await database.query(query.ids_surql, params))[0]
+        listed = identified if isinstance(identified, list) else [identified] if isinstance(identified, dict) else []
+        ids = [row[query.ids_field] for row in listed]
+    return QueryRan(query.key, query.run, at, at, rows, ids)
+
+
+WITH_IDS = (
+    "SELECT * FROM ONLY post:1",
+    "SELECT * FROM ONLY post:404",
+    "SELECT title FROM ONLY post WHERE title = 'c' LIMIT 1",
+    "SELECT author.name FROM post",
+    "SELECT title, author.name AS by FROM post WHERE author.name = 'ann' ORDER BY by",
+    "SELECT VALUE title FROM post ORDER BY title DESC",
+    "SELECT VALUE author.name FROM post",
+    "SELECT VALUE { t: title, by: author.name } FROM post LIMIT 2",
+    "SELECT * OMIT id FROM post",
+    "SELECT * FROM post FETCH author",
+    "SELECT * FROM post:1, post:3",
+    "SELECT * FROM post:1..3",
+    "SELECT * FROM [post:2, person:1]",
+    "SELECT * FROM post, person",
+    "SELECT * FROM $records",
+    "SELECT * FROM post ORDER BY title COLLATE DESC",
+    "SELECT *, (SELECT VALUE name FROM person WHERE id = $parent.author) AS names FROM post",
+    "SELECT ->wrote->post AS posts FROM person",
+    "SELECT name FROM person WHERE ->wrote->post",
+    "SELECT * FROM person:1->wrote->post",
+)
+WITHOUT_IDS = (
+    "SELECT count() FROM post GROUP ALL",
+    "SELECT author, count() AS n FROM post GROUP BY author",
+    "SELECT * FROM post SPLIT tags",
+    "SELECT * FROM (SELECT title FROM post)",
+    "SELECT * FROM [{ id: 1 }, { id: 2 }]",
+)
+PARAMS = {"records": [RecordId("post", 3), RecordId("person", 2)]}
+
+
+@pytest.fixture
+async def library(database: Database) -> Database:
+    await database.query(
+        """
+        CREATE person:1 SET name = 'ann'; CREATE person:2 SET name = 'bob';
+        CREATE post:1 SET title = 'b', author = person:1, tags = ['x', 'y'];
+        CREATE post:2 SET title = 'a', author = person:2, tags = ['x'];
+        CREATE post:3 SET title = 'c', author = person:1, tags = [];
+        RELATE person:1->wrote:1->post:1; RELATE person:2->wrote:2->post:2; RELATE person:1->wrote:3->post:3;
+        """
+    )
+    return database
+
+
+@pytest.mark.parametrize("surql", [*WITH_IDS, *WITHOUT_IDS])
+async def test_reevaluated_views_know_their_members(library: Database, surql: str) -> None:
+    driven = Driven()
+    driven.welcome()
+    driven.log.register("v", surql, PARAMS)
+    driven.catch_up()
+    (query,) = driven.queries
+    assert bool(query.ids_surql) == (surql in WITH_IDS)
+    answer = await run(library, query, PARAMS, driven.engine.applied_seq)
+    driven.step(answer)
+    reading = driven.engine.view(ViewKey("v"))
+    assert reading is not None and (reading.mode, str(reading.state)) == ("reevaluated", "live")
+    assert reading.rows() == (await library.query(surql, PARAMS))[0]
+    if surql in WITHOUT_IDS:
+        assert reading.members == [] and reading.size == len(reading.rows())
+        return
+    members = [member.id for member in reading.members]
+    assert all(isinstance(each, RecordId) for each in members)
+    rows = reading.rows() if isinstance(reading.rows(), list) else [reading.rows()] if members else []
+    assert len(members) == len(rows) == reading.size
+    for member, row in zip(members, rows, strict=True):
+        if isinstance(row, dict) and isinstance(row.get("id"), RecordId):
+            assert row["id"] == member

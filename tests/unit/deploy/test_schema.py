@@ -1,0 +1,54 @@
+"""The system tables on the real engine: installed twice, closed to record users, indexed for the mesh."""
+
+from __future__ import annotations
+
+import pytest
+from sp00ky.deploy.surreal.install import install
+from sp00ky.proto.database import Database
+from surrealdb import AsyncSurreal
+
+TABLES = ("_00_query", "_00_list_ref", "_00_view", "_00_owner", "_00_instance")
+
+
+async def test_the_schema_may_be_applied_again(database: Database) -> None:
+    await install(database)
+    await database.query("UPSERT _00_owner:a SET epoch = 4")
+    await install(database)
+    [info, owners] = await database.query("INFO FOR DB; SELECT * FROM _00_owner")
+    assert isinstance(info, dict)
+    assert set(TABLES) <= set(info["tables"])  # type: ignore[arg-type]
+    assert isinstance(owners, list)
+    assert len(owners) == 1
+
+
+async def test_edges_of_a_view_are_found_by_index(database: Database) -> None:
+    await install(database)
+    [plan] = await database.query("EXPLAIN SELECT id, version FROM _00_list_ref WHERE in = _00_query:a")
+    assert "IndexScan" in str(plan)
+
+
+@pytest.mark.parametrize("table", TABLES)
+async def test_g2_a_record_user_sees_and_touches_no_system_table(
+    database: Database, database_url: str, table: str
+) -> None:
+    await install(database)
+    await database.query(
+        "DEFINE TABLE user PERMISSIONS NONE;"
+        "DEFINE ACCESS account ON DATABASE TYPE RECORD SIGNUP (CREATE user) SIGNIN (SELECT * FROM user);"
+        "UPSERT _00_query:a; UPSERT _00_view:a; UPSERT _00_instance:a; UPSERT _00_owner:a SET epoch = 1;"
+        "INSERT RELATION INTO _00_list_ref {id: 'a', in: _00_query:a, out: t:1, version: 1}"
+    )
+    [[own]] = [await database.query(f"SELECT VALUE id FROM {table}")]
+    assert own
+    [names] = await database.query("RETURN [session::ns(), session::db()]")
+    assert isinstance(names, list)
+    client = AsyncSurreal(database_url)
+    await client.connect()
+    try:
+        await client.signup({"namespace": names[0], "database": names[1], "access": "account"})
+        assert await client.query(f"SELECT * FROM {table}") in ([], [[]])
+        await client.query(f"DELETE {table}")
+    finally:
+        await client.close()
+    [left] = await database.query(f"SELECT VALUE id FROM {table}")
+    assert left

@@ -1,0 +1,105 @@
+"""Read-only SurrealQL on the replica, at any retained revision."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sp00ky.proto.faults import Code
+from sp00ky.proto.v1 import proxy_pb2
+from sp00ky.proto.values.kinds import RecordId, Value
+from sp00ky.proto.values.pack import pack, unpack
+from sp00ky.scheduler.rpc import proxy
+
+from tests.harness.scheduler import Scheduler, change, fault_from, open_store
+
+
+@pytest.fixture(params=["memory", "rocksdb"])
+async def scheduler(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scheduler]:
+    async with Scheduler(open_store(request.param, tmp_path)) as running:
+        for key, name in ((1, "ada"), (2, "bob"), (300, "cleo"), (-5, "dan"), ("x", "eve")):
+            boss = RecordId("person", 1)
+            ticket = await running.driver.ingest([change("person", key, name=name, boss=boss)], atomic=False)
+            await ticket.seq()
+        yield running
+
+
+async def rows(scheduler: Scheduler, query: str, vars_json: str = "", revision: str = "") -> Value:
+    response = await scheduler.proxy.Query(proxy_pb2.QueryRequest(query=query, vars_json=vars_json, revision=revision))
+    return unpack(response.result)
+
+
+async def test_a_query_reads_the_replica_in_id_order(scheduler: Scheduler) -> None:
+    assert [row["name"] for row in await rows(scheduler, "SELECT * FROM person")] == [
+        "dan",
+        "ada",
+        "bob",
+        "cleo",
+        "eve",
+    ]
+    found = await rows(
+        scheduler, "SELECT VALUE name FROM person WHERE name > $least ORDER BY name DESC LIMIT 2", '{"least": "bob"}'
+    )
+    assert found == ["eve", "dan"]
+    assert await rows(scheduler, "SELECT VALUE boss.name FROM person:2") == ["ada"]
+    assert await rows(scheduler, "SELECT * FROM nothing") == []
+
+
+async def test_several_statements_answer_the_first(scheduler: Scheduler) -> None:
+    assert await rows(scheduler, "SELECT VALUE name FROM person:1; SELECT * FROM person;") == ["ada"]
+    assert await rows(scheduler, "RETURN 1 + 1; SELECT * FROM person") == 2
+
+
+async def test_g11_a_revision_answers_the_same_for_ever(scheduler: Scheduler) -> None:
+    at = scheduler.driver.token(2)
+    before = await scheduler.proxy.Query(proxy_pb2.QueryRequest(query="SELECT * FROM person", revision=at))
+    await (await scheduler.driver.ingest([change("person", 1, op="DELETE")], atomic=False)).seq()
+    after = await scheduler.proxy.Query(proxy_pb2.QueryRequest(query="SELECT * FROM person", revision=at))
+    assert before == after and after.revision == at
+    assert len(unpack(after.result)) == 2
+    assert len(await rows(scheduler, "SELECT * FROM person")) == 4
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("DELETE person", "line 1, column 1"),
+        ("SELECT * FROM person;\n  UPDATE person SET x = 1", "line 2, column 3"),
+        ("CREATE person", "line 1, column 1"),
+        ("SELECT * FROM (DELETE person)", "line 1"),
+        ("SELECT * FORM person", "line 1, column"),
+        ("", "empty"),
+        (";;", "empty"),
+        ("SELECT http::get('x') FROM person", "http::get"),
+        ("SELECT fn::mine() FROM person", "fn::mine"),
+    ],
+)
+async def test_what_cannot_be_run_is_refused(scheduler: Scheduler, query: str, words: str) -> None:
+    fault = await fault_from(scheduler.proxy.Query(proxy_pb2.QueryRequest(query=query)))
+    assert fault.code is Code.INVALID and words in fault.message, fault
+    assert scheduler.driver.store.head_seq == 5
+
+
+async def test_a_revision_that_is_not_retained_names_floor_and_head(scheduler: Scheduler) -> None:
+    request = proxy_pb2.QueryRequest(query="SELECT * FROM person", revision=scheduler.driver.token(99))
+    fault = await fault_from(scheduler.proxy.Query(request))
+    assert fault.code is Code.REVISION_GONE
+    assert fault.details["head"] == scheduler.driver.token(5) and fault.details["floor"]
+
+
+async def test_vars_travel_packed_too(scheduler: Scheduler) -> None:
+    query = "SELECT VALUE name FROM person WHERE id = $who"
+    request = proxy_pb2.QueryRequest(query=query, vars=pack({"who": RecordId("person", 2)}))
+    assert unpack((await scheduler.proxy.Query(request)).result) == ["bob"]
+    for broken in (
+        proxy_pb2.QueryRequest(query=query, vars_json="[]"),
+        proxy_pb2.QueryRequest(query=query, vars=b"\xc1"),
+    ):
+        assert (await fault_from(scheduler.proxy.Query(broken))).code is Code.INVALID
+
+
+async def test_a_query_ends_at_its_deadline(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy, "QUERY_SECONDS_MAX", -1.0)
+    fault = await fault_from(scheduler.proxy.Query(proxy_pb2.QueryRequest(query="SELECT * FROM person")))
+    assert fault.code is Code.TIMEOUT

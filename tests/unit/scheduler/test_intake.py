@@ -1,0 +1,152 @@
+"""What may enter: every form becomes the one exact form, and what cannot is named by index and field."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.v1 import common_pb2
+from sp00ky.proto.v1.common_pb2 import OP_CREATE, OP_DELETE, OP_UPDATE, Change
+from sp00ky.proto.values.kinds import NONE, Datetime, RecordId
+from sp00ky.proto.values.pack import pack, unpack
+from sp00ky.scheduler import intake
+from sp00ky.scheduler.intake import Freshness, canonical
+
+PERSON_1 = RecordId("person", 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "record"),
+    [
+        (Change(id="person:1", json='{"n": 1}'), {"id": PERSON_1, "n": 1}),
+        (Change(id="1", json='{"id": "person:1", "at": "2024-01-01"}'), {"id": PERSON_1, "at": "2024-01-01"}),
+        (Change(key=pack(1), json='{"id": "1"}'), {"id": PERSON_1}),
+        (Change(key=pack(1), json='{"id": 1}'), {"id": PERSON_1}),
+        (
+            Change(id="person:1", surql="{ at: d'2024-01-01T00:00:00Z', best: person:2, none: NONE }"),
+            {"id": PERSON_1, "at": Datetime.of(1704067200, 0), "best": RecordId("person", 2), "none": NONE},
+        ),
+        (Change(key=pack(1), packed=pack({"deep": [{"x": [1]}]})), {"id": PERSON_1, "deep": [{"x": [1]}]}),
+    ],
+)  # fmt: skip
+def test_every_form_becomes_the_exact_one(change: Change, record: dict[str, object]) -> None:
+    change.table, change.op = "person", OP_UPDATE
+    made = canonical([change])[0]
+    assert unpack(made.packed) == record
+    assert (made.table, made.op, made.key, made.id) == ("person", OP_UPDATE, pack(1), "")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (Change(op=OP_CREATE, id="1", json="{}"), "table"),
+        (Change(table="_00_query", op=OP_CREATE, id="1", json="{}"), "table"),
+        (Change(table="t" * 256, op=OP_CREATE, id="1", json="{}"), "table"),
+        (Change(table="t", id="1", json="{}"), "op"),
+        (Change(table="t", op=9, id="1", json="{}"), "op"),
+        (Change(table="t", op=OP_CREATE, json="{}"), "id"),
+        (Change(table="t", op=OP_CREATE, id="u:1", json="{}"), "id"),
+        (Change(table="t", op=OP_CREATE, key=b"\xc1", json="{}"), "key"),
+        (Change(table="t", op=OP_CREATE, key=pack(1.5), json="{}"), "key"),
+        (Change(table="t", op=OP_CREATE, key=pack(True), json="{}"), "key"),
+        (Change(table="t", op=OP_CREATE, id="1"), "record"),
+        (Change(table="t", op=OP_CREATE, id="1", json="[]"), "json"),
+        (Change(table="t", op=OP_CREATE, id="1", json="{"), "json"),
+        (Change(table="t", op=OP_CREATE, id="1", json='{"id": "2"}'), "json.id"),
+        (Change(table="t", op=OP_CREATE, id="1", json='{"id": 2.5}'), "json.id"),
+        (Change(table="t", op=OP_CREATE, id="1", json='{"x": ' + "[" * 200 + "]" * 200 + "}"), "json"),
+        (Change(table="t", op=OP_CREATE, id="1", json='{"x": ' + "[" * 50_000 + "]" * 50_000 + "}"), "json"),
+        (Change(table="t", op=OP_CREATE, id="1", surql="{ x: rand() }"), "surql"),
+        (Change(table="t", op=OP_CREATE, id="1", packed=b"\x81"), "packed"),
+        (Change(table="t", op=OP_CREATE, key=pack(1), packed=msgspec.msgpack.encode({1: 2})), "packed"),
+        (Change(table="t", op=OP_CREATE, id="1", json="{}", idempotency_key="k" * 256), "idempotency_key"),
+        (Change(table="t", op=OP_CREATE, id="1", json="{}", source=common_pb2.Source(stamp=1)), "source"),
+    ],
+)
+def test_what_cannot_be_applied_is_named(change: Change, field: str) -> None:
+    good = Change(table="t", op=OP_CREATE, id="1", json="{}")
+    with pytest.raises(Fault) as refused:
+        canonical([good, change])
+    assert refused.value.code is Code.INVALID
+    assert refused.value.details == {"index": "1", "field": field}
+    assert "change 1" in refused.value.message
+
+
+def test_a_record_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "RECORD_BYTES_MAX", 100)
+    for form in ({"json": '{"x": "' + "y" * 101 + '"}'}, {"packed": pack({"id": RecordId("t", 1), "x": "y" * 101})}):
+        with pytest.raises(Fault, match="larger than 100 bytes"):
+            canonical([Change(table="t", op=OP_CREATE, key=pack(1), **form)])
+
+
+def test_a_delete_carries_no_record() -> None:
+    made = canonical([Change(table="t", op=OP_DELETE, id="t:1", json='{"whatever": 1}')])[0]
+    assert made.WhichOneof("record") is None
+
+
+KEYS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.text(), st.uuids(), st.lists(st.integers(-5, 5), max_size=2))
+FIELDS = st.dictionaries(
+    st.text(max_size=3).filter(lambda name: name != "id"),
+    st.one_of(st.integers(-(2**63), 2**63 - 1), st.text(), st.floats(allow_nan=False), st.none(), st.just(NONE), KEYS),
+    max_size=4,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(KEYS, FIELDS, st.booleans())
+def test_canonical_is_a_fixed_point(
+    key: int | str | UUID | list[int], fields: dict[str, object], with_id: bool
+) -> None:
+    record = {**fields, "id": RecordId("t", key)} if with_id else fields
+    once = canonical([Change(table="t", op=OP_CREATE, key=pack(key), packed=pack(record))])[0]
+    assert unpack(once.packed) == {**fields, "id": RecordId("t", key)}
+    assert once.packed == pack(unpack(once.packed))
+    assert canonical([once])[0] == once
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        msgspec.msgpack.encode({"n": 1, "id": msgspec.msgpack.Ext(2, b"\x92\xa1t\x01")}),  # keys not in order
+        msgspec.msgpack.encode({"id": msgspec.msgpack.Ext(2, b"\x92\xa1t\xd0\x01"), "n": 1}),  # key not minimal
+        b"\x82\xa2id\xc7\x04\x02\x92\xa1t\x01\xa1n\xd0\x01",  # int not minimal
+    ],
+)  # fmt: skip
+def test_what_is_not_canonical_is_made_so(packed: bytes) -> None:
+    made = canonical([Change(table="t", op=OP_CREATE, key=pack(1), packed=packed)])[0]
+    assert made.packed == pack({"id": RecordId("t", 1), "n": 1})
+
+
+def test_a_record_that_smuggles_another_id_is_refused() -> None:
+    other = pack({"id": RecordId("t", 2), "x": b"\xa2id" + pack(RecordId("t", 1))})
+    with pytest.raises(Fault, match="names another record"):
+        canonical([Change(table="t", op=OP_CREATE, key=pack(1), packed=other)])
+
+
+def sourced(key: int, stamp: int, epoch: int = 1) -> Change:
+    return Change(table="t", op=OP_UPDATE, key=pack(key), source=common_pb2.Source(epoch=epoch, stamp=stamp))
+
+
+def test_g5_a_captured_change_is_folded_once() -> None:
+    stored = {pack(1): (1, 10)}
+    freshness = Freshness(lambda table, key: stored.get(key, (0, 0)))
+    old, same, new = sourced(1, 9), sourced(1, 10), sourced(1, 11)
+    assert freshness.sift([[old], [same, new], [new]]) == [[new]]
+    assert freshness.sift([[sourced(1, 11)], [sourced(1, 1, epoch=2)]]) == [[sourced(1, 1, epoch=2)]]
+
+
+def test_one_commit_may_change_a_record_twice() -> None:
+    freshness = Freshness(lambda table, key: (0, 0))
+    twice = [sourced(1, 5), sourced(1, 5)]
+    assert freshness.sift([twice]) == [twice]
+    assert freshness.sift([twice]) == []
+
+
+def test_a_change_without_a_source_stands_and_its_row_has_no_stamp() -> None:
+    plain = [Change(table="t", op=OP_UPDATE, key=pack(1))]
+    freshness = Freshness(lambda table, key: (9, 9))
+    assert freshness.sift([[sourced(1, 1)], plain, [sourced(1, 1)]]) == [plain, [sourced(1, 1)]]

@@ -1,0 +1,129 @@
+"""What the evaluator does at its borders: no tables, no parameters, rows it must not change, and where it refuses."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from sp00ky.proto.surrealql.parser import parse_expr, parse_select
+from sp00ky.proto.values.kinds import NONE, RecordId, Value
+from sp00ky.proto.whole.expr import evaluate
+from sp00ky.proto.whole.functions import plain_functions
+from sp00ky.proto.whole.scope import EvaluationError, NotPlain, Scope
+from sp00ky.proto.whole.select import run_select
+
+
+class Tables:
+    """Tables in memory; records as given, without their ids."""
+
+    def __init__(self, **tables: dict[Value, dict[str, Value]]) -> None:
+        self.tables = {
+            table: {RecordId(table, key): row for key, row in records.items()} for table, records in tables.items()
+        }
+        self.reads = 0
+
+    def rows(self, table: str) -> list[tuple[RecordId, dict[str, Value]]]:
+        self.reads += 1
+        return list(self.tables.get(table, {}).items())
+
+    def get(self, record: RecordId) -> dict[str, Value] | None:
+        return self.tables.get(record.table, {}).get(record)
+
+
+POSTS = {1: {"title": "a", "author": RecordId("user", 1)}, 2: {"title": "b", "author": RecordId("user", 9)}}
+USERS = {1: {"name": "ann", "tags": ["x", "y"]}}
+
+
+def ask(text: str, **params: Value) -> Value:
+    return run_select(parse_select(text), Scope(params, Tables(post=POSTS, user=USERS)))
+
+
+def test_a_record_gets_its_id() -> None:
+    assert ask("SELECT * FROM user") == [{"id": RecordId("user", 1), "name": "ann", "tags": ["x", "y"]}]
+    assert ask("SELECT VALUE author.id FROM post") == [RecordId("user", 1), NONE]
+
+
+def test_rows_are_not_changed() -> None:
+    tables = Tables(post=copy.deepcopy(POSTS), user=copy.deepcopy(USERS))
+    before = copy.deepcopy(tables.tables)
+    for text in (
+        "SELECT *, 5 AS tags.x OMIT id FROM user",
+        "SELECT * FROM user SPLIT tags",
+        "SELECT * FROM post FETCH author",
+        "SELECT title, author.name AS author.label FROM post ORDER BY title DESC",
+    ):
+        try:
+            run_select(parse_select(text), Scope({}, tables))
+        except NotPlain as refusal:
+            assert refusal.name == "OMIT beside an alias"
+    assert tables.tables == before
+
+
+def test_parameters_and_the_enclosing_row() -> None:
+    assert ask("SELECT VALUE title FROM post WHERE title = $wanted", wanted="b") == ["b"]
+    assert ask("SELECT VALUE title FROM post WHERE title = $unknown") == []
+    nested = ask("SELECT title, (SELECT VALUE name FROM user WHERE id = $parent.author) AS names FROM post")
+    assert nested == [{"title": "a", "names": ["ann"]}, {"title": "b", "names": []}]
+    with pytest.raises(NotPlain, match=r"\$auth"):
+        ask("SELECT * FROM post WHERE author = $auth.id")
+    assert ask("SELECT VALUE title FROM post WHERE author = $auth.id", auth={"id": RecordId("user", 1)}) == ["a"]
+
+
+def test_an_unknown_table_has_no_rows() -> None:
+    assert ask("SELECT * FROM nothing") == []
+    assert ask("SELECT * FROM ONLY nothing") is NONE
+
+
+def test_only() -> None:
+    assert ask("SELECT VALUE title FROM ONLY post:1") == "a"
+    with pytest.raises(EvaluationError):
+        ask("SELECT * FROM ONLY post")
+
+
+def test_edges_of_a_table_are_read_once() -> None:
+    edges = {number: {"in": RecordId("user", 1), "out": RecordId("post", number)} for number in (1, 2)}
+    edges[3] = {"in": "not a record", "out": RecordId("post", 1)}
+    tables = Tables(user=USERS, post=POSTS, wrote=edges)
+    found = run_select(parse_select("SELECT VALUE ->wrote->post.title FROM user, user, user"), Scope({}, tables))
+    assert found == [["a", "b"]] * 3
+    assert tables.reads == 3 + 2  # user three times; the edges of wrote and of post once each
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT * FROM post ORDER BY RAND()",
+        "SELECT * FROM post VERSION d'2020-01-01T00:00:00Z'",
+        "SELECT * FROM post ORDER BY title COLLATE",
+        "SELECT * FROM post GROUP BY title",
+        "SELECT VALUE count() FROM post GROUP ALL",
+        "SELECT math::median(n) FROM post GROUP ALL",
+        "SELECT count() + n AS x FROM post GROUP ALL",
+        "SELECT VALUE author FROM post FETCH author",
+        "SELECT ->? AS x FROM post",
+        "SELECT * FROM post LIMIT 1.5",
+        "SELECT * FROM post WHERE http::get('x')",
+    ],
+)
+def test_refusals(text: str) -> None:
+    with pytest.raises(NotPlain):
+        ask(text)
+
+
+def test_without_tables_nothing_is_read() -> None:
+    for text in ("post:1.title", "post:1->wrote", "(SELECT * FROM post)", "post:1.*"):
+        with pytest.raises(NotPlain):
+            evaluate(parse_expr(text), NONE, Scope({}))
+    assert evaluate(parse_expr("post:1.id() + 1"), NONE, Scope({})) == 2
+
+
+def test_a_negative_limit_is_an_error() -> None:
+    with pytest.raises(EvaluationError):
+        ask("SELECT * FROM post LIMIT $n", n=-1)
+
+
+def test_nothing_with_an_effect_or_a_clock_is_plain() -> None:
+    names = plain_functions()
+    assert len(names) > 150
+    assert not [name for name in names if name.startswith(("rand", "http", "session", "sleep", "fn", "search", "api"))]
+    assert not {"time::now", "time::timezone", "rand::uuid", "crypto::bcrypt::generate"} & names
