@@ -161,18 +161,19 @@ def serve_all(
 ) -> None:
     """Everything as supervised child processes; the database too unless SPKY_DB_WS points at one."""
     from sp00ky.deploy.environment import load_service
-    from sp00ky.deploy.mesh import compose_mesh
+    from sp00ky.deploy.mesh import compose_mesh, make_supervisor
     from sp00ky.deploy.plan import Wanted
     from sp00ky.deploy.serve import run_process
     from sp00ky.scheduler.config import SchedulerSettings
 
     wanted = Wanted(ssps=ssps, ports_auto=ports == "auto", data_dir=data_dir, config=config, json=as_json)
     settings = load_service(SchedulerSettings, {}, config).settings
+    supervisor = make_supervisor(wanted)
 
     async def compose(stack: AsyncExitStack) -> None:
-        await compose_mesh(stack, wanted)
+        await compose_mesh(stack, wanted, supervisor)
 
-    run_process("supervisor", settings, compose, supervised=supervised)
+    run_process("supervisor", settings, compose, supervised=supervised, at_once=supervisor.kill)
 
 
 def dev(
@@ -185,15 +186,16 @@ def dev(
 ) -> None:
     """Everything for development: one process and an embedded database, no configuration."""
     from sp00ky.deploy.environment import load_service
-    from sp00ky.deploy.mesh import compose_dev
+    from sp00ky.deploy.mesh import compose_dev, make_supervisor
     from sp00ky.deploy.plan import Wanted
     from sp00ky.deploy.serve import run_process
     from sp00ky.scheduler.config import SchedulerSettings
 
     wanted = Wanted(ssps=1, ports_auto=ports == "auto", data_dir=data_dir, config=config, json=as_json)
     settings = load_service(SchedulerSettings, {}, config).settings
+    supervisor = make_supervisor(wanted)
 
     async def compose(stack: AsyncExitStack) -> None:
-        await compose_dev(stack, wanted)
+        await compose_dev(stack, wanted, supervisor)
 
-    run_process("dev", settings, compose, supervised=supervised)
+    run_process("dev", settings, compose, supervised=supervised, at_once=supervisor.kill)

@@ -165,7 +165,8 @@ async def start_private_scheduler(stack: AsyncExitStack, settings: SspSettings, 
 async def adopt_database(settings: SspSettings, scheduler: str) -> SspSettings:
     """The scheduler's namespace and database, where nobody stated them here. Raises Fault CONFLICT where somebody
     stated others: an SSP that writes edges beside the data they point to is never meant."""
-    from sp00ky.proto.channel import open_channel
+    from grpc.aio import AioRpcError
+    from sp00ky.proto.channel import fault_of, open_channel
     from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc
 
     channel = open_channel(scheduler, settings.auth_secret)
@@ -173,6 +174,9 @@ async def adopt_database(settings: SspSettings, scheduler: str) -> SspSettings:
         stub_of: Any = admin_pb2_grpc.AdminServiceStub
         asked = admin_pb2.GetStatusRequest()
         status = await stub_of(channel).GetStatus(asked, timeout=DISCOVERY_SECONDS, wait_for_ready=True)
+    except AioRpcError as error:
+        fault = fault_of(error)
+        raise Fault(fault.code, f"scheduler at {scheduler}: {fault.message}", fault.hint) from None
     finally:
         await channel.close()
     theirs = {"db_ns": status.namespace, "db_name": status.database}

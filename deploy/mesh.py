@@ -27,15 +27,18 @@ DRAIN_SECONDS = 9.0  # of the 10 s that a drain may take
 Facts = Mapping[str, object]
 
 
-def tell_restart(child: Child) -> None:
-    """For tools that hold pids."""
-    say({"event": "restarted", "name": child.spec.name, "pid": child.pid})
+def make_supervisor(wanted: Wanted) -> Supervisor:
+    """One that announces restarts, for tools that hold pids, if anybody reads JSON."""
+
+    def tell_restart(child: Child) -> None:
+        say({"event": "restarted", "name": child.spec.name, "pid": child.pid})
+
+    return Supervisor(tell_restart) if wanted.json else Supervisor()
 
 
-async def compose_mesh(stack: AsyncExitStack, wanted: Wanted) -> None:
+async def compose_mesh(stack: AsyncExitStack, wanted: Wanted, supervisor: Supervisor) -> None:
     """Start the tiers in order; returns when all answer as ready, after saying so on stdout. Raises Fault."""
     plan = make_plan(wanted)
-    supervisor = Supervisor(tell_restart) if wanted.json else Supervisor()
     stack.push_async_callback(supervisor.stop, DRAIN_SECONDS)
 
     def specs(*processes: Process) -> list[ChildSpec]:
@@ -53,10 +56,9 @@ async def compose_mesh(stack: AsyncExitStack, wanted: Wanted) -> None:
     tell_ready(wanted, ready_facts(plan.db_ws, scheduler.listening, facts, gateway.listening, pids))
 
 
-async def compose_dev(stack: AsyncExitStack, wanted: Wanted) -> None:
+async def compose_dev(stack: AsyncExitStack, wanted: Wanted, supervisor: Supervisor) -> None:
     """Scheduler, SSP and gateway in this process; the database, whose engine would hold up the others, in a child."""
     plan = make_plan(wanted)
-    supervisor = Supervisor(tell_restart) if wanted.json else Supervisor()
     stack.push_async_callback(supervisor.stop, DRAIN_SECONDS)
     config = wanted.config
     if plan.db:

@@ -26,15 +26,23 @@ Compose = Callable[[AsyncExitStack], Awaitable[None]]
 log = logging.getLogger(__name__)
 
 
-def run_process(service: str, settings: MeshSettings, compose: Compose, *, supervised: bool = False) -> None:
-    """Run until a signal; returns when drained. `compose` starts everything and announces it. Raises its faults."""
+def run_process(
+    service: str,
+    settings: MeshSettings,
+    compose: Compose,
+    *,
+    supervised: bool = False,
+    at_once: Callable[[], None] = lambda: None,
+) -> None:
+    """Run until a signal; returns when drained. `compose` starts everything and announces it; `at_once` is what the
+    second signal does before the end. Raises the faults of `compose`."""
     set_up_logging(settings.log_level, service)
     trace_grpc(settings, service)
-    asyncio.run(_live(compose, supervised))
+    asyncio.run(_live(compose, supervised, at_once))
 
 
-async def _live(compose: Compose, supervised: bool) -> None:
-    stopping = stop_on_signals()
+async def _live(compose: Compose, supervised: bool, at_once: Callable[[], None]) -> None:
+    stopping = stop_on_signals(at_once)
     if supervised:
         await stop_on_closed_stdin(stopping)
     async with AsyncExitStack() as stack:
@@ -43,12 +51,13 @@ async def _live(compose: Compose, supervised: bool) -> None:
         log.info("draining")
 
 
-def stop_on_signals() -> asyncio.Event:
-    """An event that the first signal sets; the second ends the process."""
+def stop_on_signals(at_once: Callable[[], None]) -> asyncio.Event:
+    """An event that the first signal sets; the second calls `at_once` and ends the process."""
     stopping = asyncio.Event()
 
     def on_signal() -> None:
         if stopping.is_set():
+            at_once()
             os._exit(EXIT_AT_ONCE)
         stopping.set()
 

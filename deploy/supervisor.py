@@ -19,7 +19,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,6 +138,11 @@ class Child:
         self.signal(signal.SIGTERM)
 
 
+async def all_listened(tier: Sequence[Child]) -> None:
+    for child in tier:
+        await child.listened.wait()
+
+
 async def lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
     """Lines of a stream; one that is longer than the limit is dropped, not the stream."""
     while True:
@@ -176,15 +181,17 @@ class Supervisor:
     async def start(self, specs: Sequence[ChildSpec]) -> list[Child]:
         """Start a tier and wait until all of it listens. Raises Fault when any child of any tier cannot be kept."""
         tier = [Child(spec, self._on_restart) for spec in specs]
+        if not tier:
+            return tier
         self._tiers.append(tier)
         for child in tier:
             self._runs[child] = asyncio.create_task(child.run())
-        await self.unless_failed(asyncio.gather(*(child.listened.wait() for child in tier)))
+        await self.unless_failed(all_listened(tier))
         return tier
 
-    async def unless_failed(self, work: Awaitable[object]) -> None:
+    async def unless_failed(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait for `work`; raise the fault of a child that could not be kept instead, when there is one first."""
-        task = asyncio.ensure_future(work)
+        task = asyncio.create_task(work)
         waited: set[asyncio.Future[Any]] = {task, *self._runs.values()}
         try:
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
@@ -194,6 +201,7 @@ class Supervisor:
             await task
         finally:
             task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def stop(self, seconds: float) -> None:
         """Drain the tiers in reverse order, sharing the seconds; kill what does not end in its share."""

@@ -1,14 +1,16 @@
 """Runs the queries of re-evaluated views on SurrealDB, between two barriers.
 
 All queries that wait are run as one round: one barrier before, one after, so that a round costs two sweeps of the
-changefeed however many views it serves. What a run saw lies between the two revisions; the engine decides whether it
-may be published.
+changefeed however many views it serves. A round is followed by a pause as long as itself, so that a hot table leaves
+the database at least half of its time for those who write to it. What a run saw lies between the two revisions; the
+engine decides whether it may be published.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from sp00ky.proto.database import Database, QueryError
@@ -20,6 +22,7 @@ from sp00ky.ssp.engine.ready import RunQuery
 
 CONCURRENT_MAX = 4
 RETRY_SECONDS = 0.5
+PAUSE_SECONDS_MAX = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +57,11 @@ class Reruns:
             await self._wake.wait()
             self._wake.clear()
             batch, self._waiting = self._waiting, {}
-            if batch:
-                await self._round(list(batch.values()))
+            if not batch:
+                continue
+            started = time.monotonic()
+            await self._round(list(batch.values()))
+            await asyncio.sleep(min(PAUSE_SECONDS_MAX, time.monotonic() - started))
 
     async def _round(self, queries: list[RunQuery]) -> None:
         self.rounds += 1
@@ -88,7 +94,7 @@ class Reruns:
             except QueryError as error:
                 if _table_missing(error):
                     return [], [] if query.ids_surql else None
-                return QueryFailed(query.key, query.run, str(error), fatal=error.index < 0)
+                return QueryFailed(query.key, query.run, str(error), fatal=not error.retryable)
             except Fault as fault:
                 if fault.code in (Code.UNAVAILABLE, Code.TIMEOUT):
                     raise

@@ -35,6 +35,7 @@ WRITERS = 6
 BOARD_SECONDS = 0.2
 START_SECONDS = 60.0
 STOP_SECONDS = 12.0
+EXIT_TERMINATED = 143
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +59,19 @@ class Mesh:
 def run_demo(*, keep: bool, changes: int, seed: int) -> int:
     """The exit code: 0 if every view equals a fresh query."""
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-    return asyncio.run(_demo(console, keep, changes, seed))
+    try:
+        return asyncio.run(_demo(console, keep, changes, seed))
+    except asyncio.CancelledError:
+        return EXIT_TERMINATED
 
 
 async def _demo(console: Console, keep: bool, changes: int, seed: int) -> int:
+    this = asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     directory = Path(tempfile.mkdtemp(prefix="spky-demo-"))
     began = time.monotonic()
-    mesh = await start_mesh(directory)
+    mesh = await start_mesh(directory, keep)
     console.print(
         f"the mesh runs: {SSPS} SSPs, a scheduler, a gateway and SurrealDB ({time.monotonic() - began:.1f} s)"
     )
@@ -103,8 +110,9 @@ async def _main_job(console: Console, mesh: Mesh, session: aiohttp.ClientSession
     return await verify(console, mesh, session)
 
 
-async def start_mesh(directory: Path) -> Mesh:
-    """Real processes, on free ports, in a directory of their own, whatever this shell's settings. Raises Fault."""
+async def start_mesh(directory: Path, keep: bool) -> Mesh:
+    """Real processes, on free ports, in a directory of their own, whatever this shell's settings. Unless it is to be
+    kept, the mesh ends when this process does, however that ends. Raises Fault."""
     known = environment_names(MODELS.values())
     env = {name: value for name, value in os.environ.items() if name not in known and not name.startswith(PREFIXES)}
     arguments = [
@@ -118,11 +126,12 @@ async def start_mesh(directory: Path) -> Mesh:
         "--data-dir",
         str(directory / "data"),
     ]
+    arguments += [] if keep else ["--supervised"]
     log_file = directory / "mesh.log"
     with log_file.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "sp00ky.deploy.cli", *arguments),
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.DEVNULL if keep else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
             cwd=directory,

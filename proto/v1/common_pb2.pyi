@@ -100,14 +100,14 @@ class ViewRegistered(_message.Message):
     def __init__(self, spec: _Optional[_Union[ViewSpec, _Mapping]] = ...) -> None: ...
 
 class ViewAssigned(_message.Message):
-    __slots__ = ("key", "ssp_id", "from_ssp_id")
-    KEY_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("spec", "ssp_id", "from_ssp_id")
+    SPEC_FIELD_NUMBER: _ClassVar[int]
     SSP_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_SSP_ID_FIELD_NUMBER: _ClassVar[int]
-    key: ViewKey
+    spec: ViewSpec
     ssp_id: str
     from_ssp_id: str
-    def __init__(self, key: _Optional[_Union[ViewKey, _Mapping]] = ..., ssp_id: _Optional[str] = ..., from_ssp_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, spec: _Optional[_Union[ViewSpec, _Mapping]] = ..., ssp_id: _Optional[str] = ..., from_ssp_id: _Optional[str] = ...) -> None: ...
 
 class ViewUnregistered(_message.Message):
     __slots__ = ("key", "reason")

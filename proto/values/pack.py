@@ -56,7 +56,7 @@ def unpack(data: bytes) -> Value:
     """The value of these bytes; raises PackError if they are not one packed value."""
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, ValueError, RecursionError, struct.error) as error:
+    except (msgspec.DecodeError, ValueError, TypeError, ArithmeticError, RecursionError, struct.error) as error:
         raise PackError(f"not a packed value: {error}") from error
 
 

@@ -123,11 +123,11 @@ class _Style:
     key: Callable[[str], str]
     field: Callable[[str], str]
     literal: bool = False
-    skip_first: bool = False  # an excluded begin of a range of keys as `>1..5`, not `1>..5`
+    json: bool = False  # floats of geometries with their `f`; a range of keys from an excluded one as `>1..5`
 
 
 _CAST = _Style(_escape_key, _escape_key, _escape_field)
-_JSON = _Style(_escape_table_json, _escape_key_json, _escape_field_json, skip_first=True)
+_JSON = _Style(_escape_table_json, _escape_key_json, _escape_field_json, json=True)
 _LITERAL = _Style(escape_ident, _escape_key, _escape_field, literal=True)
 
 
@@ -274,7 +274,7 @@ def _key(key: Value, style: _Style) -> str:
         return style.key(key)
     if isinstance(key, Range):
         text = _joined(key, lambda bound: _key(bound, style))
-        if style.skip_first and key.begin is not None and not key.begin.inclusive:
+        if style.json and key.begin is not None and not key.begin.inclusive:
             return ">" + text.replace(">..", "..", 1)
         return text
     return _text(key, style)
@@ -312,25 +312,23 @@ def _object(value: dict[str, Value], style: _Style) -> str:
 
 def _geometry(value: Geometry, style: _Style) -> str:
     if value.kind == "Point" and not style.literal:
-        return _point(value.coordinates)
+        return f"({_coordinates(value.coordinates, style)[1:-1]})"
     if value.kind == "GeometryCollection":
         parts = ", ".join(_geometry(part, style) for part in value.coordinates)
         return f"{{ type: 'GeometryCollection', geometries: [{parts}] }}"
     return f"{{ type: '{value.kind}', coordinates: {_coordinates(value.coordinates, style)} }}"
 
 
-def _point(coordinates: tuple[Any, ...]) -> str:
-    return f"({', '.join(float_text(float(number)) for number in coordinates)})"
-
-
 def _coordinates(item: Any, style: _Style) -> str:
     if isinstance(item, tuple):
         return f"[{', '.join([_coordinates(inner, style) for inner in item])}]"
-    return float_text(float(item)) + ("f" if style.literal else "")  # an integer -0 is 0
+    return float_text(float(item)) + ("f" if style.literal or style.json else "")  # an integer -0 is 0
 
 
 def _table(value: Table, style: _Style) -> str:
-    return f"type::table({quote_string(value.name)})" if style.literal else _escape_table_value(value.name)
+    if style.literal:
+        return f"type::table({quote_string(value.name)})"
+    return style.table(value.name) if style.json else _escape_table_value(value.name)
 
 
 def _file(value: File, style: _Style) -> str:

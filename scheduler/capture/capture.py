@@ -145,9 +145,10 @@ class Capture:
             return "the store has no clone yet" if self._is_new else "a comparison was interrupted"
         if health.instance != progress.instance:
             return "the database is another, or lost its data"
-        if clock_went_back(health.clock_ms, progress.stamp):
+        cursor = self._reader.cursor
+        if clock_went_back(health.clock_ms, progress.stamp) or cursor.clock_went_back(health.clock_ms):
             return "the database's clock went back"
-        if is_ashore(health.clock_ms, self._reader.cursor.island):
+        if is_ashore(health.clock_ms, cursor.island):
             return "the database's clock has reached rows from before it went back"
         if is_behind_retention(health.clock_ms, progress.clock_ms, retention_ms):
             return "the feed may have forgotten changes"
@@ -245,9 +246,6 @@ class Capture:
         """Raises Fault(UNAVAILABLE) if this is a new connection that somebody else made, or another database."""
         if health.session != self._session or health.instance != self._reader.progress.instance:
             raise Fault(Code.UNAVAILABLE, "connection to the database was replaced")
-        progress = self._reader.progress
-        if not progress.anchored and clock_went_back(health.clock_ms, progress.stamp):
-            raise Fault(Code.UNAVAILABLE, "the database's clock went back before its first stamp")
 
     async def _compare_stale(self) -> bool:
         began = time.monotonic()

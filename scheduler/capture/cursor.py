@@ -50,11 +50,13 @@ class Island:
 class Cursor:
     """`last`: the highest stamp offered, or the position that reading began from."""
 
-    def __init__(self, last: int, island: Island | None = None) -> None:
+    def __init__(self, last: int, island: Island | None = None, *, settled: int | None = None) -> None:
+        """`settled`: nothing below it can still be on its way; without it, nothing below `last` can."""
         self.last = last
         self.island = island
         self._heights: deque[tuple[int, int]] = deque()  # (monotonic ms, last at that time), ascending
-        self._settled = last  # `last` as it was OVERLAP_MS before the last sweep
+        self._clock_ms = 0  # the database's, at its highest
+        self._settled = last if settled is None else settled  # `last` as it was OVERLAP_MS before the last sweep
 
     @property
     def near_since(self) -> int:
@@ -67,10 +69,24 @@ class Cursor:
     def saw(self, stamp: int) -> None:
         self.last = max(self.last, stamp)
 
+    @classmethod
+    def resumed(cls, last: int, island: Island | None) -> Cursor:
+        """After a restart: the last sweep may have been a while before `last` was seen."""
+        return cls(last, island, settled=back(last, 2 * OVERLAP_MS))
+
     def polled(self, now_ms: int) -> None:
         """A read ended at `now_ms`: a commit that could not be seen by then has a stamp above `last`, or is late."""
         if self.last != (self._heights[-1][1] if self._heights else self._settled):
             self._heights.append((now_ms, self.last))
+
+    def told(self, clock_ms: int) -> None:
+        """The database's clock after a sweep: without new rows, too, the windows move on."""
+        self._clock_ms = max(self._clock_ms, clock_ms)
+        self.saw(back(stamp_of_ms(clock_ms), OVERLAP_MS))
+
+    def clock_went_back(self, clock_ms: int) -> bool:
+        """Whether rows may come below what `told` has moved to."""
+        return clock_ms + CLOCK_MARGIN_MS < self._clock_ms
 
     def swept(self, began_ms: int) -> None:
         """A sweep that began at `began_ms` is over."""
@@ -97,7 +113,7 @@ class Cursor:
 
 
 def clock_went_back(clock_ms: int, last: int) -> bool:
-    """Asked when a connection is made: while it lasts the database counts on above its own last stamp."""
+    """Asked of the last row's stamp when a connection is made: while it lasts the database counts on above that."""
     return clock_ms + CLOCK_MARGIN_MS < ms_of_stamp(last)
 
 

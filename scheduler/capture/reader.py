@@ -35,8 +35,9 @@ class FeedReader:
         self._database = database
         self._offering = offering
         self.progress = progress
-        self.cursor = Cursor(progress.stamp, progress.island)
+        self.cursor = Cursor.resumed(progress.stamp, progress.island)
         self.seen = Seen()
+        self._compare_again_ms: int | None = None
 
     async def poll(self) -> None:
         await self.read(self.cursor.near_since)
@@ -46,6 +47,9 @@ class FeedReader:
         await self.read(self.cursor.sweep_since)
         self.cursor.swept(began_ms)
         self.seen.prune(self.cursor.sweep_since)
+        if self._compare_again_ms is not None and began_ms >= self._compare_again_ms:
+            self._compare_again_ms = None
+            self._offering.everything_stale = True
 
     async def read(self, since: int) -> None:
         next_since: int | None = since
@@ -57,18 +61,25 @@ class FeedReader:
 
     async def restart_at(self, clock_ms: int, progress: Progress) -> None:
         """Begin anew at the database's clock: what the feed holds from there on counts as seen, since the tables are
-        compared after this. Stamps ahead of the clock are of a time before it went back."""
+        compared after this. Stamps ahead of the clock are of a time before it went back; what was on its way among them
+        shows only now, unseen, so everything is compared once more after the overlap."""
         begin = back(stamp_of_ms(clock_ms), OVERLAP_MS)
         ahead = stamp_of_ms(clock_ms + CLOCK_MARGIN_MS)
         self.seen.clear()
-        await self._mark_seen(begin, ahead)
+        cursor = Cursor(begin)
+        await self._mark_seen(cursor.sweep_since, ahead)
         highest = await self._highest(ahead)
         island = Island(ahead, highest) if highest else None
+        self._compare_again_ms = None if island is None else self._now_ms() + OVERLAP_MS
         self.cursor = Cursor(begin, island)
+        self.cursor.told(clock_ms)
         self.progress = replace(progress, stamp=begin, anchored=False, clock_ms=clock_ms, island=island)
 
     async def follow_clock(self, clock_ms: int) -> None:
-        """Keep the island ahead of the database's clock. Raises Fault if the clock came too near."""
+        """After a sweep: move on with the database's clock, the island ahead of it. Raises Fault if that cannot be."""
+        if self.cursor.clock_went_back(clock_ms):
+            raise Fault(Code.UNAVAILABLE, "the database's clock went back")
+        self.cursor.told(clock_ms)
         begin = self.cursor.land(clock_ms)
         if begin is None or self.cursor.island is None:
             return
@@ -116,7 +127,6 @@ class FeedReader:
             if offered:
                 self.progress = progress
             self.seen.mark(fresh)
-        for row in rows:
-            self.cursor.saw(row.stamp)
+            self.cursor.saw(fresh[-1].stamp)  # not of rows known since a comparison: new ones may come before those
         if page.overflowed:
             self._offering.everything_stale = True

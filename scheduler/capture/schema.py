@@ -31,12 +31,13 @@ _TABLES_A_REQUEST: Final = 200
 class TableSchema:
     """`number`: the database's own for this table; another one under the same name is another table.
 
-    `computed`: names of COMPUTED fields, always top-level; `feeds`: derived tables that select from this one."""
+    `indexed`: it has indexes, so that a LIMIT without ORDER BY may take rows in an index's order. `computed`: names of COMPUTED fields, always top-level; `feeds`: derived tables that select from this one."""
 
     name: str
     number: int
     dropped: bool = False
     derived: bool = False
+    indexed: bool = False
     computed: tuple[str, ...] = ()
     feeds: tuple[str, ...] = ()
 
@@ -73,6 +74,7 @@ def table_schema(table: Mapping[str, Value], info: Mapping[str, Value]) -> Table
         number=table.get("id", 0),
         dropped=bool(table.get("drop")),
         derived=bool(table.get("view") or False),
+        indexed=bool(info["indexes"]),
         computed=tuple(field["name"] for field in info["fields"] if field.get("computed", NONE) not in (NONE, None)),
         feeds=tuple(view["name"] for view in info["tables"]),
     )
@@ -101,7 +103,8 @@ def schema_changes(schema: Schema, stored: Iterable[Row]) -> list[common_pb2.Cha
     changes = []
     for table in captured(schema).values():
         key = pack(table.name)
-        packed = pack({"name": table.name, "computed": bool(table.computed), "derived": table.derived})
+        facts = {"computed": bool(table.computed), "derived": table.derived, "indexed": table.indexed}
+        packed = pack({"name": table.name, **facts})
         old = before.pop(key, None)
         if old != packed:
             op = common_pb2.OP_CREATE if old is None else common_pb2.OP_UPDATE

@@ -119,11 +119,13 @@ class EdgeWriter:
     # --- the loop ---
 
     async def run(self) -> None:
-        """Flush once a window while there is something to write; ends only by cancellation."""
+        """Flush while there is something to write, once a window at most; ends only by cancellation."""
         failures = 0
+        flushed_at = 0.0
         while True:
             await self._wake.wait()
-            await asyncio.sleep(self._window)
+            await asyncio.sleep(flushed_at + self._window - time.monotonic())
+            flushed_at = time.monotonic()
             self._wake.clear()
             if self.fenced or not self._incarnation:
                 continue

@@ -8,7 +8,7 @@ its own views only.
 
 Guarantees: entries are applied in seq order, whole transactions only, once; an incremental view is exact at
 `applied_seq`; a view that cannot be evaluated fails alone, with its reason. Raises Fault DATA_LOSS when the stream
-skipped an entry, or assigns a view that it never described: the driver drops the stream and says a fresh hello.
+skipped an entry: the driver drops the stream and says a fresh hello.
 """
 
 from __future__ import annotations
@@ -124,7 +124,6 @@ class Engine:
         self._transactions.reset_to(welcome.at_seq)
         for assigned in welcome.views:
             key = key_of(assigned.spec.key)
-            self._registry.learn(assigned.spec)
             self._registry.views[key] = View(key, assigned.spec, assigned.from_ssp_id, assigned.assigned_seq)
         for key in owned:
             if key not in self._registry.views:
@@ -209,13 +208,11 @@ class Engine:
                 self._assigned(entry.view_assigned, entry.seq)
             case "view_unregistered":
                 key = key_of(entry.view_unregistered.key)
-                self._registry.forget(key)
                 self._keeping.drop(key, unregistered=True)
             case _:
                 pass  # an SSP joined, or a command of a newer scheduler
 
     def _registered(self, spec: common_pb2.ViewSpec) -> None:
-        self._registry.learn(spec)
         view = self._registry.views.get(key_of(spec.key))
         if view is not None:
             same = view.same_query(spec)
@@ -224,20 +221,13 @@ class Engine:
                 self._keeping.plan(view)
 
     def _assigned(self, assigned: common_pb2.ViewAssigned, seq: int) -> None:
-        key = key_of(assigned.key)
+        key = key_of(assigned.spec.key)
         if assigned.ssp_id != self.ssp_id:
             self._keeping.drop(key, unregistered=False)
             return
-        spec = self._registry.spec(key)
-        if spec is None:
-            raise Fault(
-                Code.DATA_LOSS,
-                f'view "{key.id}" was assigned at {seq} but never described to this ssp',
-                "a fresh hello brings the specifications of all assigned views",
-            )
         view = self._registry.views.get(key)
         if view is None:
-            view = self._registry.views[key] = View(key, spec)
+            view = self._registry.views[key] = View(key, assigned.spec)
         view.from_ssp_id, view.assigned_seq = assigned.from_ssp_id, seq
         if view.plan is None:
             self._keeping.plan(view)

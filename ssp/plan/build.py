@@ -161,6 +161,8 @@ def _expressions(select: Select, params: Mapping[str, Value]) -> str:
     for field in select.fields:
         if field.alias is not None and field_of(field.alias) is None:
             return "an alias that is a path"
+    if any(isinstance(field.expr, Star) for field in select.fields) and any(map(_renames, select.fields)):
+        return "a renamed field beside *"  # SurrealDB then leaves the old name out, depending on what else is selected
     parts = (select.where, select.limit, select.start, tuple(field.expr for field in select.fields))
     for node in walk(parts):
         value = params.get(node.name) if isinstance(node, Param) else node.value if isinstance(node, Literal) else None
@@ -175,6 +177,10 @@ def _expressions(select: Select, params: Mapping[str, Value]) -> str:
             return f"{clause} is not a constant"
     reason = why_not_alone(tuple(field.expr for field in lifted.fields))
     return f"SELECT: {reason}" if reason else ""
+
+
+def _renames(field: Field) -> bool:
+    return field.alias is not None and not isinstance(field.expr, Star) and field_of(field.expr) is not None
 
 
 def _order(select: Select, params: Mapping[str, Value]) -> str:

@@ -64,6 +64,10 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         self, request: views_pb2.GetViewRequest, context: aio.ServicerContext[object, object]
     ) -> views_pb2.GetViewResponse:
         key = ViewKey(request.key.id, request.key.auth_id)
+        if not self._reads.store_id:
+            raise Fault(
+                Code.NOT_READY, f'ssp "{self._reads.ssp_id}" is not following a scheduler yet', "try again soon"
+            )
         exact = request.consistency == views_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT
         wanted = seq_of(request.revision, self._reads.store_id) if request.revision else 0
         remaining = context.time_remaining()

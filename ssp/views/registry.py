@@ -1,8 +1,7 @@
 """The views of this SSP: what was registered, what they were planned to, who keeps their result.
 
 A view's result is kept by its holder, which it may share: `Members` (one a shape and binding) for an incremental view,
-`Rerun` (one a text and params) for a re-evaluated one. Specifications are kept for views of other SSPs as well, since
-an assignment may come long after the registration.
+`Rerun` (one a text and params) for a re-evaluated one.
 
 Invariant: a live view has a holder, a failed one an error; every holder has a view; `users` of a table are exactly the
 views that are planned to be kept from its rows.
@@ -65,12 +64,11 @@ class View:
 
 
 class Registry:
-    """Views by key, specifications by key, who uses a table, and who waits for a record to be mended."""
+    """Views by key, who uses a table, and who waits for a record to be mended."""
 
     def __init__(self) -> None:
         self.views: dict[ViewKey, View] = {}
         self.users: dict[str, set[ViewKey]] = {}
-        self._specs: dict[ViewKey, common_pb2.ViewSpec] = {}
         self._blamed: dict[Culprit, set[ViewKey]] = {}
 
     def clear(self) -> list[ViewKey]:
@@ -78,20 +76,8 @@ class Registry:
         owned = list(self.views)
         self.views.clear()
         self.users.clear()
-        self._specs.clear()
         self._blamed.clear()
         return owned
-
-    # --- specifications ---
-
-    def learn(self, spec: common_pb2.ViewSpec) -> None:
-        self._specs[key_of(spec.key)] = spec
-
-    def spec(self, key: ViewKey) -> common_pb2.ViewSpec | None:
-        return self._specs.get(key)
-
-    def forget(self, key: ViewKey) -> None:
-        self._specs.pop(key, None)
 
     # --- views ---
 

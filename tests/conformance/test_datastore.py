@@ -317,7 +317,7 @@ async def test_appending_goes_on_during_a_sync(store: Datastore) -> None:
     for n in range(200):
         writer.write(("t", pack(n % 7), b"%d" % n))
         syncing = asyncio.create_task(store.sync())
-        await asyncio.sleep(0)
+        await asyncio.wait([syncing], timeout=0)
         writer.write(("t", pack(n % 7), None))
         assert await syncing >= 2 * n + 1
         assert store.synced_seq <= store.head_seq

@@ -29,6 +29,7 @@ class Log:
     """The scheduler's side: entries with seqs, and the rows of every table at every revision."""
 
     entries: list[common_pb2.Entry] = field(default_factory=list)
+    specs: dict[str, common_pb2.ViewSpec] = field(default_factory=dict)
 
     @property
     def head(self) -> int:
@@ -61,12 +62,13 @@ class Log:
     def register(
         self, view: str, surql: str, params: Mapping[str, Value] | None = None, *, ssp: str = SSP, client: str = ""
     ) -> list[common_pb2.Entry]:
-        registered = common_pb2.ViewRegistered(spec=spec(view, surql, params, client))
+        self.specs[view] = spec(view, surql, params, client)
+        registered = common_pb2.ViewRegistered(spec=self.specs[view])
         first = self.append(common_pb2.Entry(view_registered=registered), txn_last=False)
         return [first, self.assign(view, ssp)]
 
     def assign(self, view: str, ssp: str, from_ssp: str = "") -> common_pb2.Entry:
-        assigned = common_pb2.ViewAssigned(key=common_pb2.ViewKey(id=view), ssp_id=ssp, from_ssp_id=from_ssp)
+        assigned = common_pb2.ViewAssigned(spec=self.specs[view], ssp_id=ssp, from_ssp_id=from_ssp)
         return self.append(common_pb2.Entry(view_assigned=assigned))
 
     def unregister(self, view: str) -> common_pb2.Entry:
@@ -149,6 +151,7 @@ class Driven:
     ) -> Ready:
         welcome = replication_pb2.Welcome(at_seq=self.log.head if at is None else at, resume=resume)
         for each, assigned_seq in views:
+            self.log.specs[each.key.id] = each
             welcome.views.add(spec=each, assigned_seq=assigned_seq)
         return self.step(WelcomeReceived(welcome))
 

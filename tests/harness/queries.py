@@ -76,6 +76,13 @@ class Draw:
             text += f" START {self._number(0, 4)}"
         return text, self.params
 
+    def rebound(self, params: dict[str, Value]) -> dict[str, Value]:
+        """Other constants for the same query: a number stays one, since it may be a LIMIT."""
+        return {
+            name: self.source.choice(NUMBERS) if type(value) is int else value if type(value) is list else self.value()
+            for name, value in params.items()
+        }
+
     def _projection(self) -> tuple[list[str], str]:
         """Names that ORDER BY may use, and the field list."""
         choice = self.source.randrange(3)
@@ -111,7 +118,7 @@ class Draw:
 
     def _constant(self) -> str:
         value = self.value()
-        if type(value) in (int, str, bool) and self.source.random() < 0.7:
+        if type(value) in (int, str, bool) and self.source.random() < 0.4:
             return {True: "true", False: "false"}[value] if type(value) is bool else repr(value)
         return self._param(value)
 

@@ -1,8 +1,8 @@
 """The plain evaluator gives the engine's own answer, or says that it cannot: over a thousand expressions and queries.
 
 `expressions.surql` holds an expression a line, `selects/*.surql` data, a line `----`, and a query a line. All are
-answered by both; an error of the engine must be an `EvaluationError` here. What is answered by the engine alone stands in
-`NOT_PLAIN`: there the evaluator must refuse, never guess.
+answered by both; an error of the engine must be an `EvaluationError` here. What is answered by the engine alone stands
+in `NOT_PLAIN`: there the evaluator must refuse, never guess.
 """
 
 from __future__ import annotations

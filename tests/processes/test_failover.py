@@ -16,7 +16,7 @@ from tests.harness.mesh import SECRET, Service, environment
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
 VIEWS = 12
-STALE_SECONDS = 1.5  # of tests.harness.mesh.QUICK
+STALE_SECONDS = 3.0  # of tests.harness.mesh.QUICK
 
 
 class Parts:

@@ -11,10 +11,13 @@ from sp00ky.proto.surrealql.ast import Expr, Hole, Literal, Param, Select
 from sp00ky.proto.surrealql.parser import parse_expr, parse_select
 from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.order import sort_key, truthy
+from sp00ky.proto.values.pack import pack
 from sp00ky.proto.whole.expr import evaluate
 from sp00ky.proto.whole.scope import Scope
 from sp00ky.proto.whole.select import run_select
+from sp00ky.ssp.circuit.arrangement import Arrangement
 from sp00ky.ssp.circuit.predicate import compile_predicate, compile_sort, scope_of
+from sp00ky.ssp.circuit.window import Window
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.plan.nodes import SortKey
 from sp00ky.ssp.plan.tree import rewrite
@@ -25,7 +28,7 @@ from tests.harness.queries import TABLE, VALUES, Change, Draw
 SEEDS = st.integers(0, 2**32).map(random.Random)
 # A seed does not shrink: a failure prints its history as it is.
 QUICK = settings(deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
-VIEWS = 6
+VIEWS = 8
 
 
 class Rows:
@@ -54,8 +57,11 @@ def registered(driven: Driven, draw: Draw, count: int) -> dict[str, tuple[Select
     queries: dict[str, tuple[Select, dict[str, Value]]] = {}
     known: list[tuple[str, dict[str, Value]]] = []
     for number in range(count):
-        again = known and draw.source.random() < 0.2
-        surql, params = draw.source.choice(known) if again else draw.query()
+        if known and draw.source.random() < 0.4:
+            surql, params = draw.source.choice(known)
+            params = draw.rebound(params) if draw.source.random() < 0.7 else params
+        else:
+            surql, params = draw.query()
         known.append((surql, params))
         driven.log.register(f"v{number}", surql, params)
         queries[f"v{number}"] = (parse_select(surql), params)
@@ -175,3 +181,65 @@ def test_descending_is_ascending_backwards(source: random.Random) -> None:
             up = ascending({"a": left}, (), scope) < ascending({"a": right}, (), scope)
             down = backwards({"a": right}, (), scope) < backwards({"a": left}, (), scope)
             assert up is down, (left, right)
+
+
+@given(st.integers(0, 2**32), st.integers(0, 3), st.integers(0, 4), st.none() | st.integers(0, 4))
+@settings(QUICK, max_examples=80)
+def test_window_equals_sorting_everything(seed: int, slack: int, start: int, limit: int | None) -> None:
+    source, arrangement = random.Random(seed), Arrangement(TABLE)
+    key_of = compile_sort([SortKey(parse_expr("a"), descending=seed % 2 == 0)])
+    window = Window(arrangement, (), key_of, start=start, limit=limit, slack_min=slack)
+    before: dict[RecordId, int] = {}
+    for seq in range(1, 150):
+        for _ in range(source.choice((1, 1, 4))):
+            key = source.randrange(40)
+            packed = pack(key)
+            if source.random() < 0.45:
+                if arrangement.rows.pop(packed, None) is not None:
+                    window.push(packed, None)
+            else:
+                row = ({"id": RecordId(TABLE, key), "a": source.randrange(6)}, seq)
+                arrangement.rows[packed] = row
+                window.push(packed, row)
+        delta = window.flush(seq)
+        ranked = sorted(arrangement.rows, key=lambda key: (key_of(arrangement.rows[key][0], (), window.scope), key))
+        expected = ranked[start:] if limit is None else ranked[start : start + limit]
+        assert list(window.ordered()) == expected
+        after = {arrangement.rows[key][0]["id"]: arrangement.rows[key][1] for key in expected}
+        assert {member.id: member.version for member in window.members.values()} == after
+        if delta is not None:
+            assert {member.id for member in delta.added} == after.keys() - before.keys()
+            assert set(delta.removed) == before.keys() - after.keys()
+            assert {m.id for m in delta.updated} == {r for r in after if r in before and after[r] != before[r]}
+        else:
+            assert after == before
+        before = after
+
+
+SHARED = (
+    "SELECT * FROM item WHERE a >= $p",
+    "SELECT * FROM item WHERE a > $p AND b = $q",
+    "SELECT * FROM item WHERE $p >= a AND b != $q",
+    "SELECT * FROM item WHERE a < $p AND c ORDER BY b LIMIT 3",
+    "SELECT * FROM item WHERE a = $p AND b = $q AND (c OR d = $p)",
+)
+
+
+@given(SEEDS, st.sampled_from(SHARED), st.booleans())
+@settings(QUICK, max_examples=50)
+def test_many_bindings_of_one_shape_equal_whole(source: random.Random, surql: str, plain: bool) -> None:
+    draw, rows, driven = Draw(source, plain=plain), Rows(), Driven()
+    driven.welcome()
+    queries: dict[str, tuple[Select, dict[str, Value]]] = {}
+    for number in range(10):
+        params = {"p": draw.value(), "q": draw.value()}
+        driven.log.register(f"v{number}", surql, params)
+        queries[f"v{number}"] = (parse_select(surql), params)
+    driven.catch_up()
+    assert len(driven.engine._hosting.circuits) == 1
+    for _ in range(10):
+        changes = draw.changes(source.choice((1, 4)))
+        append(driven, changes)
+        rows.apply(changes)
+        driven.catch_up()
+        check(driven, queries, rows)

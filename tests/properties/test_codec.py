@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -85,6 +87,23 @@ def test_bytes_that_are_no_value_are_refused() -> None:
     for data in (b"", b"\xff", b"\xd8\x63\x01", b"\x82\x01"):
         with pytest.raises(cbor.CborError):
             cbor.decode(data)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    value=st.sampled_from([*strategies.ONE_OF_EACH.values()]),
+    places=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), min_size=1, max_size=3),
+)
+def test_damaged_bytes_raise_the_codec_s_own_error_or_are_a_value(value: Value, places: list[tuple[int, int]]) -> None:
+    for encode, decode, error in (
+        (pack.pack, pack.unpack, pack.PackError),
+        (cbor.encode, cbor.decode, cbor.CborError),
+    ):
+        data = bytearray(encode(value))
+        for place, byte in places:
+            data[place % len(data)] = byte
+        with contextlib.suppress(error):
+            decode(bytes(data))
 
 
 def test_what_no_codec_takes_is_refused() -> None:

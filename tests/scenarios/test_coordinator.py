@@ -229,7 +229,7 @@ def entry_text(entry: common_pb2.Entry) -> str:
         case "view_registered":
             text = f"registered {body.spec.key.id} ttl {body.spec.ttl_ms} client {body.spec.client_id or '-'}"
         case "view_assigned":
-            text = f"assigned {body.key.id} to {body.ssp_id}" + (
+            text = f"assigned {body.spec.key.id} to {body.ssp_id}" + (
                 f" from {body.from_ssp_id}" if body.from_ssp_id else ""
             )
         case "view_unregistered":

@@ -88,6 +88,15 @@ async def test_tiers_are_drained_last_first(supervisor: Supervisor, monkeypatch:
     assert order == ["second", "first"]
 
 
+async def test_a_child_that_hangs_is_killed_when_its_share_of_the_drain_is_over(supervisor: Supervisor) -> None:
+    assert await supervisor.start([]) == []
+    [child] = await supervisor.start([database("db", free_ports(1)[0])])
+    pid = child.pid
+    os.kill(pid, signal.SIGSTOP)
+    await asyncio.wait_for(supervisor.stop(0.5), 5.0)
+    assert not psutil.pid_exists(pid)
+
+
 ORPHANS = """
 import asyncio, sys
 from sp00ky.deploy.supervisor import ChildSpec, Supervisor

@@ -262,12 +262,14 @@ def test_views_of_other_ssps_are_none_of_ours() -> None:
     assert driven.engine.views() == [] and driven.dropped == [] and driven.asked == []
 
 
-def test_a_view_that_was_never_described_needs_a_fresh_hello() -> None:
-    driven = Driven()
+def test_a_view_that_was_another_ssps_is_taken_over_by_its_assignment_alone() -> None:
+    """It was registered before this SSP's snapshot, so no other entry will ever describe it."""
+    driven = Driven(people(20))
+    driven.log.register("v", ADULTS, ssp="ssp-2")
     driven.welcome()
-    driven.log.assign("unknown", SSP)
-    with pytest.raises(Fault, match='view "unknown" was assigned at 1'):
-        driven.catch_up()
+    driven.log.assign("v", SSP, "ssp-2")
+    driven.catch_up()
+    assert [hydrated.key.id for hydrated in driven.hydrated] == ["v"]
 
 
 def test_a_new_client_joins_without_a_new_result() -> None:

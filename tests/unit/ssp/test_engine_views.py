@@ -227,6 +227,7 @@ REASONS = {
     "SELECT * FROM t ORDER BY a LIMIT 1001": "beyond the first 1000",
     "SELECT * FROM t ORDER BY a START 1": "beyond the first 1000",
     "SELECT * FROM t WHERE a = /x/": "a regex",
+    "SELECT *, a AS b FROM t": "a renamed field beside *",
 }
 
 

@@ -113,8 +113,8 @@ def test_record_ids_are_read(text: str, record: RecordId) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "person", "person:", ":1", "person:a-b", "person:1:2", "person:é", "person:'a'", "a b:1", "person:[1",
-     "person:`a", "person:{a 1}", "person:[u'x']", "person:1 2", "person:[d'2020-02-30T00:00:00Z']", "person:-9223372036854775809",
-     "person:" + "[" * 500],
+     "person:`a", "person:{a 1}", "person:[u'x']", "person:1 2", "person:[d'2020-02-30T00:00:00Z']",
+     "person:-9223372036854775809", "person:" + "[" * 500],
 )  # fmt: skip
 def test_what_is_no_record_id_is_refused(text: str) -> None:
     with pytest.raises(TextError):

@@ -69,7 +69,7 @@ def test_windows_only_move_on_and_sweeps_hold_two_seconds(polls: list[tuple[int,
 
 @pytest.mark.parametrize("sweep_every_ms", [20, 1000, 7000])
 def test_a_commit_seen_two_seconds_late_is_in_the_next_sweep(sweep_every_ms: int) -> None:
-    cursor = Cursor(stamp_of_ms(NOW))
+    cursor = Cursor.resumed(stamp_of_ms(NOW), None)
     swept_ms = 0
     for tick in range(0, 15_000, 20):
         cursor.saw(stamp_of_ms(NOW + tick))

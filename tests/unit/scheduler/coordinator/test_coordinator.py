@@ -95,7 +95,7 @@ class World:
                 self.metas[meta.name] = meta.value
         for entry in ready.entries:
             if entry.HasField("view_assigned"):
-                self.owners[entry.view_assigned.key.id] = entry.view_assigned.ssp_id
+                self.owners[entry.view_assigned.spec.key.id] = entry.view_assigned.ssp_id
             if entry.HasField("view_unregistered"):
                 self.owners.pop(entry.view_unregistered.key.id, None)
         for reply in ready.replies:
