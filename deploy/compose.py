@@ -6,13 +6,15 @@ unwinds in reverse: first the HTTP edge (no new requests), then the driver (drai
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sp00ky.deploy.announce import Listening
+from sp00ky.deploy.announce import Listening, complain
 from sp00ky.deploy.db.config import DbSettings
 from sp00ky.deploy.environment import load_service
 from sp00ky.deploy.ports import free_ports, require_free
@@ -27,8 +29,12 @@ from sp00ky.proto.settings import Loaded, MeshSettings, SourceSettings
 from sp00ky.scheduler.config import SchedulerSettings
 from sp00ky.ssp.config import SspSettings
 
+if TYPE_CHECKING:
+    from sp00ky.scheduler.driver import SchedulerDriver
+
 S = TypeVar("S", bound=MeshSettings)
 DISCOVERY_SECONDS = 20.0
+EXIT_FAILED = 70
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +135,16 @@ async def start_scheduler(stack: AsyncExitStack, settings: SchedulerSettings) ->
     driver = SchedulerDriver(settings, store, database)
     stack.push_async_callback(driver.stop)
     address: str = await driver.start()
+    watch = asyncio.create_task(crash_when_failed(driver))
+    stack.callback(watch.cancel)
     return address
+
+
+async def crash_when_failed(driver: SchedulerDriver) -> None:
+    """A scheduler that cannot commit any more ends at once, acknowledging nothing; it starts again from its log."""
+    await driver.failed.wait()
+    complain("scheduler cannot commit any more; it must start again from its log")
+    os._exit(EXIT_FAILED)
 
 
 async def compose_ssp(stack: AsyncExitStack, loaded: Loaded[SspSettings], config: Path | None = None) -> Listening:
@@ -144,7 +159,8 @@ async def compose_ssp(stack: AsyncExitStack, loaded: Loaded[SspSettings], config
     )
     settings = await adopt_database(settings, scheduler)
     database = await connect(stack, settings)
-    driver = SspDriver(settings, database, scheduler_address=scheduler)
+    queries = await connect(stack, settings)
+    driver = SspDriver(settings, database, queries=queries, scheduler_address=scheduler)
     stack.push_async_callback(driver.stop)
     grpc = await driver.listen()
     http = await start_edge(stack, edge_settings(settings, settings.listen_addr, config), "ssp", grpc, scheduler)

@@ -94,8 +94,6 @@ class SchedulerSettings(SourceSettings):
         env="SPKY_SCHEDULER_LOAD_BALANCE",
         aliases=("SPOOKY_SCHEDULER_LOAD_BALANCE",),
         yaml="load_balance",
-        later="views are placed by least_queries until load is reported",
-        works=("least_queries",),
         about="which SSP a new view goes to: round_robin, least_queries or least_load",
     )
     heartbeat_interval_ms: int = setting(
@@ -141,6 +139,7 @@ class SchedulerSettings(SourceSettings):
         yaml="max_buffer_per_ssp",
         unit="entries",
         gt=0,
+        later="an SSP may fall behind as far as the log reaches back",
         about="entries an SSP may fall behind before it must load anew",
     )
     ssp_poll_interval_ms: int = setting(
@@ -159,6 +158,7 @@ class SchedulerSettings(SourceSettings):
         yaml="snapshot_update_interval_secs",
         unit="s",
         gt=0,
+        later="old row versions and log entries are kept",
         about="how often old row versions and log entries are trimmed",
     )
     capture_poll_ms: int = setting(

@@ -53,7 +53,8 @@ class SspSettings(SourceSettings):
         env="TTL_CLEANUP_INTERVAL_SECS",
         unit="s",
         gt=0,
-        about="how often views past their time to live are removed",
+        later="the scheduler removes a view as soon as its time is over",
+        about="how often views past their time to live are looked for",
     )
     ref_mode: Literal["dedicated", "single"] = setting(
         "dedicated",

@@ -46,13 +46,17 @@ log = logging.getLogger(__name__)
 
 
 class SspDriver:
-    """One SSP: an Engine, its stream, its edges. `start` returns its gRPC address; `stop` drains."""
+    """One SSP: an Engine, its stream, its edges. `start` returns its gRPC address; `stop` drains.
+
+    `queries` is the connection that re-evaluated views are run on, so that a slow query delays no edge; by default they
+    share `database`."""
 
     def __init__(
         self,
         settings: SspSettings,
         database: Database,
         *,
+        queries: Database | None = None,
         scheduler_address: str = "",
         on_step: Callable[[Ready], None] | None = None,
     ) -> None:
@@ -91,7 +95,7 @@ class SspDriver:
             facts_of=self._facts_of,
         )
         self._upstream: Upstream | None = None
-        self._reruns = Reruns(database, self._barrier, self._step)
+        self._reruns = Reruns(queries or database, self._barrier, self._step)
 
     # --- life ---
 

@@ -88,6 +88,10 @@ def parse_row(raw: Mapping[str, Value]) -> FeedRow:
     tables: set[str] = set()
     anonymous = 0
     for item in raw["changes"]:
+        mesh_table = _mesh_table(item)
+        if mesh_table:
+            tables.add(mesh_table)  # counts towards the page's limit, and is nothing to anyone
+            continue
         try:
             change = _parse_change(item)
         except (PackError, KeyError, TypeError, AttributeError) as error:
@@ -97,9 +101,19 @@ def parse_row(raw: Mapping[str, Value]) -> FeedRow:
             anonymous += 1
         else:
             tables.add(change.table)
-            if not change.table.startswith(MESH_PREFIX):
-                changes.append(change)
+            changes.append(change)
     return FeedRow(raw["versionstamp"], changes, len(tables) + anonymous, poison)
+
+
+def _mesh_table(item: Mapping[str, Value]) -> str:
+    """The table of a change of the mesh's own records; edges are most of a busy feed, so they are not taken apart."""
+    if not isinstance(item, Mapping):
+        return ""
+    record = item.get("current") or item.get("update") or item.get("delete")
+    record_id = record.get("id") if isinstance(record, Mapping) else None
+    if isinstance(record_id, RecordId) and record_id.table.startswith(MESH_PREFIX):
+        return record_id.table
+    return ""
 
 
 def _parse_change(item: Mapping[str, Value]) -> FeedChange | None:

@@ -31,7 +31,8 @@ _TABLES_A_REQUEST: Final = 200
 class TableSchema:
     """`number`: the database's own for this table; another one under the same name is another table.
 
-    `indexed`: it has indexes, so that a LIMIT without ORDER BY may take rows in an index's order. `computed`: names of COMPUTED fields, always top-level; `feeds`: derived tables that select from this one."""
+    `indexed`: a LIMIT without ORDER BY may take rows in an index's order; `computed`: names of COMPUTED fields, always
+    top-level; `feeds`: derived tables that select from this one."""
 
     name: str
     number: int

@@ -82,9 +82,7 @@ class Placement:
         candidates = [self._candidate(member) for member in self.ready_ssps()]
         self._last_placed = pick(self._policy, candidates, self._last_placed)
         self._settle_former_owner(view, self._last_placed)
-        assigned = common_pb2.ViewAssigned(
-            spec=view.spec, ssp_id=self._last_placed, from_ssp_id=view.from_ssp_id
-        )
+        assigned = common_pb2.ViewAssigned(spec=view.spec, ssp_id=self._last_placed, from_ssp_id=view.from_ssp_id)
         seq = self._staging.command(common_pb2.Entry(view_assigned=assigned))
         self._assignments.assign(view, self._last_placed, seq, self._staging.wall_ms // 1000)
         self._staging.keep(view.meta())

@@ -23,6 +23,7 @@ from typing import Any
 
 from sp00ky.proto.channel import open_channel
 from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc, common_pb2, ingest_pb2, ingest_pb2_grpc
+from sp00ky.proto.values.kinds import RecordId
 from sp00ky.proto.values.pack import pack
 
 from tests.harness.mesh import SECRET, Mesh, running_mesh
@@ -39,6 +40,7 @@ def report(name: str, **figures: float | int | str) -> None:
 
 def change(table: str, number: int) -> common_pb2.Change:
     row = {
+        "id": RecordId(table, f"k{number}"),
         "author": f"author{number % AUTHORS}",
         "title": f"title {number}",
         "score": number % 9973,

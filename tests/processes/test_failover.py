@@ -43,7 +43,7 @@ class Parts:
 
     async def begin(self) -> None:
         listening = await self.start("db", "db", "--listen", "127.0.0.1:0")
-        url = str(listening["http"])
+        url = str(listening["ws"])
         self.database = Database(url, user="root", password="root", namespace="sp00ky", database="sp00ky")
         await self.database.connect()
         scheduler = await self.start(

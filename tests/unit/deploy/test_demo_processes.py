@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.harness.eventually import eventually
 from tests.harness.processes import running
 
 pytestmark = pytest.mark.processes
@@ -24,11 +22,11 @@ def meshes_in(directory: Path) -> list[int]:
     ]
 
 
-async def test_every_view_of_the_demo_equals_a_fresh_query(tmp_path: Path) -> None:
+def test_every_view_of_the_demo_equals_a_fresh_query(tmp_path: Path) -> None:
     # A setting of the shell that would lead it elsewhere: the demo runs in a mesh of its own.
     env = {"TMPDIR": str(tmp_path), "SPKY_DB_WS": "ws://127.0.0.1:1", "SCHEDULER_URL": "http://127.0.0.1:1"}
     with running([*DEMO, "--changes", "60"], env) as demo:
-        assert await asyncio.to_thread(demo.wait, 90) == 0, demo.said()
+        assert demo.wait(90) == 0, demo.said()
         lines: list[str] = []
         while (line := demo.lines.get_nowait()) is not None:
             lines.append(line)
@@ -37,11 +35,11 @@ async def test_every_view_of_the_demo_equals_a_fresh_query(tmp_path: Path) -> No
     assert meshes_in(tmp_path) == []
 
 
-async def test_a_demo_that_is_told_to_end_takes_its_mesh_with_it(tmp_path: Path) -> None:
+def test_a_demo_that_is_told_to_end_takes_its_mesh_with_it(tmp_path: Path) -> None:
     with running(DEMO, {"TMPDIR": str(tmp_path)}) as demo:
-        assert (await asyncio.to_thread(demo.wait_line, 60)).startswith("the mesh runs")
+        assert demo.wait_line(60).startswith("the mesh runs")
         assert meshes_in(tmp_path)
-        assert await asyncio.to_thread(demo.stop, 20) == 143
+        assert demo.stop(20) == 143
         assert "Traceback" not in demo.said()
-    await eventually(lambda: not meshes_in(tmp_path))
+    assert meshes_in(tmp_path) == []
     assert list(tmp_path.iterdir()) == []

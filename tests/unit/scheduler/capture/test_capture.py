@@ -171,7 +171,7 @@ async def test_a_barrier_holds_every_commit_acknowledged_before_it(fresh_databas
 
 async def test_derived_tables_and_computed_fields(database: Database) -> None:
     await database.query(
-        "DEFINE TABLE sale; DEFINE FIELD double ON sale COMPUTED amount * 2;"
+        "DEFINE TABLE sale; DEFINE INDEX city ON sale FIELDS city; DEFINE FIELD double ON sale COMPUTED amount * 2;"
         "DEFINE TABLE by_city AS SELECT count() AS n, city FROM sale GROUP BY city;"
         "DEFINE TABLE plain AS SELECT amount + 1 AS more FROM sale; DEFINE TABLE sink DROP"
     )
@@ -190,9 +190,9 @@ async def test_derived_tables_and_computed_fields(database: Database) -> None:
         assert sink.rows("sale") == {pack(2): {"id": RecordId("sale", 2), "amount": 7, "city": "a"}}
         assert capture.captured == {"sale", "by_city", "plain"} and not sink.rows("sink")
         assert sink.rows("_00_schema") == {
-            pack("sale"): {"name": "sale", "computed": True, "derived": False},
-            pack("by_city"): {"name": "by_city", "computed": False, "derived": True},
-            pack("plain"): {"name": "plain", "computed": False, "derived": True},
+            pack("sale"): {"name": "sale", "computed": True, "derived": False, "indexed": True},
+            pack("by_city"): {"name": "by_city", "computed": False, "derived": True, "indexed": False},
+            pack("plain"): {"name": "plain", "computed": False, "derived": True, "indexed": False},
         }
         assert (capture.repairs, capture.poisoned) == (0, 0)
 
