@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 READ_SECONDS_MAX = 30.0
 LIST_SECONDS = 3.0
+OWNER_POLL_SECONDS = 0.2
 RETRY_SECONDS = 0.02
 ID_CHARS_MAX = 512
 SURQL_CHARS_MAX = 64 * 1024
@@ -126,14 +127,16 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         deadline = asyncio.get_running_loop().time() + seconds
         while True:
             view = self._view(key)
+            stub = self._stub(self._owner(view))
+            call = stub.GetView(forwarded, timeout=max(0.001, deadline - asyncio.get_running_loop().time()))
             try:
-                stub = self._stub(self._owner(view))
-                response: views_pb2.GetViewResponse = await stub.GetView(
-                    forwarded, timeout=max(0.001, deadline - asyncio.get_running_loop().time())
-                )
-                return response
+                response = await self._unless_moved(call, key, view.ssp_id)
             except aio.AioRpcError as error:
                 fault = fault_of(error)
+            else:
+                if response is None:
+                    continue  # the view moved while its old owner was silent
+                return response
             if fault.code is Code.UNAVAILABLE:
                 raise _between_owners(key, f'its ssp "{view.ssp_id}" cannot be reached')
             if fault.code is not Code.NOT_FOUND:
@@ -143,6 +146,22 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
                     key=request.key, state=views_pb2.VIEW_STATE_PENDING, ssp_id=view.ssp_id
                 )
             await asyncio.sleep(RETRY_SECONDS)  # the owner has not been told yet
+
+    async def _unless_moved(
+        self, call: aio.UnaryUnaryCall[object, views_pb2.GetViewResponse], key: ViewKey, ssp_id: str
+    ) -> views_pb2.GetViewResponse | None:
+        """The owner's answer; None, with the call cancelled, when the view belongs to another SSP meanwhile."""
+        answer: asyncio.Future[views_pb2.GetViewResponse] = asyncio.ensure_future(call)
+        try:
+            while not answer.done():
+                await asyncio.wait({answer}, timeout=OWNER_POLL_SECONDS)
+                if not answer.done() and self._view(key).ssp_id != ssp_id:
+                    return None
+            return await answer
+        finally:
+            if not answer.done():
+                call.cancel()
+                answer.cancel()
 
     async def _forwarded(self, request: views_pb2.GetViewRequest) -> views_pb2.GetViewRequest:
         """What the owner is asked: a barrier is made here, and a revision of ours is checked here."""

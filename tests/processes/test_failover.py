@@ -128,7 +128,7 @@ async def test_g9_views_move_when_their_ssp_dies(parts: Parts) -> None:
     await parts.register_all()
     assert await parts.owners() == {"one", "two"}  # round robin
     await eventually(parts.converged, 20.0, what="views to equal fresh queries", every_s=0.1)
-    parts.children["one"].child.kill()
+    parts.children["one"].child.close()
     await parts.write(1000, 200)
     await eventually(parts.converged, STALE_SECONDS + 15.0, what="views to be right again", every_s=0.1)
     assert await parts.owners() == {"two"}
