@@ -288,7 +288,7 @@ class SspDriver:
 
     def heartbeat(self) -> replication_pb2.Heartbeat:
         return replication_pb2.Heartbeat(
-            views=len(self.engine.views()),
+            views=self.engine.view_count,
             cpu_ratio=self._process.cpu_percent() / 100,
             memory_bytes=self._process.memory_info().rss,
             applied_seq=self.engine.applied_seq,
@@ -354,7 +354,7 @@ class SspDriver:
             store_id=self.store_id,
             epoch=self._epoch,
             head_seq=self.engine.applied_seq,
-            views=len(self.engine.views()),
+            views=self.engine.view_count,
             namespace=self.settings.db_ns,
             database=self.settings.db_name,
             detail=self.detail,

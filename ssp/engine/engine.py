@@ -241,6 +241,10 @@ class Engine:
         view = self._registry.views.get(key)
         return None if view is None else self._keeping.reading(view)
 
+    @property
+    def view_count(self) -> int:
+        return len(self._registry.views)
+
     def views(self) -> list[ViewReading]:
         return [self._keeping.reading(view) for view in self._registry.views.values()]
 
