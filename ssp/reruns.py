@@ -64,6 +64,7 @@ class Reruns:
             await asyncio.sleep(min(PAUSE_SECONDS_MAX, time.monotonic() - started))
 
     async def _round(self, queries: list[RunQuery]) -> None:
+        """Run them and answer; what cannot be reached (scheduler, database) postpones the round and fails nobody."""
         self.rounds += 1
         gate = asyncio.Semaphore(CONCURRENT_MAX)
         try:
@@ -72,9 +73,10 @@ class Reruns:
             after = await self._barrier()
         except Fault as fault:
             log.warning("re-evaluation postponed: %s", fault)
-            await asyncio.sleep(RETRY_SECONDS)
             for query in queries:
-                self._answer(QueryFailed(query.key, query.run, str(fault), fatal=False))
+                self._waiting.setdefault(query.key, query)  # unless it was asked for anew meanwhile
+            await asyncio.sleep(RETRY_SECONDS)
+            self._wake.set()
             return
         for query, result in zip(queries, results, strict=True):
             if isinstance(result, QueryFailed):
@@ -96,7 +98,7 @@ class Reruns:
                     return [], [] if query.ids_surql else None
                 return QueryFailed(query.key, query.run, str(error), fatal=not error.retryable)
             except Fault as fault:
-                if fault.code in (Code.UNAVAILABLE, Code.TIMEOUT):
+                if fault.code is Code.UNAVAILABLE:
                     raise
                 return QueryFailed(query.key, query.run, str(fault), fatal=fault.code is Code.INVALID)
 

@@ -5,21 +5,25 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class QueryRequest(_message.Message):
-    __slots__ = ("query", "vars_json", "vars", "revision")
+    __slots__ = ("query", "vars_json", "vars", "revision", "json")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     VARS_JSON_FIELD_NUMBER: _ClassVar[int]
     VARS_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
     query: str
     vars_json: str
     vars: bytes
     revision: str
-    def __init__(self, query: _Optional[str] = ..., vars_json: _Optional[str] = ..., vars: _Optional[bytes] = ..., revision: _Optional[str] = ...) -> None: ...
+    json: bool
+    def __init__(self, query: _Optional[str] = ..., vars_json: _Optional[str] = ..., vars: _Optional[bytes] = ..., revision: _Optional[str] = ..., json: _Optional[bool] = ...) -> None: ...
 
 class QueryResponse(_message.Message):
-    __slots__ = ("result", "revision")
+    __slots__ = ("result", "revision", "result_json")
     RESULT_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    RESULT_JSON_FIELD_NUMBER: _ClassVar[int]
     result: bytes
     revision: str
-    def __init__(self, result: _Optional[bytes] = ..., revision: _Optional[str] = ...) -> None: ...
+    result_json: str
+    def __init__(self, result: _Optional[bytes] = ..., revision: _Optional[str] = ..., result_json: _Optional[str] = ...) -> None: ...

@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from sp00ky.proto.v1 import common_pb2 as sp00ky_dot_proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsp00ky/proto/v1/views.proto\x12\tsp00ky.v1\x1a\x1csp00ky/proto/v1/common.proto\"M\n\x13RegisterViewRequest\x12!\n\x04spec\x18\x01 \x01(\x0b\x32\x13.sp00ky.v1.ViewSpec\x12\x13\n\x0bparams_json\x18\x02 \x01(\t\"p\n\x14RegisterViewResponse\x12\x10\n\x08query_id\x18\x01 \x01(\t\x12\x0e\n\x06ssp_id\x18\x02 \x01(\t\x12\x0f\n\x07ssp_url\x18\x03 \x01(\t\x12\x13\n\x0b\x61ssigned_at\x18\x04 \x01(\x04\x12\x10\n\x08revision\x18\x05 \x01(\t\"8\n\x15UnregisterViewRequest\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\"*\n\x16UnregisterViewResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\"~\n\x0eGetViewRequest\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12+\n\x0b\x63onsistency\x18\x02 \x01(\x0e\x32\x16.sp00ky.v1.Consistency\x12\x10\n\x08revision\x18\x03 \x01(\t\x12\x0c\n\x04rows\x18\x04 \x01(\x08\"I\n\x06Member\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0e\n\x06parent\x18\x03 \x01(\t\x12\x12\n\nparent_rel\x18\x04 \x01(\t\"\xeb\x01\n\x0fGetViewResponse\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04hash\x18\x03 \x01(\t\x12#\n\x05state\x18\x04 \x01(\x0e\x32\x14.sp00ky.v1.ViewState\x12!\n\x04mode\x18\x05 \x01(\x0e\x32\x13.sp00ky.v1.ViewMode\x12\"\n\x07members\x18\x06 \x03(\x0b\x32\x11.sp00ky.v1.Member\x12\x0c\n\x04rows\x18\x07 \x01(\x0c\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12\x0e\n\x06ssp_id\x18\t \x01(\t\"\x12\n\x10ListViewsRequest\"\xf9\x01\n\x0bViewSummary\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\r\n\x05surql\x18\x02 \x01(\t\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.sp00ky.v1.ViewState\x12!\n\x04mode\x18\x04 \x01(\x0e\x32\x13.sp00ky.v1.ViewMode\x12\x0f\n\x07members\x18\x05 \x01(\x04\x12\x0e\n\x06ssp_id\x18\x06 \x01(\t\x12\x11\n\tclient_id\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0c\n\x04hash\x18\t \x01(\t\x12\x10\n\x08revision\x18\n \x01(\t\x12\x0e\n\x06ttl_ms\x18\x0b \x01(\x04\":\n\x11ListViewsResponse\x12%\n\x05views\x18\x01 \x03(\x0b\x32\x16.sp00ky.v1.ViewSummary\"8\n\x12\x45xplainViewRequest\x12\r\n\x05surql\x18\x01 \x01(\t\x12\x13\n\x0bparams_json\x18\x02 \x01(\t\"*\n\x0c\x45xplainStage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x90\x01\n\x13\x45xplainViewResponse\x12!\n\x04mode\x18\x01 \x01(\x0e\x32\x13.sp00ky.v1.ViewMode\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\'\n\x06stages\x18\x03 \x03(\x0b\x32\x17.sp00ky.v1.ExplainStage\x12\x0e\n\x06tables\x18\x04 \x03(\t\x12\r\n\x05shape\x18\x05 \x01(\t*\xb4\x01\n\x0b\x43onsistency\x12\x1b\n\x17\x43ONSISTENCY_UNSPECIFIED\x10\x00\x12 \n\x1c\x43ONSISTENCY_MINIMIZE_LATENCY\x10\x01\x12!\n\x1d\x43ONSISTENCY_AT_LEAST_AS_FRESH\x10\x02\x12!\n\x1d\x43ONSISTENCY_AT_EXACT_SNAPSHOT\x10\x03\x12 \n\x1c\x43ONSISTENCY_FULLY_CONSISTENT\x10\x04*\x83\x01\n\tViewState\x12\x1a\n\x16VIEW_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12VIEW_STATE_PENDING\x10\x01\x12\x13\n\x0fVIEW_STATE_LIVE\x10\x02\x12\x16\n\x12VIEW_STATE_LAGGING\x10\x03\x12\x15\n\x11VIEW_STATE_FAILED\x10\x04*[\n\x08ViewMode\x12\x19\n\x15VIEW_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15VIEW_MODE_INCREMENTAL\x10\x01\x12\x19\n\x15VIEW_MODE_REEVALUATED\x10\x02\x32\x8d\x03\n\x0bViewService\x12O\n\x0cRegisterView\x12\x1e.sp00ky.v1.RegisterViewRequest\x1a\x1f.sp00ky.v1.RegisterViewResponse\x12U\n\x0eUnregisterView\x12 .sp00ky.v1.UnregisterViewRequest\x1a!.sp00ky.v1.UnregisterViewResponse\x12@\n\x07GetView\x12\x19.sp00ky.v1.GetViewRequest\x1a\x1a.sp00ky.v1.GetViewResponse\x12\x46\n\tListViews\x12\x1b.sp00ky.v1.ListViewsRequest\x1a\x1c.sp00ky.v1.ListViewsResponse\x12L\n\x0b\x45xplainView\x12\x1d.sp00ky.v1.ExplainViewRequest\x1a\x1e.sp00ky.v1.ExplainViewResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsp00ky/proto/v1/views.proto\x12\tsp00ky.v1\x1a\x1csp00ky/proto/v1/common.proto\"M\n\x13RegisterViewRequest\x12!\n\x04spec\x18\x01 \x01(\x0b\x32\x13.sp00ky.v1.ViewSpec\x12\x13\n\x0bparams_json\x18\x02 \x01(\t\"p\n\x14RegisterViewResponse\x12\x10\n\x08query_id\x18\x01 \x01(\t\x12\x0e\n\x06ssp_id\x18\x02 \x01(\t\x12\x0f\n\x07ssp_url\x18\x03 \x01(\t\x12\x13\n\x0b\x61ssigned_at\x18\x04 \x01(\x04\x12\x10\n\x08revision\x18\x05 \x01(\t\"8\n\x15UnregisterViewRequest\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\"*\n\x16UnregisterViewResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\"\x8c\x01\n\x0eGetViewRequest\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12+\n\x0b\x63onsistency\x18\x02 \x01(\x0e\x32\x16.sp00ky.v1.Consistency\x12\x10\n\x08revision\x18\x03 \x01(\t\x12\x0c\n\x04rows\x18\x04 \x01(\x08\x12\x0c\n\x04json\x18\x05 \x01(\x08\"I\n\x06Member\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0e\n\x06parent\x18\x03 \x01(\t\x12\x12\n\nparent_rel\x18\x04 \x01(\t\"\xfe\x01\n\x0fGetViewResponse\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04hash\x18\x03 \x01(\t\x12#\n\x05state\x18\x04 \x01(\x0e\x32\x14.sp00ky.v1.ViewState\x12!\n\x04mode\x18\x05 \x01(\x0e\x32\x13.sp00ky.v1.ViewMode\x12\"\n\x07members\x18\x06 \x03(\x0b\x32\x11.sp00ky.v1.Member\x12\x0c\n\x04rows\x18\x07 \x01(\x0c\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12\x0e\n\x06ssp_id\x18\t \x01(\t\x12\x11\n\trows_json\x18\n \x01(\t\"\x12\n\x10ListViewsRequest\"\xf9\x01\n\x0bViewSummary\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\r\n\x05surql\x18\x02 \x01(\t\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.sp00ky.v1.ViewState\x12!\n\x04mode\x18\x04 \x01(\x0e\x32\x13.sp00ky.v1.ViewMode\x12\x0f\n\x07members\x18\x05 \x01(\x04\x12\x0e\n\x06ssp_id\x18\x06 \x01(\t\x12\x11\n\tclient_id\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0c\n\x04hash\x18\t \x01(\t\x12\x10\n\x08revision\x18\n \x01(\t\x12\x0e\n\x06ttl_ms\x18\x0b \x01(\x04\":\n\x11ListViewsResponse\x12%\n\x05views\x18\x01 \x03(\x0b\x32\x16.sp00ky.v1.ViewSummary\"8\n\x12\x45xplainViewRequest\x12\r\n\x05surql\x18\x01 \x01(\t\x12\x13\n\x0bparams_json\x18\x02 \x01(\t\"*\n\x0c\x45xplainStage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x90\x01\n\x13\x45xplainViewResponse\x12!\n\x04mode\x18\x01 \x01(\x0e\x32\x13.sp00ky.v1.ViewMode\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\'\n\x06stages\x18\x03 \x03(\x0b\x32\x17.sp00ky.v1.ExplainStage\x12\x0e\n\x06tables\x18\x04 \x03(\t\x12\r\n\x05shape\x18\x05 \x01(\t*\xb4\x01\n\x0b\x43onsistency\x12\x1b\n\x17\x43ONSISTENCY_UNSPECIFIED\x10\x00\x12 \n\x1c\x43ONSISTENCY_MINIMIZE_LATENCY\x10\x01\x12!\n\x1d\x43ONSISTENCY_AT_LEAST_AS_FRESH\x10\x02\x12!\n\x1d\x43ONSISTENCY_AT_EXACT_SNAPSHOT\x10\x03\x12 \n\x1c\x43ONSISTENCY_FULLY_CONSISTENT\x10\x04*\x83\x01\n\tViewState\x12\x1a\n\x16VIEW_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12VIEW_STATE_PENDING\x10\x01\x12\x13\n\x0fVIEW_STATE_LIVE\x10\x02\x12\x16\n\x12VIEW_STATE_LAGGING\x10\x03\x12\x15\n\x11VIEW_STATE_FAILED\x10\x04*[\n\x08ViewMode\x12\x19\n\x15VIEW_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15VIEW_MODE_INCREMENTAL\x10\x01\x12\x19\n\x15VIEW_MODE_REEVALUATED\x10\x02\x32\x8d\x03\n\x0bViewService\x12O\n\x0cRegisterView\x12\x1e.sp00ky.v1.RegisterViewRequest\x1a\x1f.sp00ky.v1.RegisterViewResponse\x12U\n\x0eUnregisterView\x12 .sp00ky.v1.UnregisterViewRequest\x1a!.sp00ky.v1.UnregisterViewResponse\x12@\n\x07GetView\x12\x19.sp00ky.v1.GetViewRequest\x1a\x1a.sp00ky.v1.GetViewResponse\x12\x46\n\tListViews\x12\x1b.sp00ky.v1.ListViewsRequest\x1a\x1c.sp00ky.v1.ListViewsResponse\x12L\n\x0b\x45xplainView\x12\x1d.sp00ky.v1.ExplainViewRequest\x1a\x1e.sp00ky.v1.ExplainViewResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sp00ky.proto.v1.views_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONSISTENCY']._serialized_start=1390
-  _globals['_CONSISTENCY']._serialized_end=1570
-  _globals['_VIEWSTATE']._serialized_start=1573
-  _globals['_VIEWSTATE']._serialized_end=1704
-  _globals['_VIEWMODE']._serialized_start=1706
-  _globals['_VIEWMODE']._serialized_end=1797
+  _globals['_CONSISTENCY']._serialized_start=1424
+  _globals['_CONSISTENCY']._serialized_end=1604
+  _globals['_VIEWSTATE']._serialized_start=1607
+  _globals['_VIEWSTATE']._serialized_end=1738
+  _globals['_VIEWMODE']._serialized_start=1740
+  _globals['_VIEWMODE']._serialized_end=1831
   _globals['_REGISTERVIEWREQUEST']._serialized_start=72
   _globals['_REGISTERVIEWREQUEST']._serialized_end=149
   _globals['_REGISTERVIEWRESPONSE']._serialized_start=151
@@ -46,24 +46,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNREGISTERVIEWREQUEST']._serialized_end=321
   _globals['_UNREGISTERVIEWRESPONSE']._serialized_start=323
   _globals['_UNREGISTERVIEWRESPONSE']._serialized_end=365
-  _globals['_GETVIEWREQUEST']._serialized_start=367
-  _globals['_GETVIEWREQUEST']._serialized_end=493
-  _globals['_MEMBER']._serialized_start=495
-  _globals['_MEMBER']._serialized_end=568
-  _globals['_GETVIEWRESPONSE']._serialized_start=571
-  _globals['_GETVIEWRESPONSE']._serialized_end=806
-  _globals['_LISTVIEWSREQUEST']._serialized_start=808
-  _globals['_LISTVIEWSREQUEST']._serialized_end=826
-  _globals['_VIEWSUMMARY']._serialized_start=829
-  _globals['_VIEWSUMMARY']._serialized_end=1078
-  _globals['_LISTVIEWSRESPONSE']._serialized_start=1080
-  _globals['_LISTVIEWSRESPONSE']._serialized_end=1138
-  _globals['_EXPLAINVIEWREQUEST']._serialized_start=1140
-  _globals['_EXPLAINVIEWREQUEST']._serialized_end=1196
-  _globals['_EXPLAINSTAGE']._serialized_start=1198
-  _globals['_EXPLAINSTAGE']._serialized_end=1240
-  _globals['_EXPLAINVIEWRESPONSE']._serialized_start=1243
-  _globals['_EXPLAINVIEWRESPONSE']._serialized_end=1387
-  _globals['_VIEWSERVICE']._serialized_start=1800
-  _globals['_VIEWSERVICE']._serialized_end=2197
+  _globals['_GETVIEWREQUEST']._serialized_start=368
+  _globals['_GETVIEWREQUEST']._serialized_end=508
+  _globals['_MEMBER']._serialized_start=510
+  _globals['_MEMBER']._serialized_end=583
+  _globals['_GETVIEWRESPONSE']._serialized_start=586
+  _globals['_GETVIEWRESPONSE']._serialized_end=840
+  _globals['_LISTVIEWSREQUEST']._serialized_start=842
+  _globals['_LISTVIEWSREQUEST']._serialized_end=860
+  _globals['_VIEWSUMMARY']._serialized_start=863
+  _globals['_VIEWSUMMARY']._serialized_end=1112
+  _globals['_LISTVIEWSRESPONSE']._serialized_start=1114
+  _globals['_LISTVIEWSRESPONSE']._serialized_end=1172
+  _globals['_EXPLAINVIEWREQUEST']._serialized_start=1174
+  _globals['_EXPLAINVIEWREQUEST']._serialized_end=1230
+  _globals['_EXPLAINSTAGE']._serialized_start=1232
+  _globals['_EXPLAINSTAGE']._serialized_end=1274
+  _globals['_EXPLAINVIEWRESPONSE']._serialized_start=1277
+  _globals['_EXPLAINVIEWRESPONSE']._serialized_end=1421
+  _globals['_VIEWSERVICE']._serialized_start=1834
+  _globals['_VIEWSERVICE']._serialized_end=2231
 # @@protoc_insertion_point(module_scope)

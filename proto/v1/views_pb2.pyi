@@ -78,16 +78,18 @@ class UnregisterViewResponse(_message.Message):
     def __init__(self, revision: _Optional[str] = ...) -> None: ...
 
 class GetViewRequest(_message.Message):
-    __slots__ = ("key", "consistency", "revision", "rows")
+    __slots__ = ("key", "consistency", "revision", "rows", "json")
     KEY_FIELD_NUMBER: _ClassVar[int]
     CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
     key: _common_pb2.ViewKey
     consistency: Consistency
     revision: str
     rows: bool
-    def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., revision: _Optional[str] = ..., rows: _Optional[bool] = ...) -> None: ...
+    json: bool
+    def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., revision: _Optional[str] = ..., rows: _Optional[bool] = ..., json: _Optional[bool] = ...) -> None: ...
 
 class Member(_message.Message):
     __slots__ = ("id", "version", "parent", "parent_rel")
@@ -102,7 +104,7 @@ class Member(_message.Message):
     def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., parent: _Optional[str] = ..., parent_rel: _Optional[str] = ...) -> None: ...
 
 class GetViewResponse(_message.Message):
-    __slots__ = ("key", "revision", "hash", "state", "mode", "members", "rows", "error", "ssp_id")
+    __slots__ = ("key", "revision", "hash", "state", "mode", "members", "rows", "error", "ssp_id", "rows_json")
     KEY_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +114,7 @@ class GetViewResponse(_message.Message):
     ROWS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     SSP_ID_FIELD_NUMBER: _ClassVar[int]
+    ROWS_JSON_FIELD_NUMBER: _ClassVar[int]
     key: _common_pb2.ViewKey
     revision: str
     hash: str
@@ -121,7 +124,8 @@ class GetViewResponse(_message.Message):
     rows: bytes
     error: str
     ssp_id: str
-    def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., revision: _Optional[str] = ..., hash: _Optional[str] = ..., state: _Optional[_Union[ViewState, str]] = ..., mode: _Optional[_Union[ViewMode, str]] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., rows: _Optional[bytes] = ..., error: _Optional[str] = ..., ssp_id: _Optional[str] = ...) -> None: ...
+    rows_json: str
+    def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., revision: _Optional[str] = ..., hash: _Optional[str] = ..., state: _Optional[_Union[ViewState, str]] = ..., mode: _Optional[_Union[ViewMode, str]] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., rows: _Optional[bytes] = ..., error: _Optional[str] = ..., ssp_id: _Optional[str] = ..., rows_json: _Optional[str] = ...) -> None: ...
 
 class ListViewsRequest(_message.Message):
     __slots__ = ()

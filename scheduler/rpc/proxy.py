@@ -26,7 +26,7 @@ from sp00ky.proto.surrealql.errors import ParseError
 from sp00ky.proto.surrealql.lexer import tokenize
 from sp00ky.proto.surrealql.parser import parse_expr, parse_select
 from sp00ky.proto.v1 import proxy_pb2, proxy_pb2_grpc
-from sp00ky.proto.values.json import from_json
+from sp00ky.proto.values.json import encode_json, from_json
 from sp00ky.proto.values.kinds import NONE, RecordId, Value
 from sp00ky.proto.values.order import sort_key
 from sp00ky.proto.values.pack import pack, unpack
@@ -140,7 +140,10 @@ class ProxyServicer(proxy_pb2_grpc.ProxyServiceServicer):
             self._waiting -= 1
         if len(packed) > MESSAGE_BYTES_MAX - 1024:
             raise Fault(Code.TOO_LARGE, f"result has {len(packed)} bytes", "add a LIMIT")
-        return proxy_pb2.QueryResponse(result=packed, revision=self._driver.token(at))
+        revision = self._driver.token(at)
+        if request.json:
+            return proxy_pb2.QueryResponse(result_json=encode_json(unpack(packed)).decode(), revision=revision)
+        return proxy_pb2.QueryResponse(result=packed, revision=revision)
 
     def _revision(self, token: str) -> Seq:
         """Raises Fault REVISION_GONE, with floor and head, for what is not (or no longer) readable."""

@@ -9,7 +9,7 @@ from grpc import aio
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import StoreId, seq_of
 from sp00ky.proto.v1 import views_pb2, views_pb2_grpc
-from sp00ky.proto.values.json import from_json
+from sp00ky.proto.values.json import encode_json, from_json
 from sp00ky.proto.values.kinds import Value
 from sp00ky.proto.values.pack import pack
 from sp00ky.proto.values.text import record_id_text
@@ -80,9 +80,9 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
                 "read it at_least_as_fresh, or exactly at the revision it answers",
                 {"head": self._reads.token(reading.seq), "floor": self._reads.token(reading.seq)},
             )
-        return self._response(key, reading, rows=request.rows)
+        return self._response(key, reading, rows=request.rows, json=request.json)
 
-    def _response(self, key: ViewKey, reading: ViewReading, *, rows: bool) -> views_pb2.GetViewResponse:
+    def _response(self, key: ViewKey, reading: ViewReading, *, rows: bool, json: bool) -> views_pb2.GetViewResponse:
         response = views_pb2.GetViewResponse(
             revision=self._reads.token(reading.seq),
             hash=reading.hash,
@@ -99,7 +99,9 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
                 parent=record_id_text(member.parent) if member.parent is not None else "",
                 parent_rel=member.parent_rel,
             )
-        if rows:
+        if rows and json:
+            response.rows_json = encode_json(reading.rows()).decode()
+        elif rows:
             response.rows = pack(reading.rows())
         return response
 

@@ -163,6 +163,10 @@ class Mesh:
             assert response.status == 200, answer
             return dict(answer)
 
+    async def unregister(self, view: str) -> None:
+        async with self.http.post(f"{self.url}/view/unregister", json={"id": view}) as response:
+            assert response.status == 200, await response.text()
+
     async def view(self, view: str, **arguments: str) -> tuple[int, Any]:
         async with self.http.get(f"{self.url}/view/{view}", params=arguments) as response:
             return response.status, await response.json()
@@ -178,7 +182,8 @@ class Mesh:
             except (aiohttp.ClientError, TimeoutError) as error:
                 answer = repr(error)
                 return False
-            assert status < 400 or status in (429, 500, 502, 503, 504, 404), answer
+            assert status < 400 or status in (429, 502, 503, 504), answer
+            assert status != 200 or answer["state"] != "failed", answer
             return status == 200 and answer["state"] != "lagging"
 
         try:

@@ -1,12 +1,11 @@
 """The whole mesh as real processes: writes through SurrealDB, faults in the middle, then every view equals the oracle.
 
-One mesh serves the module; each test adds its own 5,000 writes to the same 200 views.
+One mesh serves the module; each test brings a table, 200 views and 5,000 writes of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -21,7 +20,8 @@ from tests.processes.workload import (
     assert_edges_equal,
     assert_nothing_lost,
     prepare,
-    views,
+    register,
+    unregister,
 )
 
 pytestmark = [
@@ -34,35 +34,34 @@ WRITES = 5_000
 
 
 class Scene:
-    def __init__(self, mesh: Mesh, database: Database, registered: list[View]) -> None:
+    def __init__(self, mesh: Mesh, database: Database) -> None:
         self.mesh = mesh
         self.database = database
-        self.registered = registered
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
     async with running_mesh(tmp_path_factory.mktemp("mesh"), ssps=2) as mesh:
         database = await mesh.database()
-        await prepare(mesh, database)
-        registered = views(VIEWS)
-        for start in range(0, len(registered), 20):
-            part = registered[start : start + 20]
-            await asyncio.gather(*(mesh.register(view.id, view.surql, view.params) for view in part))
-        yield Scene(mesh, database, registered)
+        await prepare(database)
+        yield Scene(mesh, database)
 
 
-async def write_and_compare(scene: Scene, name: str, *kills: str, number: int = signal.SIGKILL) -> None:
+async def write_and_compare(scene: Scene, name: str, *kills: str) -> None:
+    """200 views, 5,000 writes with kill -9 of `kills` in the middle, then everything equals the oracle."""
+
     def act() -> None:
         for victim in kills:
-            scene.mesh.kill(victim, number)
+            scene.mesh.kill(victim)
 
-    writer = Writer(scene.database, seed=len(name), prefix=name)
-    written = await writer.run(WRITES, act if kills else None)
+    table = f"post_{name}"
+    registered = await register(scene.mesh, scene.database, table, VIEWS)
+    written = await Writer(scene.database, table, seed=len(name)).run(WRITES, act if kills else None)
     assert written.count >= WRITES
-    await assert_nothing_lost(scene.database, written)
-    await assert_all_equal(scene.mesh, scene.registered)
-    await assert_edges_equal(scene.mesh, scene.database, scene.registered)
+    await assert_nothing_lost(scene.database, table, written)
+    held = await assert_all_equal(scene.mesh, registered)
+    await assert_edges_equal(scene.mesh, scene.database, held)
+    await unregister(scene.mesh, registered)
 
 
 async def test_g1_views_equal_fresh_queries_after_5000_writes(scene: Scene) -> None:

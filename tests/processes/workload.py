@@ -35,28 +35,34 @@ class View:
 
 # name, query, the parameters it takes, whether its order is total
 SHAPES: list[tuple[str, str, tuple[str, ...], bool]] = [
-    ("eq", "SELECT * FROM post WHERE author = $author", ("author",), False),
-    ("and", "SELECT * FROM post WHERE author = $author AND score > $low", ("author", "low"), False),
-    ("range", "SELECT * FROM post WHERE score >= $low AND score < $high", ("low", "high"), False),
-    ("or", "SELECT id, title FROM post WHERE author = $author OR (!live AND score > $high)", ("author", "high"), False),
-    ("top", "SELECT * FROM post WHERE author = $author ORDER BY score DESC, id LIMIT 5", ("author",), True),
-    ("page", "SELECT * FROM post ORDER BY score DESC, id LIMIT 10 START $from", ("from",), True),
-    ("none", "SELECT * FROM post WHERE missing = NONE AND author = $author", ("author",), False),
-    ("mine", "SELECT title, score FROM post WHERE author = $author ORDER BY score, title", ("author",), False),
-    ("link", "SELECT id, writer.name AS name FROM post WHERE author = $author", ("author",), False),
+    ("eq", "SELECT * FROM $TABLE WHERE author = $author", ("author",), False),
+    ("and", "SELECT * FROM $TABLE WHERE author = $author AND score > $low", ("author", "low"), False),
+    ("range", "SELECT * FROM $TABLE WHERE score >= $low AND score < $high", ("low", "high"), False),
+    (
+        "or",
+        "SELECT id, title FROM $TABLE WHERE author = $author OR (!live AND score > $high)",
+        ("author", "high"),
+        False,
+    ),
+    ("top", "SELECT * FROM $TABLE WHERE author = $author ORDER BY score DESC, id LIMIT 5", ("author",), True),
+    ("page", "SELECT * FROM $TABLE ORDER BY score DESC, id LIMIT 10 START $from", ("from",), True),
+    ("none", "SELECT * FROM $TABLE WHERE missing = NONE AND author = $author", ("author",), False),
+    ("mine", "SELECT title, score FROM $TABLE WHERE author = $author ORDER BY score, title", ("author",), False),
+    ("link", "SELECT id, writer.name AS name FROM $TABLE WHERE author = $author", ("author",), False),
 ]
 
 
-def views(count: int) -> list[View]:
-    """`count` views, most of them of a few shapes (as users have them), about a seventh re-evaluated."""
+def views(table: str, count: int) -> list[View]:
+    """`count` views of a table, most of them of a few shapes (as users have them), about a seventh re-evaluated."""
     made: list[View] = []
     for number in range(count):
         score = (number * 37) % 1000
         values = {"author": f"a{number % AUTHORS}", "low": score, "high": score + 20, "from": number % 50}
         name, surql, params, ordered = SHAPES[number % len(SHAPES)]
         if number % 20 == 19:
-            name, surql, params, ordered = "group", "SELECT author, count() AS n FROM post GROUP BY author", (), False
-        made.append(View(f"{name}-{number}", surql, {param: values[param] for param in params}, ordered))
+            name, surql, params, ordered = "group", "SELECT author, count() AS n FROM $TABLE GROUP BY author", (), False
+        text = surql.replace("$TABLE", table)
+        made.append(View(f"{table}-{name}-{number}", text, {param: values[param] for param in params}, ordered))
     return made
 
 
@@ -72,10 +78,10 @@ class Written:
 class Writer:
     """Writers that go on through a lost database: what failed may or may not be in, and is not counted."""
 
-    def __init__(self, database: Database, seed: int, prefix: str) -> None:
+    def __init__(self, database: Database, table: str, seed: int) -> None:
         self._database = database
+        self._table = table
         self._random = random.Random(seed)
-        self._prefix = prefix
         self._next = 0
         self.written = Written()
 
@@ -103,14 +109,14 @@ class Writer:
         params: dict[str, Any] = {}
         effects: dict[str, int | None] = {}
         known = [key for key, score in self.written.scores.items() if score is not None]
-        mine = [key for key in known[-200:] if key.startswith(f"{self._prefix}{number}-") and key not in effects]
+        mine = [key for key in known[-200:] if key.startswith(f"w{number}-") and key not in effects]
         for index in range(self._random.randint(1, BATCH)):
             score = self._random.randrange(1000)
             roll = self._random.random()
             target = self._random.choice(mine) if mine and roll < 0.5 else ""
             if not target or target in effects:
                 self._next += 1
-                target = f"{self._prefix}{number}-{self._next}"
+                target = f"w{number}-{self._next}"
                 statements.append(f"CREATE $id{index} CONTENT $row{index} RETURN NONE")
                 params[f"row{index}"] = {
                     "author": f"a{self._random.randrange(AUTHORS)}",
@@ -128,7 +134,7 @@ class Writer:
                 params[f"row{index}"] = score
                 params[f"who{index}"] = f"a{self._random.randrange(AUTHORS)}"
                 effects[target] = score
-            params[f"id{index}"] = RecordId("post", target)
+            params[f"id{index}"] = RecordId(self._table, target)
         text = "BEGIN; " + "; ".join(statements) + "; COMMIT;"
         try:
             await self._database.query(text, params, conflict_retries=20)
@@ -151,11 +157,27 @@ class Writer:
         await eventually(connected, 30.0, what="the database to be back", every_s=0.05)
 
 
-async def prepare(mesh: Mesh, database: Database) -> None:
-    """The tables of the workload, and the persons that posts link to."""
+async def prepare(database: Database) -> None:
+    """The persons that the records of every workload link to."""
     people = [{"id": RecordId("person", number), "name": f"name {number}"} for number in range(AUTHORS)]
-    await database.query("DEFINE TABLE IF NOT EXISTS post; DEFINE TABLE IF NOT EXISTS person;")
-    await database.query("INSERT INTO person $people RETURN NONE", {"people": people})
+    await database.query(
+        "DEFINE TABLE IF NOT EXISTS person; INSERT INTO person $people RETURN NONE", {"people": people}
+    )
+
+
+async def register(mesh: Mesh, database: Database, table: str, count: int) -> list[View]:
+    """A table of its own for a workload, and its views, twenty at a time."""
+    await database.query(f"DEFINE TABLE IF NOT EXISTS {table}")
+    registered = views(table, count)
+    for start in range(0, count, 20):
+        part = registered[start : start + 20]
+        await asyncio.gather(*(mesh.register(view.id, view.surql, view.params) for view in part))
+    return registered
+
+
+async def unregister(mesh: Mesh, registered: list[View]) -> None:
+    for start in range(0, len(registered), 20):
+        await asyncio.gather(*(mesh.unregister(view.id) for view in registered[start : start + 20]))
 
 
 def normal(rows: Any, ordered: bool) -> Any:
@@ -165,8 +187,8 @@ def normal(rows: Any, ordered: bool) -> Any:
     return rows if ordered else sorted(rows, key=repr)
 
 
-async def assert_all_equal(mesh: Mesh, registered: list[View], timeout_s: float = 30.0) -> None:
-    """The oracle: every view equals the same query run fresh on SurrealDB."""
+async def assert_all_equal(mesh: Mesh, registered: list[View], timeout_s: float = 30.0) -> dict[str, Any]:
+    """The oracle: every view equals the same query run fresh on SurrealDB. Answers the views by id."""
     gate = asyncio.Semaphore(16)
 
     async def held(view: View) -> Any:
@@ -181,42 +203,37 @@ async def assert_all_equal(mesh: Mesh, registered: list[View], timeout_s: float 
         if normal(answer["rows"], view.ordered) != normal(truth, view.ordered)
     ]
     assert not wrong, f"{len(wrong)} of {len(registered)} views differ: {wrong[0][:3000]}"
+    return {view.id: answer for view, answer in zip(registered, answers, strict=True)}
 
 
-async def assert_nothing_lost(database: Database, written: Written) -> None:
+async def assert_nothing_lost(database: Database, table: str, written: Written) -> None:
     """G4: every acknowledged write is there, as it was last acknowledged."""
-    rows = (await database.query("SELECT id, score FROM post"))[0]
+    rows = (await database.query(f"SELECT id, score FROM {table}"))[0]
     stored = {row["id"].key: row["score"] for row in rows}
     for key, score in written.scores.items():
         if key not in written.doubtful:
-            assert stored.get(key) == score, f"post:{key} was acknowledged as {score}, is {stored.get(key)}"
+            assert stored.get(key) == score, f"{table}:{key} was acknowledged as {score}, is {stored.get(key)}"
 
 
-async def assert_edges_equal(mesh: Mesh, database: Database, registered: list[View], timeout_s: float = 20.0) -> None:
-    """G1: at rest, the edges of every view whose members have ids are exactly its members."""
-    expected: dict[str, set[str]] = {}
-    for view in registered:
-        answer = await mesh.consistent(view.id)
-        expected[view.id] = {member["id"] for member in answer["members"]}
-
-    async def stored() -> dict[str, set[str]]:
-        rows = (await database.query("SELECT in, <string> out AS member FROM _00_list_ref"))[0]
-        found: dict[str, set[str]] = {view.id: set() for view in registered}
-        for row in rows:
-            if row["in"].key in found:
-                found[row["in"].key].add(row["member"])
-        return found
-
-    found: dict[str, set[str]] = {}
+async def assert_edges_equal(mesh: Mesh, database: Database, held: dict[str, Any], timeout_s: float = 20.0) -> None:
+    """G1: at rest, the edges of every view whose members have ids are exactly its members, at their versions."""
+    expected = {
+        view: {member["id"]: member["version"] for member in answer["members"]} for view, answer in held.items()
+    }
+    found: dict[str, dict[str, int]] = {}
 
     async def equal() -> bool:
         nonlocal found
-        found = await stored()
+        rows = (await database.query("SELECT in, <string> out AS member, version FROM _00_list_ref"))[0]
+        found = {view: {} for view in expected}
+        for row in rows:
+            if row["in"].key in found:
+                found[row["in"].key][row["member"]] = row["version"]
         return found == expected
 
     try:
         await eventually(equal, timeout_s, what="edges to equal members", every_s=0.2)
     except AssertionError as error:
         wrong = next(view for view in expected if expected[view] != found.get(view))
-        missing, extra = expected[wrong] - found[wrong], found[wrong] - expected[wrong]
-        raise AssertionError(f"{error}; view {wrong}: missing {missing}, extra {extra}\n{mesh.said()}") from error
+        differ = expected[wrong].items() ^ found[wrong].items()
+        raise AssertionError(f"{error}; view {wrong} differs by {differ}\n{mesh.said()}") from error
