@@ -39,12 +39,20 @@ EXIT_FAILED = 70
 log = logging.getLogger(__name__)
 
 
-def bind_address(loaded: Loaded[S], field: str) -> str:
-    """Where a listening field may bind (G10), with port 0 replaced by a free one. Raises Fault."""
+def decided_address(loaded: Loaded[S], field: str) -> str:
+    """Where a listening field may bind (G10). Raises Fault FORBIDDEN, INVALID."""
     settings = loaded.settings
     stated: str = getattr(settings, field)
     default = loaded.sources.get(field, "default") == "default"
-    address = decide_bind(stated, default, settings.auth_secret, settings.insecure_dev)
+    secret, name = settings.auth_secret, "SPKY_AUTH_SECRET"
+    if isinstance(settings, DbSettings):  # the database knows no bearer: its root password is its secret
+        secret, name = settings.secret(), "SPKY_DB_PASS"
+    return decide_bind(stated, default, secret, settings.insecure_dev, name)
+
+
+def bind_address(loaded: Loaded[S], field: str) -> str:
+    """The decided address, port 0 replaced by a free one. Raises Fault, also when the port is taken."""
+    address = decided_address(loaded, field)
     if address.startswith("unix:"):
         return address
     host, port = split_address(address)

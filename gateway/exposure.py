@@ -38,7 +38,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def decide_bind(listen_addr: str, is_default: bool, secret: str, insecure_dev: bool) -> str:
+def decide_bind(
+    listen_addr: str, is_default: bool, secret: str, insecure_dev: bool, secret_name: str = "SPKY_AUTH_SECRET"
+) -> str:
     """The address to bind: the one given, or its port on loopback. Raises Fault INVALID, FORBIDDEN."""
     if listen_addr.startswith("unix:"):
         return listen_addr
@@ -51,6 +53,6 @@ def decide_bind(listen_addr: str, is_default: bool, secret: str, insecure_dev: b
         return listen_addr
     raise Fault(
         Code.FORBIDDEN,
-        f'refusing to listen on "{listen_addr}" without SPKY_AUTH_SECRET: anyone who reaches it could read and write',
-        "set SPKY_AUTH_SECRET, listen on 127.0.0.1, or set SPKY_INSECURE_DEV=1 to accept the risk",
+        f'refusing to listen on "{listen_addr}" without {secret_name}: anyone who reaches it could read and write',
+        f"set {secret_name}, listen on 127.0.0.1, or set SPKY_INSECURE_DEV=1 to accept the risk",
     )

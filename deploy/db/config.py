@@ -20,6 +20,10 @@ class DbSettings(MeshSettings):
     )
     data_dir: Path = setting(Path("data"), env="SPKY_DATA_DIR", unit="path", about="directory that holds db/")
 
+    def secret(self) -> str:
+        """The root password, empty if it is the one everybody knows."""
+        return "" if self.db_pass == "root" else self.db_pass
+
     def directory(self) -> Path | None:
         """Where the data lie; None for memory."""
         if self.path == "mem":

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sp00ky.deploy.compose import adopt_database, advertised, bind_address, ensure_directory
+from sp00ky.deploy.compose import adopt_database, advertised, bind_address, decided_address, ensure_directory
 from sp00ky.proto.channel import Server
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.settings import load
@@ -37,8 +37,8 @@ def test_port_zero_becomes_a_port_that_can_be_named() -> None:
 
 
 def test_g10_a_default_address_binds_loopback_until_there_is_a_secret() -> None:
-    assert bind_address(load(SspSettings), "grpc_addr") == "127.0.0.1:8668"
-    assert bind_address(load(SspSettings, env={"SPKY_AUTH_SECRET": "s"}), "grpc_addr") == "0.0.0.0:8668"
+    assert decided_address(load(SspSettings), "grpc_addr") == "127.0.0.1:8668"
+    assert decided_address(load(SspSettings, env={"SPKY_AUTH_SECRET": "s"}), "grpc_addr") == "0.0.0.0:8668"
 
 
 def test_a_directory_is_made_and_proved(tmp_path: Any) -> None:

@@ -99,3 +99,9 @@ def test_a_first_signal_drains_and_ends_well(tmp_path: Path) -> None:
     with running(arguments) as child:
         assert child.wait_json_line()["event"] == "listening"
         assert child.stop(10) == 0
+
+
+def test_g10_a_database_with_the_password_everybody_knows(tmp_path: Path) -> None:
+    env = {"SPKY_DB_LISTEN_ADDR": "0.0.0.0:19999", "SPKY_AUTH_SECRET": "s", "SPKY_DB_PATH": "mem"}
+    line = complaints(["serve", "db"], env, tmp_path)
+    assert line.startswith('refusing to listen on "0.0.0.0:19999" without SPKY_DB_PASS')
