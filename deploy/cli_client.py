@@ -77,7 +77,7 @@ def ingest(
     from sp00ky.deploy.remote import Remote
 
     remote = Remote(url, secret)
-    sent, revision = 0, ""
+    sent, hints, revision = 0, 0, ""
     columns = (TextColumn("ingest"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with ExitStack() as held:
         stream = held.enter_context(_open(file))
@@ -87,17 +87,24 @@ def ingest(
         for first, lines in batches(stream):
             body = b"".join(lines)
             try:
-                revision = remote.post_lines("/ingest", body).get("revision", "")
+                answer = remote.post_lines("/ingest", body)
             except Fault as fault:
                 raise Fault(
                     fault.code, f"lines {first} to {first + len(lines) - 1}: {fault.message}", fault.hint
                 ) from None
+            revision = answer.get("revision", "")
+            hints += answer.get("hints", 0)
             sent += sum(1 for line in lines if line.strip())
             progress.advance(task, len(body))
     if as_json:
-        print_json({"changes": sent, "revision": revision})
-    else:
-        typer.echo(f"{sent} changes are durable at {revision}" if sent else "no changes")
+        print_json({"changes": sent, "hints": hints, "revision": revision})
+        return
+    if sent > hints:
+        typer.echo(f"{sent - hints} change{'s are' if sent - hints > 1 else ' is'} durable at {revision}")
+    if hints:
+        typer.echo(f"{hints} not kept: SurrealDB has {'their tables' if hints > 1 else 'its table'}, write there")
+    if not sent:
+        typer.echo("no changes")
 
 
 def _open(file: Path) -> BinaryIO:

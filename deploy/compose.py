@@ -30,11 +30,12 @@ from sp00ky.scheduler.config import SchedulerSettings
 from sp00ky.ssp.config import SspSettings
 
 if TYPE_CHECKING:
-    from sp00ky.scheduler.driver import SchedulerDriver
+    pass
 
 S = TypeVar("S", bound=MeshSettings)
 DISCOVERY_SECONDS = 20.0
 EXIT_FAILED = 70
+LOCAL_SSP_ID = "ssp-local"
 
 log = logging.getLogger(__name__)
 
@@ -143,16 +144,19 @@ async def start_scheduler(stack: AsyncExitStack, settings: SchedulerSettings) ->
     driver = SchedulerDriver(settings, store, database)
     stack.push_async_callback(driver.stop)
     address: str = await driver.start()
-    watch = asyncio.create_task(crash_when_failed(driver))
-    stack.callback(watch.cancel)
+    crash_when_failed(stack, "scheduler", driver.failed)
     return address
 
 
-async def crash_when_failed(driver: SchedulerDriver) -> None:
-    """A scheduler that cannot commit any more ends at once, acknowledging nothing; it starts again from its log."""
-    await driver.failed.wait()
-    complain("scheduler cannot commit any more; it must start again from its log")
-    os._exit(EXIT_FAILED)
+def crash_when_failed(stack: AsyncExitStack, service: str, failed: asyncio.Event) -> None:
+    """A service whose own invariant broke ends at once, acknowledging nothing; it starts again from the log."""
+
+    async def watch() -> None:
+        await failed.wait()
+        complain(f"{service} cannot go on; it must start again from the log")
+        os._exit(EXIT_FAILED)
+
+    stack.callback(asyncio.create_task(watch()).cancel)
 
 
 async def compose_ssp(stack: AsyncExitStack, loaded: Loaded[SspSettings], config: Path | None = None) -> Listening:
@@ -165,7 +169,10 @@ async def compose_ssp(stack: AsyncExitStack, loaded: Loaded[SspSettings], config
         if settings.scheduler_url
         else await start_private_scheduler(stack, settings, config)
     )
+    if not settings.scheduler_url and "ssp_id" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"ssp_id": LOCAL_SSP_ID})  # the same after a restart: it is the only one
     settings = await adopt_database(settings, scheduler)
+    log.info("views are kept over namespace %s, database %s of %s", settings.db_ns, settings.db_name, settings.db_ws)
     database = await connect(stack, settings)
     queries = await connect(stack, settings)
     driver = SspDriver(settings, database, queries=queries, scheduler_address=scheduler)
@@ -174,6 +181,7 @@ async def compose_ssp(stack: AsyncExitStack, loaded: Loaded[SspSettings], config
     http = await start_edge(stack, edge_settings(settings, settings.listen_addr, config), "ssp", grpc, scheduler)
     driver.http_url = advertised(settings.advertise_addr, http)
     await driver.start()
+    crash_when_failed(stack, "ssp", driver.failed)
     return Listening("ssp", settings.ssp_id, http, grpc)
 
 

@@ -13,6 +13,7 @@ A scheduler that listens on every interface does not know its host: it says `0.0
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ import aiohttp
 from sp00ky.proto.faults import Code, Fault
 
 ATTEMPT_SECONDS = 2.0
+log = logging.getLogger(__name__)
 PAUSE_SECONDS = 0.2
 _ANSWER_BYTES_MAX = 8 * 1024 * 1024
 _WILDCARDS = frozenset({"", "0.0.0.0", "[::]", "::", "*"})
@@ -37,6 +39,7 @@ async def resolve_scheduler(url: str, timeout_s: float) -> str:
     if direct[0]:
         return direct[0]
     deadline = time.monotonic() + timeout_s
+    waiting = False
     async with aiohttp.ClientSession() as session:
         while True:
             address, reason = await _first_answer(session, places, direct, deadline)
@@ -44,6 +47,11 @@ async def resolve_scheduler(url: str, timeout_s: float) -> str:
                 return address
             if time.monotonic() + PAUSE_SECONDS >= deadline:
                 break
+            if not waiting:
+                log.warning(
+                    "waiting up to %g s for the scheduler at %s (SPKY_SCHEDULER_URL): %s", timeout_s, url, reason
+                )
+                waiting = True
             await asyncio.sleep(PAUSE_SECONDS)
     raise Fault(
         Code.UNAVAILABLE, f"scheduler {url} does not answer: {reason}", "is it running, and SPKY_SCHEDULER_URL right?"

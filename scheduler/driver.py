@@ -210,7 +210,7 @@ class SchedulerDriver:
         transactions = ([own] if own else []) if atomic else [[change] for change in own]
         committer = self.committer
         durable = await committer.offer_when_room(transactions) if waits else committer.offer(transactions)
-        return IngestTicket(durable, self.barrier if len(own) < len(checked) else None)
+        return IngestTicket(durable, len(checked) - len(own), self.barrier)
 
     async def barrier(self) -> Seq:
         """A durable seq that holds everything committed in SurrealDB before the call."""
@@ -251,11 +251,14 @@ class SchedulerDriver:
 
 
 class IngestTicket:
-    """A queued batch: `seq()` answers when it is durable, and its hints have been read from SurrealDB."""
+    """A queued batch: `seq()` answers when it is durable, and its `hints` have been read from SurrealDB."""
 
-    def __init__(self, durable: asyncio.Future[Seq], barrier: Callable[[], Coroutine[Any, Any, Seq]] | None) -> None:
+    def __init__(
+        self, durable: asyncio.Future[Seq], hints: int, barrier: Callable[[], Coroutine[Any, Any, Seq]]
+    ) -> None:
+        self.hints = hints
         self._durable = durable
-        self._swept = asyncio.ensure_future(barrier()) if barrier is not None else None
+        self._swept = asyncio.ensure_future(barrier()) if hints else None
 
     async def seq(self) -> Seq:
         try:

@@ -22,8 +22,9 @@ from sp00ky.proto.channel import Server
 from sp00ky.proto.database import Database
 from sp00ky.proto.discovery import resolve_scheduler
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.revision import Epoch, Revision, Seq, StoreId
+from sp00ky.proto.revision import Epoch, Revision, Seq, StoreId, parse_revision
 from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc, replication_pb2, views_pb2, views_pb2_grpc
+from sp00ky.proto.values.kinds import Value
 from sp00ky.ssp.config import SspSettings
 from sp00ky.ssp.edges.statements import Facts
 from sp00ky.ssp.edges.writer import EdgeWriter
@@ -40,6 +41,7 @@ from sp00ky.ssp.rpc.views import ViewServicer
 CREDIT = 4  # entry frames in flight: more gains nothing (reference: performance, backpressure)
 TICK_SECONDS = 0.05
 RECONNECT_SECONDS_MAX = 1.0
+FIRST_RESULT_SECONDS = 2.0
 YOUNG_OBJECTS = 50_000  # allocations between young collections once the state is frozen
 
 log = logging.getLogger(__name__)
@@ -65,6 +67,7 @@ class SspDriver:
         self.store_id = StoreId("")
         self.http_url = ""
         self.detail = ""
+        self.failed = asyncio.Event()  # a loop ended for good: the process is to start again
         self._database = database
         self._scheduler_address = scheduler_address
         self._on_step = on_step
@@ -95,7 +98,7 @@ class SspDriver:
             facts_of=self._facts_of,
         )
         self._upstream: Upstream | None = None
-        self._reruns = Reruns(queries or database, self._barrier, self._step)
+        self._reruns = Reruns(queries or database, self._barrier, self._query_replica, self._step)
 
     # --- life ---
 
@@ -108,7 +111,9 @@ class SspDriver:
         address = self._server.address or await self.listen()
         self._process.cpu_percent()
         for work in (self._follow(), self._edges.run(), self._reruns.run(), self._tick(), self._heartbeat()):
-            self._tasks.append(asyncio.create_task(work))
+            task = asyncio.create_task(work)
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
         return address
 
     async def stop(self) -> None:
@@ -123,6 +128,12 @@ class SspDriver:
         if self._upstream is not None:
             await self._upstream.close()
         await self._server.stop(2.0)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """None of the loops ends by itself: one that does is our own broken invariant, and the process must go."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("ssp loop ended", exc_info=error)
+            self.failed.set()
 
     @property
     def ready(self) -> bool:
@@ -162,6 +173,12 @@ class SspDriver:
         if self._upstream is None:
             raise Fault(Code.UNAVAILABLE, "no scheduler yet")
         return await self._upstream.barrier()
+
+    async def _query_replica(self, surql: str, params: bytes, seq: int) -> tuple[Value, int]:
+        if self._upstream is None:
+            raise Fault(Code.UNAVAILABLE, "no scheduler yet")
+        rows, revision = await self._upstream.query(surql, params, self.token(seq) if seq else "")
+        return rows, parse_revision(revision).seq
 
     def _forget(self) -> None:
         self.store_id = StoreId("")
@@ -304,8 +321,9 @@ class SspDriver:
         return self._edges.quarantined.get(key, "")
 
     async def view_at_least(self, key: ViewKey, seq: int, timeout_s: float) -> ViewReading:
-        """The view once it is hydrated and exact at or after `seq`; raises Fault NOT_FOUND, NOT_READY, TIMEOUT."""
-        deadline = time.monotonic() + timeout_s
+        """The view once it is hydrated and exact at or after `seq`; raises Fault NOT_FOUND, TIMEOUT. With `seq` 0 (no
+        freshness asked for) a view whose first result takes longer than FIRST_RESULT_SECONDS is answered as pending."""
+        deadline = time.monotonic() + (timeout_s if seq else min(timeout_s, FIRST_RESULT_SECONDS))
         while True:
             reading = self.engine.view(key)
             if reading is None and self.engine.applied_seq >= seq and self._bootstrapped:
@@ -314,6 +332,8 @@ class SspDriver:
                 return reading
             remaining = deadline - time.monotonic()
             if remaining <= 0:
+                if reading is not None and not seq:
+                    return reading
                 at = reading.seq if reading is not None else self.engine.applied_seq
                 raise Fault(
                     Code.TIMEOUT, f'view "{key.id}" is at {at}, not yet at {seq}', "read it with less freshness"

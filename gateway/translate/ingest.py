@@ -55,7 +55,10 @@ def ingest_request(asked: Asked) -> ingest_pb2.IngestRequest:
 
 
 def ingest_answer(asked: Asked, response: ingest_pb2.IngestResponse) -> Answer:
-    return json_answer({"revision": response.revision, "seq": response.seq}, revision=response.revision)
+    body: dict[str, Value] = {"revision": response.revision, "seq": response.seq}
+    if response.hints:
+        body |= {"hints": response.hints, "hint": "SurrealDB has these tables: write there, what was sent is not kept"}
+    return json_answer(body, revision=response.revision)
 
 
 def _require_count(count: int, asked: Asked) -> None:

@@ -16,12 +16,14 @@ class IngestRequest(_message.Message):
     def __init__(self, changes: _Optional[_Iterable[_Union[_common_pb2.Change, _Mapping]]] = ..., atomic: _Optional[bool] = ...) -> None: ...
 
 class IngestResponse(_message.Message):
-    __slots__ = ("revision", "seq")
+    __slots__ = ("revision", "seq", "hints")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
+    HINTS_FIELD_NUMBER: _ClassVar[int]
     revision: str
     seq: int
-    def __init__(self, revision: _Optional[str] = ..., seq: _Optional[int] = ...) -> None: ...
+    hints: int
+    def __init__(self, revision: _Optional[str] = ..., seq: _Optional[int] = ..., hints: _Optional[int] = ...) -> None: ...
 
 class IngestStreamRequest(_message.Message):
     __slots__ = ("batch", "changes", "atomic")

@@ -33,7 +33,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     async def Ingest(self, request: ingest_pb2.IngestRequest, context: Context) -> ingest_pb2.IngestResponse:
         ticket = await self._driver.ingest(request.changes, request.atomic)
         seq = await ticket.seq()
-        return ingest_pb2.IngestResponse(revision=self._driver.token(seq), seq=seq)
+        return ingest_pb2.IngestResponse(revision=self._driver.token(seq), seq=seq, hints=ticket.hints)
 
     async def IngestStream(
         self, requests: AsyncIterator[ingest_pb2.IngestStreamRequest], context: Context

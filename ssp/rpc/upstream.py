@@ -11,7 +11,16 @@ from collections.abc import AsyncIterator
 
 from grpc import aio
 from sp00ky.proto.channel import fault_of, open_channel
-from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc, replication_pb2, replication_pb2_grpc
+from sp00ky.proto.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    proxy_pb2,
+    proxy_pb2_grpc,
+    replication_pb2,
+    replication_pb2_grpc,
+)
+from sp00ky.proto.values.kinds import Value
+from sp00ky.proto.values.pack import unpack
 
 REQUESTS_MAX = 10_000  # frames waiting to go up: page requests, acks and heartbeats, a few a view at most
 BARRIER_SECONDS = 15.0
@@ -23,6 +32,7 @@ class Upstream:
     def __init__(self, address: str, secret: str) -> None:
         self._channel = open_channel(address, secret)
         self._replication = replication_pb2_grpc.ReplicationServiceStub(self._channel)
+        self._proxy = proxy_pb2_grpc.ProxyServiceStub(self._channel)
         self._admin = admin_pb2_grpc.AdminServiceStub(self._channel)
         self._requests: asyncio.Queue[replication_pb2.ReplicateRequest] = asyncio.Queue(REQUESTS_MAX)
         self.connected = False
@@ -61,6 +71,15 @@ class Upstream:
         except aio.AioRpcError as error:
             raise fault_of(error) from error
         return int(answer.seq)
+
+    async def query(self, surql: str, params: bytes, revision: str) -> tuple[Value, str]:
+        """A query on the scheduler's replica: its result, and the revision it was read at; raises Fault."""
+        request = proxy_pb2.QueryRequest(query=surql, vars=params, revision=revision)
+        try:
+            answer = await self._proxy.Query(request, timeout=BARRIER_SECONDS)
+        except aio.AioRpcError as error:
+            raise fault_of(error) from error
+        return unpack(answer.result), str(answer.revision)
 
     async def close(self) -> None:
         await self._channel.close()

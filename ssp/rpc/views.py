@@ -13,6 +13,7 @@ from sp00ky.proto.values.json import encode_json, from_json
 from sp00ky.proto.values.kinds import Value
 from sp00ky.proto.values.pack import pack
 from sp00ky.proto.values.text import record_id_text
+from sp00ky.proto.whole.scope import NotPlain
 from sp00ky.ssp.engine.engine import Engine
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.reading import ViewReading
@@ -99,11 +100,23 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
                 parent=record_id_text(member.parent) if member.parent is not None else "",
                 parent_rel=member.parent_rel,
             )
-        if rows and json:
-            response.rows_json = encode_json(reading.rows()).decode()
-        elif rows:
-            response.rows = pack(reading.rows())
+        if rows:
+            self._put_rows(response, reading, json=json)
         return response
+
+    @staticmethod
+    def _put_rows(response: views_pb2.GetViewResponse, reading: ViewReading, *, json: bool) -> None:
+        """The projected members; where SurrealDB itself could not project one, the view has failed and says why."""
+        try:
+            rows = reading.rows()
+        except NotPlain as error:
+            response.state = views_pb2.VIEW_STATE_FAILED
+            response.error = f"its result cannot be evaluated: {error}"
+            rows = []
+        if json:
+            response.rows_json = encode_json(rows).decode()
+        else:
+            response.rows = pack(rows)
 
     async def ListViews(
         self, request: views_pb2.ListViewsRequest, context: aio.ServicerContext[object, object]
