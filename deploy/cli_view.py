@@ -99,7 +99,7 @@ def list_views(url: Url = DEFAULT_URL, secret: Secret = "", as_json: AsJson = Fa
         print_json(views)
         return
     names = ["id", "state", "mode", "members", "ssp_id", "surql", "reason"]
-    print_table(names, [[view.get(name, "") for name in names] for view in views])
+    print_table(names, [[" ".join(str(view.get(name, "")).split()) for name in names] for view in views])
 
 
 @app.command()

@@ -120,6 +120,9 @@ async def test_g4_ingested_changes_survive_the_scheduler(scene: Scene) -> None:
                 continue
     held = {row["value"] for row in (await mesh.consistent(view.id))["rows"]}
     assert acknowledged <= held
+    count = View("sensor-count", "SELECT count() AS n FROM sensor GROUP ALL")
+    await mesh.register(count.id, count.surql)
+    assert (await mesh.consistent(count.id))["rows"] == [{"n": len(held)}]  # re-evaluated, on the replica
     async with mesh.http.post(f"{mesh.url}/proxy/query", json={"query": "SELECT VALUE value FROM sensor"}) as response:
         assert acknowledged <= set(await response.json())
 
