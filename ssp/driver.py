@@ -31,8 +31,8 @@ from sp00ky.ssp.edges.writer import EdgeWriter
 from sp00ky.ssp.engine import events
 from sp00ky.ssp.engine.engine import Engine
 from sp00ky.ssp.engine.events import ViewKey
-from sp00ky.ssp.engine.reading import ViewReading
 from sp00ky.ssp.engine.ready import Ready
+from sp00ky.ssp.freshness import Freshness
 from sp00ky.ssp.reruns import Reruns
 from sp00ky.ssp.rpc.admin import AdminServicer
 from sp00ky.ssp.rpc.upstream import Upstream
@@ -41,7 +41,7 @@ from sp00ky.ssp.rpc.views import ViewServicer
 CREDIT = 4  # entry frames in flight: more gains nothing (reference: performance, backpressure)
 TICK_SECONDS = 0.05
 RECONNECT_SECONDS_MAX = 1.0
-FIRST_RESULT_SECONDS = 2.0
+LAST_FLUSH_SECONDS = 1.0  # edges that do not make it are written after the next start
 YOUNG_OBJECTS = 50_000  # allocations between young collections once the state is frozen
 
 log = logging.getLogger(__name__)
@@ -72,12 +72,12 @@ class SspDriver:
         self._scheduler_address = scheduler_address
         self._on_step = on_step
         self.engine = Engine(ssp_id=settings.ssp_id)
+        self.freshness = Freshness(self.engine)
         self._epoch = Epoch(0)
         self._incarnation = 0
         self._head_seq = 0
         self._bootstrapped = False
         self._started = time.monotonic()
-        self._waiters: dict[asyncio.Future[None], int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._process = psutil.Process()
         self._server = Server(settings.grpc_addr, settings.auth_secret)
@@ -124,10 +124,10 @@ class SspDriver:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._edges.pending_edges and not self._edges.fenced and self._incarnation:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(self._edges.flush(), 3.0)
+                await asyncio.wait_for(self._edges.flush(), LAST_FLUSH_SECONDS)
         if self._upstream is not None:
             await self._upstream.close()
-        await self._server.stop(2.0)
+        await self._server.stop(1.0)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """None of the loops ends by itself: one that does is our own broken invariant, and the process must go."""
@@ -272,7 +272,7 @@ class SspDriver:
             self._become_ready()
         if self._on_step is not None:
             self._on_step(ready)
-        self._release_waiters()
+        self.freshness.stepped()
 
     def _answer(self, upstream: Upstream, ready: Ready) -> None:
         for load in ready.loads:
@@ -319,37 +319,6 @@ class SspDriver:
 
     def quarantine_of(self, key: ViewKey) -> str:
         return self._edges.quarantined.get(key, "")
-
-    async def view_at_least(self, key: ViewKey, seq: int, timeout_s: float) -> ViewReading:
-        """The view once it is hydrated and exact at or after `seq`; raises Fault NOT_FOUND, TIMEOUT. With `seq` 0 (no
-        freshness asked for) a view whose first result takes longer than FIRST_RESULT_SECONDS is answered as pending."""
-        deadline = time.monotonic() + (timeout_s if seq else min(timeout_s, FIRST_RESULT_SECONDS))
-        while True:
-            reading = self.engine.view(key)
-            if reading is None and self.engine.applied_seq >= seq and self._bootstrapped:
-                raise Fault(Code.NOT_FOUND, f'view "{key.id}" is not on ssp "{self.ssp_id}"')
-            if reading is not None and (str(reading.state) == "failed" or reading.seq >= max(seq, 1)):
-                return reading
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                if reading is not None and not seq:
-                    return reading
-                at = reading.seq if reading is not None else self.engine.applied_seq
-                raise Fault(
-                    Code.TIMEOUT, f'view "{key.id}" is at {at}, not yet at {seq}', "read it with less freshness"
-                )
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters[waiter] = seq
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(waiter, remaining)
-            self._waiters.pop(waiter, None)
-
-    def _release_waiters(self) -> None:
-        if self._waiters:
-            for waiter in list(self._waiters):
-                if not waiter.done():
-                    waiter.set_result(None)
-            self._waiters.clear()
 
     def _facts_of(self, key: ViewKey) -> Facts | None:
         reading = self.engine.view(key)

@@ -64,6 +64,8 @@ class Comparing:
         offering = self._offering
         for name in names:
             table = offering.schema.get(name)
+            if table is None and name in offering.unknown_tables:
+                continue  # still in doubt: the schema that has it is read with the next sweep
             offering.stale.discard(name)
             if table is None or table.dropped:
                 continue

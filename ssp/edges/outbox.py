@@ -1,6 +1,6 @@
 """What is still to be written to the edges, view by view: deltas of a throttle window, folded into their net effect.
 
-Invariant: an edge is in at most one of `new`, `moved` and `gone` of its view. Folding is idempotent by edge id, and the
+Invariant: an edge is in at most one of `put` and `gone` of its view. Folding is idempotent by edge id, and the
 edge id is derived from (view, record, parent), so writing a fold twice changes nothing and a redo after a lost answer
 is safe. The size of an outbox is bounded by the members of its views, however long the database is away.
 
@@ -28,83 +28,60 @@ def edge_of(key: ViewKey, member: MemberChange) -> str:
 
 @dataclass(slots=True)
 class PendingEdges:
-    """Net changes of one view's edges since they were last written."""
+    """Net changes of one view's edges since they were last written.
 
-    new: dict[str, MemberChange] = field(default_factory=dict)
-    moved: dict[str, MemberChange] = field(default_factory=dict)
+    A member that is new and one that has moved are put alike: SurrealDB deletes a record's edges with the record, so
+    the edge of a member that was deleted and created again between two windows is gone without our doing."""
+
+    put: dict[str, MemberChange] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
 
     def __len__(self) -> int:
-        return len(self.new) + len(self.moved) + len(self.gone)
+        return len(self.put) + len(self.gone)
 
-    def put(self, edge: str, member: MemberChange) -> None:
+    def enter(self, edge: str, member: MemberChange) -> None:
         self.gone.discard(edge)
-        self.moved.pop(edge, None)
-        self.new[edge] = member
+        self.put[edge] = member
 
-    def move(self, edge: str, member: MemberChange) -> None:
-        if edge in self.new:
-            self.new[edge] = member
-        elif edge not in self.gone:
-            self.moved[edge] = member
-
-    def drop(self, edge: str) -> None:
-        self.new.pop(edge, None)
-        self.moved.pop(edge, None)
+    def leave(self, edge: str) -> None:
+        self.put.pop(edge, None)
         self.gone.add(edge)
 
     def fold(self, key: ViewKey, delta: ViewDelta) -> None:
         """Fold one delta of this view in."""
-        for member in delta.added:
-            self.put(edge_of(key, member), member)
-        for member in delta.updated:
-            self.move(edge_of(key, member), member)
+        for member in (*delta.added, *delta.updated):
+            self.enter(edge_of(key, member), member)
         for record in delta.removed:
-            self.drop(edge_of(key, MemberChange(record, 0)))
+            self.leave(edge_of(key, MemberChange(record, 0)))
 
     def then(self, later: PendingEdges) -> PendingEdges:
         """This followed by `later`: what to write when this could not be written in time."""
-        for edge, member in later.new.items():
-            self.put(edge, member)
-        for edge, member in later.moved.items():
-            self.move(edge, member)
+        for edge, member in later.put.items():
+            self.enter(edge, member)
         for edge in later.gone:
-            self.drop(edge)
+            self.leave(edge)
         return self
 
     def split(self, edges_max: int) -> list[PendingEdges]:
-        """In parts of at most `edges_max` edges; removals first, so that a part never shows a record twice."""
-        parts: list[PendingEdges] = []
-        part = PendingEdges()
-        steps: Iterable[tuple[str, MemberChange | None, bool]] = [
-            *((edge, None, False) for edge in self.gone),
-            *((edge, member, True) for edge, member in self.new.items()),
-            *((edge, member, False) for edge, member in self.moved.items()),
-        ]
-        for edge, member, fresh in steps:
-            if len(part) >= edges_max:
-                parts.append(part)
-                part = PendingEdges()
-            if member is None:
-                part.gone.add(edge)
-            elif fresh:
-                part.new[edge] = member
-            else:
-                part.moved[edge] = member
-        return [*parts, part]
+        """In parts of at most `edges_max` edges, removals first."""
+        steps: list[tuple[str, MemberChange | None]] = [*((edge, None) for edge in self.gone), *self.put.items()]
+        parts = []
+        for start in range(0, len(steps), edges_max):
+            part = PendingEdges()
+            for edge, member in steps[start : start + edges_max]:
+                if member is None:
+                    part.gone.add(edge)
+                else:
+                    part.put[edge] = member
+            parts.append(part)
+        return parts
 
 
 def difference(key: ViewKey, members: Iterable[MemberChange], stored: Mapping[str, int]) -> PendingEdges:
     """What turns the stored edges (edge → version) of a view into those of `members`, and nothing more."""
-    pending = PendingEdges()
     wanted: dict[str, MemberChange] = {edge_of(key, member): member for member in members}
-    for edge, member in wanted.items():
-        if edge not in stored:
-            pending.new[edge] = member
-        elif stored[edge] < member.version:
-            pending.moved[edge] = member
-    pending.gone = {edge for edge in stored if edge not in wanted}
-    return pending
+    put = {edge: member for edge, member in wanted.items() if stored.get(edge, -1) < member.version}
+    return PendingEdges(put, {edge for edge in stored if edge not in wanted})
 
 
 def batches(

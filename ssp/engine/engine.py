@@ -176,7 +176,7 @@ class Engine:
             self._keeping.emit(out)
         self._keeping.records_changed(batch.tables)
         schema = batch.spans.pop(SCHEMA_TABLE, None)
-        self._hosting.touch(batch.spans, before)
+        self._hosting.touch(batch.spans, before, batch.tables)
         if schema is not None:
             self._replan(facts, schema, before)
         for entry in batch.commands:

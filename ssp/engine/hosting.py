@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from sp00ky.ssp.circuit.arrangement import Arrangement
+from sp00ky.ssp.circuit.arrangement import Arrangement, NetChange
 from sp00ky.ssp.circuit.circuit import BadWindow, Circuit
 from sp00ky.ssp.circuit.members import Failure, Members
 from sp00ky.ssp.engine.events import ViewKey
@@ -86,11 +86,20 @@ class Hosting:
         rerun.subscribe(view)
         return rerun
 
-    def touch(self, spans: Mapping[str, tuple[int, int]], applied_before: int) -> None:
-        """Tables changed within these seqs: what reads them is no longer current."""
+    def touch(
+        self,
+        spans: Mapping[str, tuple[int, int]],
+        applied_before: int,
+        tables: Mapping[str, Mapping[bytes, NetChange]] | None = None,
+    ) -> None:
+        """Tables changed within these seqs, in these records: what reads them is no longer current."""
         for table, (first, last) in spans.items():
-            for rerun in (*self._readers.get(table, ()), *self._readers.get(None, ())):
-                rerun.touch(first, last, applied_before)
+            readers = (*self._readers.get(table, ()), *self._readers.get(None, ()))
+            if readers:
+                changes = (tables or {}).get(table, {})
+                changed = {(table, key): seq for key, (_, seq) in changes.items()}
+                for rerun in readers:
+                    rerun.touch(first, last, applied_before, changed)
 
     def begin(self, rerun: Rerun, tick: int) -> RunQuery:
         self._run += 1

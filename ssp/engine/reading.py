@@ -71,6 +71,12 @@ class ViewReading:
         return self._view.error or (holder.error if isinstance(holder, Rerun) else "")
 
     @property
+    def unsettled(self) -> bool:
+        """A run of its query is due or under way."""
+        holder = self._view.holder
+        return isinstance(holder, Rerun) and holder.unsettled
+
+    @property
     def seq(self) -> int:
         """The revision at which members and rows are exact; 0 before the first result."""
         match self._view.holder:

@@ -17,6 +17,7 @@ from sp00ky.proto.whole.scope import NotPlain
 from sp00ky.ssp.engine.engine import Engine
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.reading import ViewReading
+from sp00ky.ssp.freshness import Freshness
 
 STATES: Mapping[str, views_pb2.ViewState] = {
     "pending": views_pb2.VIEW_STATE_PENDING,
@@ -35,14 +36,11 @@ class Reads(Protocol):
     """What the service needs of the driver."""
 
     engine: Engine
+    freshness: Freshness
     ssp_id: str
     store_id: StoreId
 
     def token(self, seq: int) -> str: ...
-
-    async def view_at_least(self, key: ViewKey, seq: int, timeout_s: float) -> ViewReading:
-        """The view once it is exact at or after `seq`; raises Fault NOT_FOUND, TIMEOUT."""
-        ...
 
     def quarantine_of(self, key: ViewKey) -> str: ...
 
@@ -73,7 +71,7 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         wanted = seq_of(request.revision, self._reads.store_id) if request.revision else 0
         remaining = context.time_remaining()
         timeout_s = min(WAIT_SECONDS_MAX, remaining * 0.9 if remaining is not None else WAIT_SECONDS_MAX)
-        reading = await self._reads.view_at_least(key, wanted, timeout_s)
+        reading = await self._reads.freshness.view_at_least(key, wanted, timeout_s)
         if exact and reading.seq != wanted:
             raise Fault(
                 Code.REVISION_GONE,

@@ -8,8 +8,10 @@ view is lagging, and runs go on, spaced by ticks, for as long as something is di
 
     clean ──touch──▶ dirty ──due──▶ running ──ran──▶ judged once applied ≥ seq_after ──▶ clean | dirty
 
-Runs become deltas by a diff: a member is new, gone, or its row has another digest, and then its version is the seq of
-the publication. Invariant: between publications `rows`, `members` and `hash` are of one and the same run.
+Runs become deltas by a diff. A member has moved if its record has changed since the last publication; its version is
+then that change's seq, and it is told even when its row is the same: a record that was deleted and created again has
+lost its edges. A member whose row has another digest for another reason has the publication's seq as its version.
+Invariant: between publications `rows`, `members` and `hash` are of one and the same run.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import TypeAlias
 
 from sp00ky.proto import digest
 from sp00ky.proto.values.kinds import NONE, RecordId, Value
@@ -28,7 +31,11 @@ from sp00ky.ssp.plan.nodes import Reevaluated
 
 TRIES = 3  # overtaken runs before the view is called lagging; failed runs before its error is shown
 BACKOFF_TICKS_MAX = 64
+CHANGED_MAX = 100_000  # records remembered as changed since the last publication; beyond it, all count as changed
 SPANS_MAX = 1_024  # touches remembered during one run; more are merged, which can only cause another run
+
+
+RecordKey: TypeAlias = tuple[str, bytes]  # table, packed key
 
 
 class Outcome(Enum):
@@ -64,6 +71,8 @@ class Rerun:
         self._clean = False
         self._answer: QueryRan | None = None
         self._spans: list[tuple[int, int]] = []
+        self._changed: dict[RecordKey, int] = {}
+        self._all_changed_at = 0
         self._overtaken = 0
         self._failed = 0
         self._due_tick = 0
@@ -83,9 +92,14 @@ class Rerun:
         ids = self.plan.ids_surql
         return RunQuery(self.views[0], run, self.plan.text, self.params, ids, IDS_FIELD if ids else "")
 
-    def touch(self, first: int, last: int, applied_before: int) -> None:
-        """A table it reads changed somewhere in [first, last]; `applied_before` is the revision before that step."""
+    def touch(self, first: int, last: int, applied_before: int, changed: Mapping[RecordKey, int]) -> None:
+        """A table it reads changed somewhere in [first, last]; `applied_before` is the revision before that step.
+        `changed`: the records, with the seq of each one's last change."""
         self.dirty = True
+        self._changed.update(changed)
+        if len(self._changed) > CHANGED_MAX:
+            self._changed.clear()
+            self._all_changed_at = last
         if self._clean:
             self._clean = False
             self._exact_seq = applied_before
@@ -139,6 +153,9 @@ class Rerun:
         self.rows = answer.rows
         self._exact_seq = seq
         self._members = self._identified(answer, seq)
+        self._changed = {key: at for key, at in self._changed.items() if at > answer.seq_after}
+        if self._all_changed_at <= answer.seq_after:
+            self._all_changed_at = 0
         added = [held.change for key, held in self._members.items() if key not in before]
         removed = [held.change.id for key, held in before.items() if key not in self._members]
         updated = [
@@ -160,11 +177,17 @@ class Rerun:
         for record, row in zip(ids, rows, strict=True):
             key = pack(record)
             content = digest.member_digest(pack(row), 0)
+            changed_at = self._changed_at(record, answer.seq_after)
             held = self._members.get(key)
-            if held is None or held.row != content:
-                held = _Held(MemberChange(record, seq), content)
+            if held is None or held.row != content or changed_at > held.change.version:
+                held = _Held(MemberChange(record, changed_at or seq), content)
             members.setdefault(key, held)
         return members
+
+    def _changed_at(self, record: RecordId, seq_max: int) -> int:
+        """The seq of the record's last change since the last publication, as far as a run can have seen it; else 0."""
+        at = max(self._all_changed_at, self._changed.get((record.table, pack(record.key)), 0))
+        return at if at <= seq_max else 0
 
     def _hash(self) -> int:
         if not self._members:
@@ -179,6 +202,11 @@ class Rerun:
     def seq(self, applied_seq: int) -> int:
         """The revision at which the result is exact: the present one while nothing it reads has changed."""
         return applied_seq if self._clean else self._exact_seq
+
+    @property
+    def unsettled(self) -> bool:
+        """A run is due, under way, or waits to be judged: what is shown now is about to be replaced."""
+        return self.dirty or self.run != 0 or self._answer is not None
 
     @property
     def size(self) -> int:

@@ -19,8 +19,7 @@ def member(key: int, version: int = 1) -> MemberChange:
 def applied(stored: dict[str, int], pending: PendingEdges) -> dict[str, int]:
     """The stored edges (edge → version) after a transaction has written `pending`: the twin of statements.WRITE."""
     after = {edge: version for edge, version in stored.items() if edge not in pending.gone}
-    after |= {edge: change.version for edge, change in pending.new.items()}
-    return after | {edge: change.version for edge, change in pending.moved.items() if edge in after}
+    return after | {edge: change.version for edge, change in pending.put.items()}
 
 
 steps = st.lists(st.tuples(st.sampled_from(["add", "update", "remove"]), st.integers(0, 4)), max_size=30)
@@ -56,8 +55,7 @@ def test_difference_writes_only_what_differs() -> None:
     kept, moved, fresh = member(1, 5), member(2, 9), member(3, 4)
     stored = {edge_of(KEY, kept): 5, edge_of(KEY, moved): 8, "stray": 1}
     pending = difference(KEY, [kept, moved, fresh], stored)
-    assert list(pending.new) == [edge_of(KEY, fresh)]
-    assert list(pending.moved) == [edge_of(KEY, moved)]
+    assert list(pending.put) == [edge_of(KEY, moved), edge_of(KEY, fresh)]
     assert pending.gone == {"stray"}
 
 
@@ -73,11 +71,11 @@ def test_batches_hold_every_edge_once_and_keep_to_the_limit(sizes: dict[int, int
     for view, size in sizes.items():
         edges = pending[ViewKey(str(view))] = PendingEdges()
         for number in range(size):
-            edges.put(f"{view}/{number}", member(number))
+            edges.enter(f"{view}/{number}", member(number))
     parts = batches(pending, edges_max)
     assert all(sum(len(edges) for edges in part.values()) <= edges_max for part in parts)
-    assert sorted(edge for part in parts for edges in part.values() for edge in edges.new) == sorted(
-        edge for edges in pending.values() for edge in edges.new
+    assert sorted(edge for part in parts for edges in part.values() for edge in edges.put) == sorted(
+        edge for edges in pending.values() for edge in edges.put
     )
     for key, edges in pending.items():
         holders = [part for part in parts if key in part]

@@ -57,6 +57,19 @@ async def test_hydration_writes_the_difference_and_deltas_follow(installed: Data
     assert [(row["hash"], row["rowCount"]) for row in facts] == [("hash", 1)]
 
 
+async def test_a_record_deleted_and_created_again_gets_its_edge_back(installed: Database) -> None:
+    """SurrealDB deletes the edges with the record; to the view the record has only moved."""
+    await installed.query("CREATE t:1 SET n = 1")
+    writer = writer_of(installed, "a", 5)
+    writer.hydrate(hydrated([member(1)]))
+    await writer.flush()
+    await installed.query("DELETE t:1; CREATE t:1 SET n = 2")
+    assert await edges_in(installed) == {}
+    writer.fold(ViewDelta([KEY], 12, updated=[member(1, 12)]))
+    await writer.flush()
+    assert await edges_in(installed) == {RecordId("t", 1): 12}
+
+
 async def test_deltas_of_a_view_wait_for_its_reconciling(installed: Database) -> None:
     """A view hydrated while others are being reconciled: its delta must not be written, then taken for a stray."""
     writer = writer_of(installed, "a", 5)
