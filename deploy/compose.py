@@ -11,6 +11,7 @@ import logging
 import os
 import tempfile
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -175,7 +176,9 @@ async def compose_ssp(stack: AsyncExitStack, loaded: Loaded[SspSettings], config
     log.info("views are kept over namespace %s, database %s of %s", settings.db_ns, settings.db_name, settings.db_ws)
     database = await connect(stack, settings)
     queries = await connect(stack, settings)
-    driver = SspDriver(settings, database, queries=queries, scheduler_address=scheduler)
+    driver = SspDriver(
+        settings, database, queries=queries, prepare=partial(install, database), scheduler_address=scheduler
+    )
     stack.push_async_callback(driver.stop)
     grpc = await driver.listen()
     http = await start_edge(stack, edge_settings(settings, settings.listen_addr, config), "ssp", grpc, scheduler)

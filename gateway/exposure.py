@@ -45,7 +45,7 @@ def decide_bind(
     if listen_addr.startswith("unix:"):
         return listen_addr
     host, port = split_address(listen_addr)
-    if secret or is_loopback(host):
+    if secret.strip() or is_loopback(host):
         return listen_addr
     if is_default:
         return f"{LOOPBACK}:{port}"

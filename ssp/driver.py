@@ -15,7 +15,7 @@ import contextlib
 import gc
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import psutil
 from sp00ky.proto.channel import Server
@@ -47,11 +47,15 @@ YOUNG_OBJECTS = 50_000  # allocations between young collections once the state i
 log = logging.getLogger(__name__)
 
 
+async def _nothing() -> None:
+    return
+
+
 class SspDriver:
     """One SSP: an Engine, its stream, its edges. `start` returns its gRPC address; `stop` drains.
 
     `queries` is the connection that re-evaluated views are run on, so that a slow query delays no edge; by default they
-    share `database`."""
+    share `database`. `prepare` puts the mesh's own tables into the database, should they be lost."""
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class SspDriver:
         database: Database,
         *,
         queries: Database | None = None,
+        prepare: Callable[[], Awaitable[None]] = _nothing,
         scheduler_address: str = "",
         on_step: Callable[[Ready], None] | None = None,
     ) -> None:
@@ -96,6 +101,7 @@ class SspDriver:
             settings.ssp_id,
             window_ms=settings.query_update_throttle_ms,
             facts_of=self._facts_of,
+            prepare=prepare,
         )
         self._upstream: Upstream | None = None
         self._reruns = Reruns(queries or database, self._barrier, self._query_replica, self._step)

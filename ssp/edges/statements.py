@@ -74,6 +74,11 @@ COMMIT;
 STORED = "SELECT id, version FROM _00_list_ref WHERE in = $query"
 
 
+def is_tables_lost(message: str) -> bool:
+    """Whether SurrealDB complains that a table of the mesh's own is not there."""
+    return "does not exist" in message and "table '_00_" in message
+
+
 class Facts(NamedTuple):
     """What the mesh says about a view, in a row of its own so that clients' heartbeats do not conflict with it."""
 

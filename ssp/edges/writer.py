@@ -12,10 +12,11 @@ quarantined; an incarnation that was overtaken stops writing for good (`fenced`)
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from sp00ky.proto.database import Database, QueryError
 from sp00ky.proto.faults import Fault
@@ -37,13 +38,25 @@ class Fenced(Exception):
     """Another SSP took our views over: our incarnation may not write any more."""
 
 
+class TablesLost(Exception):
+    """A table of the mesh's own is gone from the database, edges and owner rows with it: all must be written anew."""
+
+
 class EdgeWriter:
-    """The one writer of an SSP. `facts_of` answers what to say about a view beside its edges, None if it is gone."""
+    """The one writer of an SSP. `facts_of` answers what to say about a view beside its edges, None if it is gone;
+    `prepare` puts the mesh's own tables into the database."""
 
     def __init__(
-        self, database: Database, ssp_id: str, *, window_ms: int, facts_of: Callable[[ViewKey], Facts | None]
+        self,
+        database: Database,
+        ssp_id: str,
+        *,
+        window_ms: int,
+        facts_of: Callable[[ViewKey], Facts | None],
+        prepare: Callable[[], Awaitable[None]],
     ) -> None:
         self._database = database
+        self._prepare = prepare
         self._ssp_id = ssp_id
         self._window = window_ms / 1000
         self._facts_of = facts_of
@@ -135,7 +148,12 @@ class EdgeWriter:
             except Fenced:
                 self.fenced = True
                 log.warning("ssp %s was fenced at incarnation %d", self._ssp_id, self._incarnation)
-            except (Fault, QueryError) as error:
+            except TablesLost as error:
+                log.warning("the mesh's tables are gone from the database, starting over: %s", error)
+                with contextlib.suppress(Fault):  # else the next incarnation comes here again
+                    await self._prepare()
+                self.fenced = True
+            except Fault as error:
                 failures += 1
                 self.failures += 1
                 log.warning("edges not written, will retry: %s", error)
@@ -194,6 +212,8 @@ class EdgeWriter:
         except QueryError as error:
             if statements.FENCED in str(error):
                 raise Fenced from error
+            if statements.is_tables_lost(str(error)):
+                raise TablesLost(str(error)) from error
             raise
 
     async def _claim(self, holder: Holder) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from sp00ky.ssp.edges.statements import STORED, Facts
 from sp00ky.ssp.edges.writer import EdgeWriter, Fenced
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.ready import MemberChange, ViewDelta, ViewDropped, ViewHydrated
+
+from tests.harness.eventually import eventually
 
 KEY = ViewKey("v1")
 
@@ -25,7 +29,7 @@ async def installed(database: Database) -> AsyncIterator[Database]:
 
 def writer_of(database: Database, ssp_id: str, incarnation: int) -> EdgeWriter:
     facts = Facts("rev", "hash", 1, "live", "incremental", ssp_id)
-    writer = EdgeWriter(database, ssp_id, window_ms=0, facts_of=lambda key: facts)
+    writer = EdgeWriter(database, ssp_id, window_ms=0, facts_of=lambda key: facts, prepare=partial(install, database))
     writer.begin(incarnation)
     return writer
 
@@ -150,6 +154,27 @@ async def test_a_failing_view_is_quarantined_and_the_others_go_on(installed: Dat
     assert await edges_in(installed) == {RecordId("t", 1): 1}
     assert list(writer.quarantined) == [bad]
     assert "refused by a rule" in writer.quarantined[bad]
+
+
+@pytest.mark.parametrize("table", ["_00_owner", "_00_list_ref", "_00_view"])
+async def test_a_table_of_our_own_that_is_gone_is_no_views_fault(installed: Database, table: str) -> None:
+    """S1: a database that was wiped or restored; the tables are made again and the SSP starts over."""
+    writer = writer_of(installed, "a", 5)
+    writer.hydrate(hydrated([member(1)]))
+    await writer.flush()
+    await installed.query(f"REMOVE TABLE {table}")
+    writer.fold(ViewDelta([KEY], 11, added=[member(2, 11)], updated=[member(1, 11)]))
+    loop = asyncio.create_task(writer.run())
+    try:
+        await eventually(lambda: writer.fenced or (table == "_00_view" and not writer.pending_edges))
+    finally:
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+    assert writer.quarantined == {}
+    again = writer_of(installed, "a", 9)
+    again.hydrate(hydrated([member(1, 11), member(2, 11)]))
+    await again.flush()
+    assert await edges_in(installed) == {RecordId("t", 1): 11, RecordId("t", 2): 11}
 
 
 async def test_a_lost_database_loses_no_delta(installed: Database) -> None:
