@@ -84,6 +84,7 @@ async def test_g9_kill_9_of_surrealdb_in_the_middle(scene: Scene) -> None:
     await write_and_compare(scene, "database", "db")
 
 
+@pytest.mark.long
 async def test_c11_kill_9_of_everything_at_once(scene: Scene) -> None:
     everything = ["db", "scheduler", "gateway", *(ssp["id"] for ssp in scene.mesh.ready["ssps"])]
     await write_and_compare(scene, "all", *everything)
