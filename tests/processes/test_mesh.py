@@ -6,7 +6,7 @@ One mesh serves the module; each test brings a table, 200 views and 5,000 writes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import pytest_asyncio
@@ -31,12 +31,14 @@ pytestmark = [
 ]
 VIEWS = 200
 WRITES = 5_000
+WRITERS = 6
 
 
 class Scene:
-    def __init__(self, mesh: Mesh, database: Database) -> None:
+    def __init__(self, mesh: Mesh, database: Database, writers: Sequence[Database]) -> None:
         self.mesh = mesh
         self.database = database
+        self.writers = writers
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -44,7 +46,7 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
     async with running_mesh(tmp_path_factory.mktemp("mesh"), ssps=2) as mesh:
         database = await mesh.database()
         await prepare(database)
-        yield Scene(mesh, database)
+        yield Scene(mesh, database, [await mesh.database() for _ in range(WRITERS)])
 
 
 async def write_and_compare(scene: Scene, name: str, *kills: str) -> None:
@@ -56,7 +58,7 @@ async def write_and_compare(scene: Scene, name: str, *kills: str) -> None:
 
     table = f"post_{name}"
     registered = await register(scene.mesh, scene.database, table, VIEWS)
-    written = await Writer(scene.database, table, seed=len(name)).run(WRITES, act if kills else None)
+    written = await Writer(scene.writers, table, seed=len(name)).run(WRITES, act if kills else None)
     assert written.count >= WRITES
     await assert_nothing_lost(scene.database, table, written)
     held = await assert_all_equal(scene.mesh, registered)

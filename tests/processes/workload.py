@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,6 @@ from tests.harness.eventually import eventually
 from tests.harness.mesh import Mesh
 
 AUTHORS = 60
-WRITERS = 6
 BATCH = 25
 
 
@@ -78,8 +77,9 @@ class Written:
 class Writer:
     """Writers that go on through a lost database: what failed may or may not be in, and is not counted."""
 
-    def __init__(self, database: Database, table: str, seed: int) -> None:
-        self._database = database
+    def __init__(self, databases: Sequence[Database], table: str, seed: int) -> None:
+        """One writer a connection: the requests of one connection are carried out one after another."""
+        self._databases = databases
         self._table = table
         self._random = random.Random(seed)
         self._next = 0
@@ -100,7 +100,7 @@ class Writer:
                     act()
             done.set()
 
-        await asyncio.gather(*(one(number) for number in range(WRITERS)))
+        await asyncio.gather(*(one(number) for number in range(len(self._databases))))
         return self.written
 
     async def _transaction(self, number: int) -> None:
@@ -137,19 +137,19 @@ class Writer:
             params[f"id{index}"] = RecordId(self._table, target)
         text = "BEGIN; " + "; ".join(statements) + "; COMMIT;"
         try:
-            await self._database.query(text, params, conflict_retries=20)
+            await self._databases[number].query(text, params, conflict_retries=20)
         except Fault as fault:
             assert fault.code in (Code.UNAVAILABLE, Code.TIMEOUT), fault
             self.written.doubtful |= effects.keys()
-            await self._reconnect()
+            await self._reconnect(self._databases[number])
             return
         self.written.scores |= effects
         self.written.count += len(effects)
 
-    async def _reconnect(self) -> None:
+    async def _reconnect(self, database: Database) -> None:
         async def connected() -> bool:
             try:
-                await self._database.connect()
+                await database.connect()
             except Fault:
                 return False
             return True
