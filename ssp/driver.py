@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -33,6 +32,7 @@ from sp00ky.ssp.engine.engine import Engine
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.ready import Ready
 from sp00ky.ssp.freshness import Freshness
+from sp00ky.ssp.garbage import Garbage
 from sp00ky.ssp.reruns import Reruns
 from sp00ky.ssp.rpc.admin import AdminServicer
 from sp00ky.ssp.rpc.upstream import Upstream
@@ -42,7 +42,6 @@ CREDIT = 4  # entry frames in flight: more gains nothing (reference: performance
 TICK_SECONDS = 0.05
 RECONNECT_SECONDS_MAX = 1.0
 LAST_FLUSH_SECONDS = 1.0  # edges that do not make it are written after the next start
-YOUNG_OBJECTS = 50_000  # allocations between young collections once the state is frozen
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +77,7 @@ class SspDriver:
         self._on_step = on_step
         self.engine = Engine(ssp_id=settings.ssp_id)
         self.freshness = Freshness(self.engine)
+        self._garbage = Garbage()
         self._epoch = Epoch(0)
         self._incarnation = 0
         self._head_seq = 0
@@ -240,7 +240,7 @@ class SspDriver:
             self._bootstrapped = False
             self._reruns.clear()
             self._edges.begin(welcome.incarnation)
-            gc.unfreeze()
+            self._garbage.dropped()
         log.info("%s at %d as incarnation %d", "resumed" if welcome.resume else "loading", welcome.at_seq,
                  welcome.incarnation)  # fmt: skip
         self._step(events.WelcomeReceived(welcome))
@@ -250,9 +250,7 @@ class SspDriver:
     def _become_ready(self) -> None:
         self._bootstrapped = True
         self.detail = ""
-        gc.collect()
-        gc.freeze()  # what was loaded stays; young collections must not walk it
-        gc.set_threshold(YOUNG_OBJECTS, 20, 100)
+        self._garbage.loaded()
         self._tasks.append(asyncio.create_task(self._server.serving(True)))
 
     # --- engine ---
@@ -301,7 +299,9 @@ class SspDriver:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            self._step(events.Ticked(time.monotonic_ns() // 1_000_000))
+            now_ms = time.monotonic_ns() // 1_000_000
+            self._step(events.Ticked(now_ms))
+            self._garbage.tick(now_ms, self.engine.applied_seq)
 
     async def _heartbeat(self) -> None:
         while True:
