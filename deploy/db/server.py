@@ -6,13 +6,10 @@ names. `stop` ends the clients first, lets what they have begun be carried out, 
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 from aiohttp import web
-from sp00ky.deploy.db.config import DbSettings
 from sp00ky.deploy.db.endpoints import Endpoints
 from sp00ky.deploy.db.engine import DurableEngine, Engine, MemoryEngine, call_as_owner
 from sp00ky.deploy.db.limits import Limits
@@ -85,14 +82,3 @@ def address_of(listen: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > 65_535:
         raise Fault(Code.INVALID, f'listen address "{listen}" is not host:port')
     return host.strip("[]"), int(port)
-
-
-async def serve_db(settings: DbSettings, announce: Callable[[dict[str, str]], None]) -> None:
-    """Serve until cancelled; `announce` gets one `ready` event with the address. Raises Fault."""
-    server = DatabaseServer(path=settings.directory(), user=settings.db_user, password=settings.db_pass)
-    url = await server.start(settings.listen_addr)
-    try:
-        announce({"event": "ready", "db": url})
-        await asyncio.Event().wait()
-    finally:
-        await server.stop()
