@@ -170,9 +170,7 @@ async def compose_ssp(stack: AsyncExitStack, loaded: Loaded[SspSettings], config
         if settings.scheduler_url
         else await start_private_scheduler(stack, settings, config)
     )
-    if not settings.scheduler_url and "ssp_id" not in settings.model_fields_set:
-        settings = settings.model_copy(update={"ssp_id": LOCAL_SSP_ID})  # the same after a restart: it is the only one
-    settings = await adopt_database(settings, scheduler)
+    settings = await adopt_database(identified(settings), scheduler)
     log.info("views are kept over namespace %s, database %s of %s", settings.db_ns, settings.db_name, settings.db_ws)
     database = await connect(stack, settings)
     queries = await connect(stack, settings)
@@ -186,6 +184,13 @@ async def compose_ssp(stack: AsyncExitStack, loaded: Loaded[SspSettings], config
     await driver.start()
     crash_when_failed(stack, "ssp", driver.failed)
     return Listening("ssp", settings.ssp_id, http, grpc)
+
+
+def identified(settings: SspSettings) -> SspSettings:
+    """A single node that nobody named keeps one name over restarts, so that its scheduler knows it again at once."""
+    if settings.scheduler_url or "ssp_id" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"ssp_id": LOCAL_SSP_ID})
 
 
 async def start_private_scheduler(stack: AsyncExitStack, settings: SspSettings, config: Path | None) -> str:

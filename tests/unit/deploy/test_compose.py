@@ -7,7 +7,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sp00ky.deploy.compose import adopt_database, advertised, bind_address, decided_address, ensure_directory
+from sp00ky.deploy.compose import (
+    adopt_database,
+    advertised,
+    bind_address,
+    decided_address,
+    ensure_directory,
+    identified,
+)
 from sp00ky.proto.channel import Server
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.settings import load
@@ -39,6 +46,14 @@ def test_port_zero_becomes_a_port_that_can_be_named() -> None:
 def test_g10_a_default_address_binds_loopback_until_there_is_a_secret() -> None:
     assert decided_address(load(SspSettings), "grpc_addr") == "127.0.0.1:8668"
     assert decided_address(load(SspSettings, env={"SPKY_AUTH_SECRET": "s"}), "grpc_addr") == "0.0.0.0:8668"
+
+
+def test_a_single_node_that_nobody_named_keeps_its_name() -> None:
+    assert identified(load(SspSettings).settings).ssp_id == identified(load(SspSettings).settings).ssp_id
+    assert identified(load(SspSettings, env={"SPKY_SSP_ID": "mine"}).settings).ssp_id == "mine"
+    beside = {"SPKY_SCHEDULER_URL": "http://127.0.0.1:9667"}
+    named = [identified(load(SspSettings, env=beside).settings).ssp_id for _ in range(2)]
+    assert named[0] != named[1]  # many SSPs of one scheduler never share a default name
 
 
 def test_a_directory_is_made_and_proved(tmp_path: Any) -> None:

@@ -119,8 +119,8 @@ async def test_concurrent_writers_lose_nothing_and_tear_nothing(fresh_database: 
         await asyncio.gather(*(_write_pairs(writers[n % 4], n, 40) for n in range(8)))
         at = await capture.barrier()
         await assert_equal(database, sink, at)
-        # On a busy machine a commit may be later than the fast poll's overlap; then a record is read again, which
-        # counts as a repair, and is why nothing is lost.
+        # Repairs are not asserted to be none: in one full run there were four, of records that were being written, and
+        # what set them off is not known. That nothing is lost or torn is asserted above and below.
         assert capture.poisoned == 0
     state: dict[str, dict[bytes, int]] = {"left": {}, "right": {}}
     for transaction in sink.transactions:
