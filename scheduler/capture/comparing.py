@@ -79,23 +79,28 @@ class Comparing:
                 raise
 
     async def reread_suspects(self) -> bool:
-        """Read the records in doubt again and log what differs; whether there were any."""
+        """Read the records in doubt again and log what differs; whether there were any. What was in doubt together is
+        mended together, as one transaction: it mostly comes of one."""
         offering = self._offering
         suspects = sorted(offering.suspects)
         for begin in range(0, len(suspects), CHUNK_ROWS_MAX):
             chunk = suspects[begin : begin + CHUNK_ROWS_MAX]
+            changes: list[common_pb2.Change] = []
             for name in sorted({table for table, _ in chunk}):
-                await self._reread(name, [key for table, key in chunk if table == name])
+                changes += await self._reread(name, [key for table, key in chunk if table == name])
+            if changes:
+                await offering.offer([changes])
+                offering.repairs += len(changes)
             offering.suspects.difference_update(chunk)
         return bool(suspects)
 
-    async def _reread(self, name: str, keys: Iterable[bytes]) -> None:
+    async def _reread(self, name: str, keys: Iterable[bytes]) -> list[common_pb2.Change]:
+        """What differs of these records of a table."""
         table = self._offering.schema.get(name)
         if table is None:
-            return
+            return []
         ids = [RecordId(name, unpack(key)) for key in keys]
         changes: list[common_pb2.Change] = await reread(self._database, table, ids, self._offering.sink.store)
         if changes:
             log.warning("%d of %d records of table %s in doubt were repaired", len(changes), len(ids), name)
-            await self._offering.offer([changes])
-            self._offering.repairs += len(changes)
+        return changes
