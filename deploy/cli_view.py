@@ -1,8 +1,9 @@
-"""`spky view …`: register, read, list, explain and unregister views of a running mesh."""
+"""`spky view …`: register, read, list, explain and unregister views, and ask why a record is in one."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,20 @@ Surql = Annotated[str, typer.Argument(help="a SELECT")]
 Params = Annotated[
     list[str] | None, typer.Option("--param", "-p", metavar="NAME=JSON", help="a parameter of the query; repeatable")
 ]
+Auth = Annotated[
+    str, typer.Option("--auth", help='the user whose view it is: a record id, or {"id": …, "access": …, "claims": …}')
+]
+UserId = Annotated[str, typer.Option("--auth", help="the record id of the user whose view it is")]
+
+
+def parse_auth(text: str) -> dict[str, Any]:
+    """What a request says of the user; nothing for a service's own view. Raises Fault INVALID."""
+    if not text.startswith("{"):
+        return {"auth": text} if text else {}
+    try:
+        return {"auth": json.loads(text)}
+    except ValueError as error:
+        raise Fault(Code.INVALID, f"--auth is not JSON: {error}") from None
 
 
 def parse_params(texts: list[str]) -> dict[str, Any]:
@@ -40,6 +55,7 @@ def register(
     param: Params = None,
     ttl: Annotated[str, typer.Option(help="time to live without a heartbeat, e.g. 30m; empty: for ever")] = "",
     client: Annotated[str, typer.Option(help="id of the client")] = "spky",
+    auth: Auth = "",
     rows: Annotated[bool, typer.Option("--rows", help="wait for the first result and print it")] = False,
     url: Url = DEFAULT_URL,
     secret: Secret = "",
@@ -49,7 +65,7 @@ def register(
     from sp00ky.deploy.remote import Remote
 
     body: dict[str, Any] = {"id": view_id, "surql": surql, "clientId": client, "params": parse_params(param or [])}
-    body |= ({"ttl": ttl} if ttl else {}) | ({"rows": 1} if rows else {})
+    body |= ({"ttl": ttl} if ttl else {}) | ({"rows": 1} if rows else {}) | parse_auth(auth)
     answer = Remote(url, secret).post("/view/register", body)
     if as_json:
         print_json(answer)
@@ -68,6 +84,7 @@ def get(
     rows: Annotated[bool, typer.Option("--rows", help="also the query's result")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="with everything committed in SurrealDB before")] = False,
     revision: Annotated[str, typer.Option(help="at least as fresh as this token")] = "",
+    auth: UserId = "",
     url: Url = DEFAULT_URL,
     secret: Secret = "",
     as_json: AsJson = False,
@@ -75,7 +92,7 @@ def get(
     """Members, revision and hash of a view."""
     from sp00ky.deploy.remote import Remote, view_path
 
-    arguments = {"rows": "1"} if rows else {}
+    arguments = ({"rows": "1"} if rows else {}) | ({"auth": auth} if auth else {})
     arguments |= {"consistency": "fully_consistent"} if fresh else {"revision": revision} if revision else {}
     view = Remote(url, secret).get(view_path(view_id), **arguments)
     if as_json:
@@ -98,16 +115,18 @@ def list_views(url: Url = DEFAULT_URL, secret: Secret = "", as_json: AsJson = Fa
     if as_json:
         print_json(views)
         return
-    names = ["id", "state", "mode", "members", "ssp_id", "surql", "reason"]
+    names = ["id", "auth", "state", "mode", "members", "ssp_id", "surql", "reason"]
     print_table(names, [[" ".join(str(view.get(name, "")).split()) for name in names] for view in views])
 
 
 @app.command()
-def unregister(view_id: ViewId, url: Url = DEFAULT_URL, secret: Secret = "", as_json: AsJson = False) -> None:
+def unregister(
+    view_id: ViewId, auth: UserId = "", url: Url = DEFAULT_URL, secret: Secret = "", as_json: AsJson = False
+) -> None:
     """Forget a view and its edges."""
     from sp00ky.deploy.remote import Remote
 
-    answer = Remote(url, secret).post("/view/unregister", {"id": view_id})
+    answer = Remote(url, secret).post("/view/unregister", {"id": view_id, **parse_auth(auth)})
     if as_json:
         print_json(answer)
     else:
@@ -119,7 +138,8 @@ def explain(
     surql: Surql,
     *,
     param: Params = None,
-    stage: Annotated[str, typer.Option(help="print this stage only: tokens, ast, plan or circuit")] = "",
+    auth: Auth = "",
+    stage: Annotated[str, typer.Option(help="print this stage only: tokens, ast, rewrites, plan or circuit")] = "",
     url: Url = DEFAULT_URL,
     secret: Secret = "",
     as_json: AsJson = False,
@@ -127,7 +147,8 @@ def explain(
     """What a query becomes, stage by stage; registers nothing."""
     from sp00ky.deploy.remote import Remote
 
-    answer = Remote(url, secret).post("/view/explain", {"surql": surql, "params": parse_params(param or [])})
+    body = {"surql": surql, "params": parse_params(param or []), **parse_auth(auth)}
+    answer = Remote(url, secret).post("/view/explain", body)
     if as_json:
         print_json(answer)
         return
@@ -137,7 +158,49 @@ def explain(
             raise Fault(Code.NOT_FOUND, f'there is no stage "{stage}"', f"one of {', '.join(stages)}")
         typer.echo(stages[stage])
         return
-    typer.echo(f"mode: {answer['mode']}" + (f" ({answer['reason']})" if answer.get("reason") else ""))
+    whole = "evaluated whole: " if answer["mode"] == "incremental" else ""
+    typer.echo(f"mode: {answer['mode']}" + (f" ({whole}{answer['reason']})" if answer.get("reason") else ""))
     typer.echo(f"tables: {', '.join(answer['tables']) or 'every table'}")
+    if nearest := answer.get("nearest"):
+        typer.echo(f"nearest: {nearest['surql']}\n  {nearest['change']}")
     for name, text in stages.items():
         typer.echo(f"\n-- {name}\n{text}")
+
+
+@app.command()
+def why(
+    view_id: Annotated[str, typer.Argument(metavar="VIEW", help="id of the view")],
+    record: Annotated[str, typer.Argument(metavar="RECORD", help="record id, e.g. person:1")],
+    *,
+    auth: UserId = "",
+    url: Url = DEFAULT_URL,
+    secret: Secret = "",
+    as_json: AsJson = False,
+) -> None:
+    """Why a record is, or is not, in a view."""
+    from sp00ky.deploy.remote import Remote, view_path
+
+    arguments = {"record": record} | ({"auth": auth} if auth else {})
+    answer = Remote(url, secret).get(f"{view_path(view_id)}/why", **arguments)
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo("\n".join(why_lines(answer)))
+
+
+def why_lines(answer: dict[str, Any]) -> Iterator[str]:
+    """The answer: the sentence, each term with what it saw, the window."""
+    yield answer["sentence"]
+    for term in answer["terms"]:
+        yield f"  {'holds' if term['holds'] else 'FAILS'}  {term['text']}  ({term['origin']})"
+        for value in term.get("values", ()):
+            through = f"  through {', '.join(value['through'])}" if value.get("through") else ""
+            yield f"           {value['text']} = {value['value']}{through}"
+    if window := answer.get("window"):
+        limit = f" LIMIT {window['limit']}" if "limit" in window else ""
+        yield f"  row {window['rank']} of {window['passing']} that pass;{limit} START {window['start']}"
+        for key in window.get("order", ()):
+            yield f"           {key['text']}: {key['value']}, at the edge ({window['boundary']}) {key['boundary']}"
+    for place in answer.get("below", ()):
+        yield f"  below {place['parent']} as {place['parent_rel']}"
+    yield f"  at revision {answer['revision']}, by {answer['ssp_id']}"

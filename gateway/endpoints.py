@@ -14,7 +14,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 from sp00ky.gateway.exchange import Answer, Api, Asked
-from sp00ky.gateway.translate import ingest, metrics, proxy, status, views
+from sp00ky.gateway.translate import ingest, metrics, proxy, status, views, why
 from sp00ky.gateway.upstream import Rpc
 from sp00ky.proto.faults import Code, Fault
 
@@ -117,7 +117,7 @@ ENDPOINTS: Sequence[Endpoint] = (
         "POST",
         "/view/explain",
         BOTH,
-        "`{surql, params?}` → mode, reason and every stage as text; registers nothing",
+        "`{surql, params?, auth?}` → mode, reason, the nearest better query, every stage as text; registers nothing",
         views.explain_answer,
         views.explain_request,
         Rpc.EXPLAIN_VIEW,
@@ -130,6 +130,15 @@ ENDPOINTS: Sequence[Endpoint] = (
         views.get_answer,
         views.get_request,
         Rpc.GET_VIEW,
+    ),
+    Endpoint(
+        "GET",
+        "/view/{id}/why",
+        BOTH,
+        "`?record=…&auth=…` → whether the record is in the view, and the term, link or limit that decides; 404 unknown",
+        why.why_answer,
+        why.why_request,
+        Rpc.WHY_VIEW,
     ),
     Endpoint(
         "GET",

@@ -24,6 +24,7 @@ class Rpc(StrEnum):
     GET_VIEW = "ViewService.GetView"
     LIST_VIEWS = "ViewService.ListViews"
     EXPLAIN_VIEW = "ViewService.ExplainView"
+    WHY_VIEW = "ViewService.WhyView"
     GET_STATUS = "AdminService.GetStatus"
     BARRIER = "AdminService.Barrier"
 

@@ -48,7 +48,7 @@ def unknown_view(view_id: str) -> Fault:
 def other_text(view_id: str) -> Fault:
     return Fault(
         Code.CONFLICT,
-        f'view "{view_id}" is registered with another query or other params',
+        f'view "{view_id}" is registered with another query, other params or other auth',
         "unregister it first, or use another id",
     )
 

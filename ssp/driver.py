@@ -258,6 +258,7 @@ class SspDriver:
     def _step(self, event: events.Event) -> None:
         self.engine.step(event)
         self._carry_out(self.engine.ready())
+        self._garbage.maybe_settle()
 
     def _carry_out(self, ready: Ready) -> None:
         upstream = self._upstream

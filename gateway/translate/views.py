@@ -1,7 +1,8 @@
 """`/view/*`, `/query/register`, `/views` ↔ `ViewService`.
 
 A view's id is text. `_00_query:abc`, the record that stands for the view in SurrealDB, and `abc` are the same view: the
-mesh knows it as `abc`, and an answer repeats the id as its client wrote it.
+mesh knows it as `abc`, and an answer repeats the id as its client wrote it. A view of a user is named by its id and the
+user's: `auth` stands in the body of a POST, and as `?auth=user:1` in the address of a GET.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sp00ky.proto.values.cbor import CborError, duration_from_text
 from sp00ky.proto.values.json import encode_json
 from sp00ky.proto.values.kinds import Duration, RecordId, Value
 from sp00ky.proto.values.text import parse_record_id
+from sp00ky.proto.viewer import auth_id_of, canonical_auth_id, check_params, pack_viewer, viewer_of
 
 QUERY_TABLE = "_00_query"
 _U64_MAX = 2**64 - 1
@@ -67,7 +69,26 @@ def _given_id(body: dict[str, Value]) -> str:
 
 
 def _key(body: dict[str, Value], asked: Asked) -> common_pb2.ViewKey:
-    return common_pb2.ViewKey(id=canonical_id(_given_id(body), asked), auth_id=field_text(body, "auth", required=False))
+    viewer = _viewer(body)
+    return common_pb2.ViewKey(id=canonical_id(_given_id(body), asked), auth_id=auth_id_of(viewer) if viewer else "")
+
+
+def _viewer(body: dict[str, Value]) -> dict[str, Value]:
+    """The user of `auth`: `{id, access?, claims?}`, or the id alone; {} for a service's own view."""
+    stated = body.get("auth")
+    return {} if stated is None else viewer_of(_stated(stated))
+
+
+def _stated(user: Value) -> Value:
+    """Nobody is not everybody: a text that was left empty must not make a view that sees all."""
+    if user == "":
+        raise Fault(Code.INVALID, "auth is empty", "leave it out for a service's own view")
+    return user
+
+
+def _auth(body: dict[str, Value]) -> bytes:
+    viewer = _viewer(body)
+    return pack_viewer(viewer) if viewer else b""
 
 
 def register_request(asked: Asked) -> views_pb2.RegisterViewRequest:
@@ -79,9 +100,17 @@ def register_request(asked: Asked) -> views_pb2.RegisterViewRequest:
         "client_id": field_text(body, "clientId", "client_id", required=False),
         "format": field_text(body, "format", "resultFormat", "result_format", required=False),
     }
-    params = packed(field_object(body, "params"), "params")
-    spec = common_pb2.ViewSpec(key=_key(body, asked), params=params, ttl_ms=_ttl_ms(body.get("ttl")), **texts)
+    params = packed(_params(body), "params")
+    spec = common_pb2.ViewSpec(
+        key=_key(body, asked), params=params, ttl_ms=_ttl_ms(body.get("ttl")), auth=_auth(body), **texts
+    )
     return views_pb2.RegisterViewRequest(spec=spec)
+
+
+def _params(body: dict[str, Value]) -> dict[str, Value]:
+    params = field_object(body, "params")
+    check_params(params)
+    return params
 
 
 def _ttl_ms(value: Value) -> int:
@@ -154,11 +183,16 @@ def get_request(asked: Asked) -> views_pb2.GetViewRequest:
     if consistency in _NEEDS_REVISION and not revision:
         raise Fault(Code.INVALID, f"consistency {name} needs a revision", "add &revision=<token>")
     return views_pb2.GetViewRequest(
-        key=common_pb2.ViewKey(id=canonical_id(asked.path["id"], asked), auth_id=asked.query.get("auth", "")),
+        key=asked_key(asked),
         consistency=consistency,
         revision=revision if consistency in _NEEDS_REVISION else "",
         rows=field_flag(asked.query.get("rows"), "rows"),
     )
+
+
+def asked_key(asked: Asked) -> common_pb2.ViewKey:
+    user = str(_stated(asked.query["auth"])) if "auth" in asked.query else ""
+    return common_pb2.ViewKey(id=canonical_id(asked.path["id"], asked), auth_id=canonical_auth_id(user))
 
 
 def get_answer(asked: Asked, response: views_pb2.GetViewResponse) -> Answer:
@@ -174,7 +208,7 @@ def _view(given_id: str, view: views_pb2.GetViewResponse, *, rows: bool) -> dict
         "state": STATES.get(view.state),
         "mode": MODES.get(view.mode),
         "ssp_id": view.ssp_id,
-        "members": [_member(member) for member in view.members],
+        "members": [member_body(member) for member in view.members],
     }
     if rows:
         body["rows"] = orjson.Fragment(encode_packed(view.rows))
@@ -183,7 +217,7 @@ def _view(given_id: str, view: views_pb2.GetViewResponse, *, rows: bool) -> dict
     return body
 
 
-def _member(member: views_pb2.Member) -> dict[str, object]:
+def member_body(member: views_pb2.Member) -> dict[str, object]:
     body: dict[str, object] = {"id": member.id, "version": member.version}
     if member.parent:
         body["parent"] = member.parent
@@ -193,7 +227,7 @@ def _member(member: views_pb2.Member) -> dict[str, object]:
 
 
 def debug_request(asked: Asked) -> views_pb2.GetViewRequest:
-    return views_pb2.GetViewRequest(key=common_pb2.ViewKey(id=canonical_id(asked.path["id"], asked)))
+    return views_pb2.GetViewRequest(key=asked_key(asked))
 
 
 def debug_answer(asked: Asked, response: views_pb2.GetViewResponse) -> Answer:
@@ -249,9 +283,9 @@ def _summary(view: views_pb2.ViewSummary) -> dict[str, object]:
 def explain_request(asked: Asked) -> views_pb2.ExplainViewRequest:
     body = parse_object(asked)
     surql = field_text(body, "surql", "query", "view_plan")
-    params = field_object(body, "params")
+    params = _params(body)
     text = encode_json(params).decode() if packed(params, "params") else ""
-    return views_pb2.ExplainViewRequest(surql=surql, params_json=text)
+    return views_pb2.ExplainViewRequest(surql=surql, params_json=text, auth=_auth(body))
 
 
 def explain_answer(asked: Asked, response: views_pb2.ExplainViewResponse) -> Answer:
@@ -263,4 +297,6 @@ def explain_answer(asked: Asked, response: views_pb2.ExplainViewResponse) -> Ans
     }
     if response.reason:
         body["reason"] = response.reason
+    if response.nearest:
+        body["nearest"] = {"surql": response.nearest, "change": response.nearest_change}
     return json_answer(body)

@@ -61,6 +61,7 @@ REFUSED_CALLS: Final = MappingProxyType(
 )
 REFUSED_METHODS: Final = MappingProxyType({"shuffle": NO_RANDOM})
 REFUSED_PARAMS: Final = frozenset({"auth", "session", "access", "token", "scope"})
+USER_PARAMS: Final = frozenset({"auth", "access", "token"})
 REFUSED_CLAUSES: Final = MappingProxyType(
     {
         "ORDER BY RAND()": NO_RANDOM,
@@ -80,8 +81,9 @@ class Admitted:
     aside: str = ""
 
 
-def admit(text: str) -> Admitted:
-    """Raises Fault TOO_LARGE, INVALID (no SurrealQL; `details` line, column, excerpt) or UNSUPPORTED_QUERY."""
+def admit(text: str, as_user: bool = False) -> Admitted:
+    """`as_user`: the parameters of a user are known. Raises Fault TOO_LARGE, INVALID (no SurrealQL; `details` line,
+    column, excerpt) or UNSUPPORTED_QUERY."""
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > TEXT_BYTES_MAX:
         raise Fault(
@@ -93,11 +95,11 @@ def admit(text: str) -> Admitted:
         _check_single_select(text, scan(text)[0])
         reading = read_select(text)
     except Refused as refusal:
-        raise _unsupported(refusal.message, refusal, _refused_hint(refusal.message)) from None
+        raise _unsupported(refusal.message, refusal, refusal.hint or _refused_hint(refusal.message)) from None
     except ParseError as error:
         raise _invalid(error) from None
     for sighting in sorted(reading.sightings, key=lambda sighting: sighting.start):
-        hint = _refusal(sighting)
+        hint = "" if as_user and sighting.sight is Sight.PARAM and sighting.name in USER_PARAMS else _refusal(sighting)
         if hint:
             raise _unsupported(_named(sighting), error_at(text, sighting.start, ""), hint)
     if reading.aside is not None:
@@ -122,7 +124,7 @@ def _refusal(sighting: Sighting) -> str:
             return NO_SESSION if sighting.name in REFUSED_PARAMS else ""
         case Sight.CLAUSE:
             return REFUSED_CLAUSES.get(sighting.name, "")
-        case Sight.NEW_KEY:
+        case Sight.NEW_KEY | Sight.MOCK:
             return NO_RANDOM
 
 
@@ -142,6 +144,7 @@ NAMED: Final[MappingProxyType[Sight, Callable[[str], str]]] = MappingProxyType(
         Sight.PARAM: "${}".format,
         Sight.CLAUSE: "{}".format,
         Sight.NEW_KEY: ":{}()".format,
+        Sight.MOCK: "|{}:n|".format,
     }
 )
 

@@ -8,27 +8,53 @@ Fields are tuples, so trees are hashable wherever their literals are; `shape.py`
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sp00ky.proto.values.kinds import Value
+from sp00ky.proto.surrealql.parts import (
+    AllPart,
+    DestructurePart,
+    FieldPart,
+    FlattenPart,
+    GraphPart,
+    GraphQuery,
+    IndexPart,
+    LastPart,
+    MethodPart,
+    OptionalPart,
+    Part,
+    RecursePart,
+    RepeatPart,
+    WherePart,
+)
+from sp00ky.proto.values.kinds import Value, hashable
 
 # --- expressions -----------------------------------------------------------------------------------------------------
 
 
+def _is_nan(value: Value) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A constant of any kind, record ids with constant keys and durations and datetimes included."""
+    """A constant of any kind: record ids with constant keys, durations, datetimes and geometries included.
+
+    `spelling` is the name of a constant (`math::PI`), or a mock (`|t:1..3|`), where the text matters: in a column that
+    is named by it."""
 
     value: Value
+    spelling: str = ""
 
     def __hash__(self) -> int:
-        from sp00ky.proto.values.kinds import hashable
-
-        return hash((type(self.value), hashable(self.value)))
+        return hash((type(self.value), "nan" if _is_nan(self.value) else hashable(self.value)))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Literal) and type(self.value) is type(other.value) and bool(self.value == other.value)
+        if not isinstance(other, Literal) or type(self.value) is not type(other.value):
+            return False
+        same = bool(self.value == other.value) or (_is_nan(self.value) and _is_nan(other.value))
+        return same and self.spelling == other.spelling
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +116,8 @@ class Unary:
 class Binary:
     """`op` is the canonical spelling: `=` (also IS), `!=` (IS NOT), `==`, `?=`, `*=`, `~`…, `<`, `<=`, `>`, `>=`,
     `AND`, `OR`, `??`, `?:`, `+ - * / % **`, `IN` (INSIDE, ∈), `NOT IN`, `CONTAINS`, `CONTAINSNOT`, `CONTAINSALL`,
-    `CONTAINSANY`, `CONTAINSNONE`, `ALLINSIDE`, `ANYINSIDE`, `NONEINSIDE`, `OUTSIDE`, `INTERSECTS`, `@@`."""
+    `CONTAINSANY`, `CONTAINSNONE`, `ALLINSIDE`, `ANYINSIDE`, `NONEINSIDE`, `OUTSIDE`, `INTERSECTS`, `@@`, `@1@`,
+    `@1,OR@`, `<|3|>`, `<|3,40|>`, `<|3,COSINE|>`."""
 
     op: str
     left: Expr
@@ -114,6 +141,14 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Apply:
+    """`$f(args)`: a call of what an expression yields."""
+
+    callee: Expr
+    args: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Closure:
     """`|$a, $b| body`."""
 
@@ -122,9 +157,59 @@ class Closure:
 
 
 @dataclass(frozen=True, slots=True)
+class TypedClosure:
+    """`|$a: int, $b| -> string { body }`: a kind for each parameter, `any` where none is said, and of the result."""
+
+    params: tuple[str, ...]
+    kinds: tuple[str, ...]
+    returns: str
+    body: Expr
+
+
+@dataclass(frozen=True, slots=True)
 class IfElse:
     branches: tuple[tuple[Expr, Expr], ...]
     otherwise: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """`{ LET $a = 1; RETURN $a }`; its value is that of the last statement. One plain expression in braces is that
+    expression, except in a column that is named by its text."""
+
+    statements: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """`LET $name: kind = value`, seen by the rest of the block around it; `kind` empty: none is said."""
+
+    name: str
+    value: Expr
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """`FOR $name IN over { … }`."""
+
+    name: str
+    over: Expr
+    body: Block
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """`RETURN value [FETCH paths]`, `THROW value`, `BREAK`, `CONTINUE`."""
+
+    keyword: str
+    value: Expr | None = None
+    fetch: tuple[Idiom, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """`@`, the record at hand, as the head of a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,92 +228,6 @@ class Idiom:
     parts: tuple[Part, ...]
 
 
-# --- parts of an idiom -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class FieldPart:
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class IndexPart:
-    """`[0]`, `[$i]`, `["name"]`."""
-
-    index: Expr
-
-
-@dataclass(frozen=True, slots=True)
-class AllPart:
-    """`[*]` or `.*`."""
-
-
-@dataclass(frozen=True, slots=True)
-class LastPart:
-    """`[$]`."""
-
-
-@dataclass(frozen=True, slots=True)
-class WherePart:
-    """`[WHERE cond]` or `[? cond]`."""
-
-    cond: Expr
-
-
-@dataclass(frozen=True, slots=True)
-class MethodPart:
-    """`.len()`."""
-
-    name: str
-    args: tuple[Expr, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DestructurePart:
-    """`.{ a, b: b.c, d.* }`: name → idiom on the value, None meaning the field of that name."""
-
-    fields: tuple[tuple[str, Idiom | None], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class OptionalPart:
-    """`.?` or `?`."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecursePart:
-    """`.{1..3}(…)`; re-evaluated only. `text` is its canonical source."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class GraphPart:
-    """`->likes`, `<-(wrote, liked WHERE x LIMIT 3)`, `<->knows`, `<~comment`; no tables means `?`, any."""
-
-    direction: str  # "->", "<-", "<->", "<~"
-    tables: tuple[str, ...]
-    cond: Expr | None = None
-    order: tuple[OrderKey, ...] = ()
-    limit: Expr | None = None
-    start: Expr | None = None
-    alias: str | None = None
-    fields: tuple[Field, ...] = ()  # `->(SELECT a FROM likes)`; re-evaluated only
-
-
-Part: TypeAlias = (
-    FieldPart
-    | IndexPart
-    | AllPart
-    | LastPart
-    | WherePart
-    | MethodPart
-    | DestructurePart
-    | OptionalPart
-    | RecursePart
-    | GraphPart
-)
-
 Expr: TypeAlias = (
     Literal
     | Param
@@ -242,8 +241,15 @@ Expr: TypeAlias = (
     | Binary
     | Cast
     | Call
+    | Apply
     | Closure
+    | TypedClosure
     | IfElse
+    | Block
+    | Let
+    | For
+    | Leave
+    | Document
     | Subquery
     | Idiom
 )
@@ -307,3 +313,51 @@ class Select:
 
 
 Node: TypeAlias = Expr | Part | Field | Star | TableTarget | OrderKey | Select
+
+__all__ = [
+    "AllPart",
+    "Apply",
+    "Array",
+    "Binary",
+    "Block",
+    "Call",
+    "Cast",
+    "Closure",
+    "DestructurePart",
+    "Document",
+    "Expr",
+    "Field",
+    "FieldPart",
+    "FlattenPart",
+    "For",
+    "GraphPart",
+    "GraphQuery",
+    "Hole",
+    "Idiom",
+    "IfElse",
+    "IndexPart",
+    "LastPart",
+    "Leave",
+    "Let",
+    "Literal",
+    "MethodPart",
+    "Node",
+    "Object",
+    "OptionalPart",
+    "OrderKey",
+    "Param",
+    "Part",
+    "RangeExpr",
+    "RecordIdExpr",
+    "RecursePart",
+    "RepeatPart",
+    "Select",
+    "SetLiteral",
+    "Star",
+    "Subquery",
+    "TableTarget",
+    "Target",
+    "TypedClosure",
+    "Unary",
+    "WherePart",
+]

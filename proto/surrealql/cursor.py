@@ -20,9 +20,10 @@ from typing import Final
 from sp00ky.proto.surrealql.ast import Expr, Select
 from sp00ky.proto.surrealql.errors import NoNode, ParseError, error_at, position_of
 from sp00ky.proto.surrealql.lexer import rescan, scan
-from sp00ky.proto.surrealql.tokens import Token, TokenKind
+from sp00ky.proto.surrealql.tokens import NUMBER_WORDS, Token, TokenKind
 
 NESTING_MAX: Final = 50  # SurrealDB itself stops at 20 nested queries or brackets
+PRINTED_NESTING: Final = 20  # printing puts brackets that the text did not have: beyond, it is tried whether it reads
 
 
 RESCANS_MAX: Final = 64  # each reads the rest of the text again
@@ -34,6 +35,7 @@ class Sight(StrEnum):
     PARAM = "param"
     CLAUSE = "clause"  # EXPLAIN, VERSION, ORDER BY RAND()
     NEW_KEY = "new key"  # a:rand(), a:ulid(), a:uuid()
+    MOCK = "mock"  # |a:10|, record ids with new keys; name is the table
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,11 @@ class Cursor(ABC):
     tokens: list[Token] = field(init=False)
     index: int = 0
     nesting: int = 0
+    deepest: int = 0
     bare_is_table: bool = False  # in FROM a bare name is a table
-    unnamed: bool = False  # the column read now has lost the text that SurrealDB would name it by
+    faithful: bool = False  # in a column whose text may be its name: braces and names of constants are kept
+    balanced: bool = False  # a long chain of operators in it has been balanced, and has another text now
+    derived: dict[int, Expr] = field(default_factory=dict)  # by id: constants by name, and what braces are folded to
     sightings: list[Sighting] = field(default_factory=list)
     aside: NoNode | None = None
 
@@ -131,7 +136,7 @@ class Cursor(ABC):
             raise self.unexpected(f"expected {keyword}")
 
     def identifier(self) -> str:
-        if self.token.kind in (TokenKind.WORD, TokenKind.QUOTED) and self.token.text not in ("Infinity", "NaN"):
+        if self.token.kind in (TokenKind.WORD, TokenKind.QUOTED) and self.token.text not in NUMBER_WORDS:
             return self.take().value
         raise self.unexpected("expected an identifier")
 
@@ -168,9 +173,15 @@ class Cursor(ABC):
     def sighted(self, sight: Sight, name: str, token: Token, arguments: int = 0) -> None:
         self.sightings.append(Sighting(sight, name, token.start, arguments))
 
+    def derive(self, expr: Expr) -> Expr:
+        """Marks what is not written out in full: no part of a geometry, which has to be."""
+        self.derived[id(expr)] = expr
+        return expr
+
     @contextmanager
     def deeper(self) -> Iterator[None]:
         self.nesting += 1
+        self.deepest = max(self.deepest, self.nesting)
         if self.nesting > NESTING_MAX:
             raise self.error(self.token, f"nested deeper than {NESTING_MAX} levels")
         yield

@@ -1,8 +1,9 @@
 """Why a text is not a query tree, with the place in the text.
 
 Three answers, because they lead to three decisions in `admit.py`: `ParseError` itself means SurrealDB would refuse the
-text as well; `Refused` means SurrealDB would run it, but it writes or leaves the database, so no view can hold it;
-`NoNode` means SurrealDB would run it and only reads, but `ast.py` has no node for it, so a view re-runs the text.
+text as well; `Refused` means SurrealDB would run it, but it writes, leaves the database or is no SELECT, so no view can
+hold it; `NoNode` means SurrealDB would run it and only reads, but `ast.py` has no node for it, so a view re-runs the
+text.
 
 Invariant: `line` and `column` count from 1, in characters, and point at the first character that does not fit.
 """

@@ -5,33 +5,47 @@ The loop is Pratt's ("Top down operator precedence", 1973): an operator is taken
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 from sp00ky.proto.surrealql.ast import (
+    Apply,
     Array,
     Binary,
     Call,
     Cast,
-    Closure,
+    Document,
     Expr,
     FieldPart,
     Idiom,
-    IfElse,
     Literal,
     Param,
     RangeExpr,
     Subquery,
     Unary,
 )
+from sp00ky.proto.surrealql.blocks import STATEMENTS, BlockReader
 from sp00ky.proto.surrealql.cursor import Sight
 from sp00ky.proto.surrealql.errors import Refused
+from sp00ky.proto.surrealql.folding import CHAIN_MAX, balanced
+from sp00ky.proto.surrealql.geometry import is_finite, point_of
 from sp00ky.proto.surrealql.idioms import ARROWS
-from sp00ky.proto.surrealql.literals import CONSTANTS, duration_of, number_of
-from sp00ky.proto.surrealql.operators import CHAIN, EQUALITY, INFIX, PREFIX, RANGE, RELATION, UNCHAINED
-from sp00ky.proto.surrealql.tokens import Token, TokenKind
-from sp00ky.proto.surrealql.values import ValueReader
+from sp00ky.proto.surrealql.literals import CONSTANTS, constant_spelling, duration_of, number_of
+from sp00ky.proto.surrealql.operators import (
+    DISTANCES,
+    EQUALITY,
+    INFIX,
+    PREFIX,
+    RANGE,
+    RELATION,
+    UNCHAINED,
+    chain_of,
+)
+from sp00ky.proto.surrealql.tokens import NUMBER_WORDS, Token, TokenKind
 from sp00ky.proto.values.kinds import NONE, Regex, Table
+from sp00ky.proto.values.text import to_surql
 
 # What may not stand inside a query. SurrealDB reserves these words wherever a value may begin
 WRITES: Final = frozenset(
@@ -39,26 +53,39 @@ WRITES: Final = frozenset(
 )
 REFUSED: Final = WRITES | {"INFO", "SLEEP", "EXPLAIN"}
 FOREIGN_PATHS: Final = frozenset({"MOD", "SILO", "ML"})
+MATCH_REFERENCE_MAX: Final = 255
+NEIGHBOURS_MAX: Final = 2**32 - 1
 
 
 @dataclass(slots=True)
-class ExpressionReader(ValueReader):
+class ExpressionReader(BlockReader):
     def expression(self, above: int = 0) -> Expr:
         with self.deeper():
             left, whole = self._operand()
+            chained = 0
             while True:
                 if self.at("("):
-                    left = self._call_of(left)
+                    left = Apply(left, self.arguments())
                 elif self._at_range():
                     if above >= RANGE:
-                        return left
+                        return self._hung_up(left, chained)
                     left = self._range_from(left, whole)
                 else:
                     operator, binding, width = self._infix()
                     if binding <= above:
-                        return left
+                        return self._hung_up(left, chained)
+                    if not isinstance(left, Binary) or left.op != operator:
+                        left, chained = self._hung_up(left, chained), 0
                     left = self._infixed(left, whole, operator, binding, width)
+                    chained += 1
                 whole = False
+
+    def _hung_up(self, left: Expr, chained: int) -> Expr:
+        if chained < CHAIN_MAX or not isinstance(left, Binary):
+            return left
+        found = balanced(left)
+        self.balanced |= found is not left
+        return found
 
     # --- operators ---------------------------------------------------------------------------------------------------
 
@@ -116,6 +143,8 @@ class ExpressionReader(ValueReader):
             return "@@", EQUALITY, 0
         if token.text == "<|":
             return "<|", RELATION, 0
+        if token.text == "<" and self.source.startswith("<-", token.start):
+            raise self.error(token, "unexpected <-, expected an operator", "put a space between < and -")
         if token.text in ("+=", "-=", "+?="):
             raise self.error(token, f"unexpected {token.text}, expected an operator", "a query assigns nothing")
         operator, binding = INFIX.get(token.text, ("", 0))
@@ -125,9 +154,9 @@ class ExpressionReader(ValueReader):
         token = self.token
         self._check_chain(token, operator, None if whole else left)
         if operator == "@@":
-            self._matches_sign()
+            operator = self._matches_sign()
         elif operator == "<|":
-            self._neighbour_sign()
+            operator = self._neighbour_sign()
         self.index += width
         bracketed = self.at("(")
         right = self.expression(binding)
@@ -135,40 +164,56 @@ class ExpressionReader(ValueReader):
         return Binary(operator, left, right)
 
     def _check_chain(self, token: Token, operator: str, beside: Expr | None) -> None:
-        level = CHAIN.get(operator)
-        if level in UNCHAINED and isinstance(beside, Binary) and CHAIN.get(beside.op) == level:
+        level = chain_of(operator) if operator != "==" else 0
+        if level in UNCHAINED and isinstance(beside, Binary) and chain_of(beside.op) == level:
             raise self.error(token, f"{token.text} may not stand beside a comparison", "say with ( ) which comes first")
 
-    def _matches_sign(self) -> None:
-        """`@@`, and `@1@`, `@AND@`, `@1,OR@`, which the tree does not hold."""
-        token = self.take()
-        if self.eat("@"):
-            return
-        self.set_aside(token, "a numbered match @…@")
-        if self.token.kind is TokenKind.NUMBER:
-            self.take()
-            if not self.eat(","):
-                self.expect("@")
-                return
-        if not self.eat_word("AND", "OR"):
-            raise self.unexpected("expected AND, OR or a number")
-        self.expect("@")
-
-    def _neighbour_sign(self) -> None:
-        token = self.take()
-        self.set_aside(token, "the nearest neighbour operator <|…|>")
-        while not self.at("|"):
-            if self.token.kind not in (TokenKind.NUMBER, TokenKind.WORD) and not self.at(","):
-                raise self.unexpected("expected |>")
-            self.take()
+    def _matches_sign(self) -> str:
+        """`@@`, `@1@`, `@OR@`, `@1,OR@`. AND is what is meant without a word."""
         self.take()
+        if self.eat("@"):
+            return "@@"
+        parts: list[str] = []
+        if self.token.kind is TokenKind.NUMBER:
+            parts.append(str(self._small_number(MATCH_REFERENCE_MAX)))
+        if not parts or self.eat(","):
+            if self.eat_word("OR"):
+                parts.append("OR")
+            elif not self.eat_word("AND"):
+                raise self.unexpected("expected AND, OR or a number")
+        self.expect("@")
+        return f"@{','.join(parts)}@"
+
+    def _neighbour_sign(self) -> str:
+        """`<|3|>`, and behind a comma the size of the search, `40`, or the distance, `COSINE`, `MINKOWSKI 3`."""
+        self.take()
+        text = str(self._small_number(NEIGHBOURS_MAX))
+        if self.eat(","):
+            text += (
+                f",{self._distance()}"
+                if self.token.kind is TokenKind.WORD
+                else f",{self._small_number(NEIGHBOURS_MAX)}"
+            )
+        self.expect("|")
         if not self.eat_touching(">"):
             raise self.unexpected("expected |>")
+        return f"<|{text}|>"
 
-    def _call_of(self, callee: Expr) -> Expr:
-        self.set_aside(self.token, "a call of a value")
-        self.arguments()
-        return callee
+    def _distance(self) -> str:
+        name = self.token.keyword
+        if name not in DISTANCES:
+            raise self.unexpected("expected a distance", "such as EUCLIDEAN, COSINE or MANHATTAN")
+        self.take()
+        if name != "MINKOWSKI":
+            return name
+        return f"{name} {to_surql(self.number_behind_sign())}"
+
+    def _small_number(self, most: int) -> int:
+        number = number_of(self.token.text) if self.token.kind is TokenKind.NUMBER else None
+        if not isinstance(number, int) or number > most:
+            raise self.unexpected("expected a whole number", f"up to {most}")
+        self.take()
+        return number
 
     # --- ranges ------------------------------------------------------------------------------------------------------
 
@@ -184,15 +229,15 @@ class ExpressionReader(ValueReader):
         self.take()
         inclusive = self.eat_touching("=")
         if not inclusive and not (self.touching() and self._starts_value(self.token)):
-            if isinstance(begin, RangeExpr) and not whole:
+            if isinstance(begin, RangeExpr) and not whole and begin != RangeExpr(None, None):
                 raise self.error(token, "a range may not follow a range", "say with ( ) which comes first")
             return RangeExpr(begin, None, begin_inclusive)
         return RangeExpr(begin, self.expression(RANGE), begin_inclusive, inclusive)
 
     def _starts_value(self, token: Token) -> bool:
         if token.kind is TokenKind.SIGN:
-            return token.text in ("(", "[", "{", "|", "||", "-", "+", "!", "<", "@", "->", "<-", "<->", "<~", "..", "/")
-        return token.kind is not TokenKind.END
+            return token.text in ("(", "[", "{", "|", "||", "-", "+", "<", "->", "<-", "<->", "<~", "..", "/")
+        return token.kind is not TokenKind.END and token.text != "Infinity"
 
     # --- values ------------------------------------------------------------------------------------------------------
 
@@ -231,12 +276,11 @@ class ExpressionReader(ValueReader):
             case "{":
                 return self.path_after(self.braced(token))
             case "|" | "||":
-                return self.path_after(self._closure_or_mock(token))
+                return self.path_after(self.closure_or_mock(token))
+            case "@" if self.at(".", "[", *ARROWS):
+                return self.path_after(Document())
             case "@":
-                self.set_aside(token, "the document @")
-                if not self.at(".", "[", *ARROWS):
-                    self.identifier()
-                return self.path_after(Literal(NONE))
+                return Idiom(Document(), (*self.dot_part(), *self.parts()))
         self.index -= 1
         raise self.unexpected("expected an expression")
 
@@ -244,54 +288,28 @@ class ExpressionReader(ValueReader):
         inner = self.expression()
         if self.at(",") and isinstance(inner, Literal) and type(inner.value) in (int, float):
             self.take()
-            self.set_aside(opened, "a point")
-            self.eat("-", "+")
-            if self.token.kind is not TokenKind.NUMBER:
-                raise self.unexpected("expected a number")
-            self.take()
+            inner = self._point(opened, inner)
         self.close(")", opened)
         return inner
 
-    def _closure_or_mock(self, opened: Token) -> Expr:
-        params: list[str] = []
-        if opened.text == "|":
-            if self.token.kind is not TokenKind.PARAM:
-                return self.mock(opened)
-            while not self.eat("|"):
-                params.append(self._closure_param())
-                if not self.eat(","):
-                    self.close("|", opened)
-                    break
-        if self.at("->"):
-            self.set_aside(self.take(), "a closure with a type")
-            self.kind()
-            if not self.at("{"):
-                raise self.unexpected("expected {")
-        return Closure(tuple(params), self.expression())
-
-    def _closure_param(self) -> str:
-        token = self.take()
-        if token.kind is not TokenKind.PARAM:
-            self.index -= 1
-            raise self.unexpected("expected a parameter")
-        if self.eat(":"):
-            bracketed = self.eat("<")
-            kind = self.kind() if bracketed else self.single_kind()
-            if bracketed:
-                self.expect(">")
-            if kind != "any":
-                self.set_aside(token, "a closure with a type")
-        return token.value
+    def _point(self, opened: Token, longitude: Expr) -> Expr:
+        number = self.token
+        latitude = self.number_behind_sign()
+        if isinstance(latitude, Decimal):
+            raise self.error(number, "expected a number that is no decimal")
+        point = point_of(longitude, Literal(latitude))
+        assert point is not None, "two numbers are a point"
+        if not is_finite(point):
+            self.set_aside(opened, "a point that is not finite")
+        return self.derive(Literal(point))
 
     # --- words -------------------------------------------------------------------------------------------------------
 
     def _word(self, token: Token) -> Expr:
         keyword = token.keyword
-        if token.text in ("Infinity", "NaN"):
+        if token.text in NUMBER_WORDS:
             self.take()
-            if token.text == "NaN":
-                self.set_aside(token, "NaN")
-            return self.path_after(Literal(float("inf")))
+            return self.path_after(Literal(math.nan if token.text == "NaN" else math.inf))
         if keyword in ("NONE", "NULL", "TRUE", "FALSE"):
             self.take()
             values = {"NONE": NONE, "NULL": None, "TRUE": True, "FALSE": False}
@@ -301,72 +319,21 @@ class ExpressionReader(ValueReader):
             return self.path_after(Subquery(self.select_after_keyword()))
         if keyword == "IF":
             self.take()
-            return self.path_after(self._if_else())
+            return self.path_after(self.if_else())
         if keyword == "FUNCTION" or (keyword in FOREIGN_PATHS and self.ahead_is("::")):
             name = "a script function" if keyword == "FUNCTION" else f"{keyword.lower()}::"
             raise self.error(token, name, kind=Refused)
         if keyword in REFUSED and not (keyword == "SLEEP" and self.ahead_is("(")):
             raise self.error(token, keyword, kind=Refused)
-        if keyword in ("FOR", "LET", "RETURN", "THROW", "CONTINUE", "BREAK"):
-            return self._block_statement(self.take())
+        if keyword in STATEMENTS:
+            return self.path_after(self.statement_after_keyword(self.take()))
         return self._named(token)
-
-    def _block_statement(self, token: Token) -> Expr:
-        """Statements that only steer a block: read for what they mention, not held."""
-        self.set_aside(token, token.keyword)
-        if token.keyword in ("FOR", "LET"):
-            bracket = self.token
-            opened = token.keyword == "FOR" and self.eat("(")
-            if self.take().kind is not TokenKind.PARAM:
-                self.index -= 1
-                raise self.unexpected("expected a parameter")
-            if token.keyword == "LET":
-                if self.eat(":"):
-                    self.kind()
-                self.expect("=")
-            else:
-                self.expect_word("IN")
-            self.expression()
-            if opened:
-                self.close(")", bracket)
-            if token.keyword == "FOR":
-                self.block()
-        elif token.keyword in ("RETURN", "THROW"):
-            self.expression()
-        return Literal(NONE)
-
-    def _if_else(self) -> Expr:
-        branches: list[tuple[Expr, Expr]] = []
-        otherwise: Expr | None = None
-        worded = False
-        while True:
-            cond = self.expression()
-            if not branches:
-                worded = self.at_word("THEN")
-            branches.append((cond, self._branch(worded)))
-            if not self.eat_word("ELSE"):
-                break
-            if not self.eat_word("IF"):
-                otherwise = self._branch(worded, last=True)
-                break
-        if worded:
-            self.expect_word("END")
-        return IfElse(tuple(branches), otherwise)
-
-    def _branch(self, worded: bool, last: bool = False) -> Expr:
-        if not worded:
-            return self.block()
-        if not last:
-            self.expect_word("THEN")
-        body = self.expression()
-        self.eat(";")
-        return body
 
     # --- names -------------------------------------------------------------------------------------------------------
 
     def _named(self, token: Token) -> Expr:
         if self.ahead_is("::") or self.ahead_is("("):
-            return self.path_after(self._path(token))
+            return self.path_after(self.call_or_constant(token))
         if self.ahead_is(":"):
             return self.path_after(self.record_id())
         self.take()
@@ -375,7 +342,7 @@ class ExpressionReader(ValueReader):
             return Literal(Table(token.value))
         return Idiom(None, (FieldPart(token.value), *parts))
 
-    def _path(self, token: Token) -> Expr:
+    def call_or_constant(self, token: Token) -> Expr:
         """`name(…)`, `space::name(…)`, or the constant `space::NAME`. SurrealDB's own names know no case."""
         names = [self.identifier()]
         while self.eat("::"):
@@ -387,7 +354,5 @@ class ExpressionReader(ValueReader):
             self.sighted(Sight.CALL, name, token, len(args))
             return Call(name, args)
         if name not in CONSTANTS:
-            self.set_aside(token, name)
-            return Literal(NONE)
-        self.unnamed = True
-        return Literal(CONSTANTS[name])
+            raise self.error(token, f"there is no constant {name}", "a function has ( ) behind its name")
+        return self.derive(Literal(CONSTANTS[name], constant_spelling(name) if self.faithful else ""))

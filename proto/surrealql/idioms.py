@@ -1,4 +1,4 @@
-"""Paths: fields, indexes, filters, methods, destructuring, recursion, steps along graph edges.
+"""Paths: fields, indexes, filters, methods, destructuring, recursion.
 
 SurrealDB has three grammars for a path, each narrower than the last: after a value (`path_after`), plain
 (`plain_idiom`: AS, FETCH) and basic (`basic_idiom`: ORDER BY, GROUP BY, SPLIT), where only fields, `*`, `$` and numbers
@@ -7,6 +7,7 @@ may stand.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,25 +15,26 @@ from sp00ky.proto.surrealql.ast import (
     AllPart,
     DestructurePart,
     Expr,
-    Field,
     FieldPart,
+    FlattenPart,
     GraphPart,
+    GraphQuery,
     Idiom,
     IndexPart,
     LastPart,
     Literal,
     MethodPart,
     OptionalPart,
-    OrderKey,
+    Param,
     Part,
     RecursePart,
+    RepeatPart,
     WherePart,
 )
 from sp00ky.proto.surrealql.cursor import Cursor, Sight
 from sp00ky.proto.surrealql.literals import number_of
-from sp00ky.proto.surrealql.printer import print_parts
 from sp00ky.proto.surrealql.tokens import Token, TokenKind
-from sp00ky.proto.values.kinds import Range
+from sp00ky.proto.values.kinds import Table
 
 ARROWS: Final = ("->", "<-", "<->", "<~")
 CONTINUES: Final = (*ARROWS, "[", ".", "...", "…")
@@ -40,22 +42,23 @@ CONTINUES: Final = (*ARROWS, "[", ".", "...", "…")
 
 @dataclass(slots=True)
 class IdiomReader(Cursor):
-    def field_list(self) -> tuple[Field, ...]:
-        raise NotImplementedError  # SelectReader has it; a graph step may hold a whole SELECT
+    @abstractmethod
+    def graph_part(self) -> GraphPart | GraphQuery:
+        """A step along edges; the arrow is the next token."""
 
-    def order_keys(self, columns: tuple[Field, ...] | None) -> tuple[OrderKey, ...]:
-        raise NotImplementedError
-
-    def record_key_or_range(self, table: str) -> Expr:
-        raise NotImplementedError
+    @abstractmethod
+    def record_key_or_range(self, table: str, edges: bool = False) -> Expr:
+        """A record id whose table has been taken; the colon is the next token."""
 
     # --- whole paths -------------------------------------------------------------------------------------------------
 
     def path_after(self, head: Expr) -> Expr:
-        """`head` itself when no part follows. A path goes on; any other value becomes the head of one."""
+        """`head` itself when no part follows, else the path from it. `(a.b)[0]` is not `a.b[0]` if `a` is an array."""
         parts = self.parts()
         if not parts:
             return head
+        if isinstance(head, Literal) and isinstance(head.value, Table):
+            return Idiom(None, (FieldPart(head.value.name), *parts))
         return Idiom(head, tuple(parts))
 
     def plain_idiom(self) -> Idiom:
@@ -97,9 +100,8 @@ class IdiomReader(Cursor):
             return [self.graph_part()]
         self.take()
         if token.text in ("...", "…"):
-            self.set_aside(token, "flattening with …")
-            return []
-        return [self._bracket_part(token)] if token.text == "[" else self._dot_part()
+            return [FlattenPart()]
+        return [self._bracket_part(token)] if token.text == "[" else self.dot_part()
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
@@ -118,19 +120,18 @@ class IdiomReader(Cursor):
         self.close("]", opened)
         return part
 
-    def _dot_part(self) -> list[Part]:
+    def dot_part(self) -> list[Part]:
         token = self.token
         if self.eat("?"):
             return [OptionalPart()]
         if self.eat("*"):
             return [AllPart()]
         if self.eat("@"):
-            self.set_aside(token, "the repetition .@")
-            return []
+            return [RepeatPart()]
         if self.eat("{"):
             number = self.token.kind is TokenKind.NUMBER
             bounded = number or (self.touching() and self.at(".."))
-            return self._recurse_part(token) if bounded else [self._destructure_part(token)]
+            return self._recurse_part() if bounded else [self._destructure_part(token)]
         name = self.identifier()
         if not self.at("("):
             return [FieldPart(name)]
@@ -168,158 +169,59 @@ class IdiomReader(Cursor):
         if self.eat(":"):
             with self.bare_as(table=False):
                 value = self.expression()
-            if not isinstance(value, Idiom):
-                self.set_aside(start, "destructuring to a computed value")
-                return name, None
+            if not isinstance(value, Idiom) or value == Idiom(None, (FieldPart(name), AllPart())):
+                return name, Idiom(value, ())  # `a: a.*` is not `a.*`, which leaves out what is no object
             return name, None if value == Idiom(None, (FieldPart(name),)) else value
         if self.eat("."):
             with self.deeper():
-                rest = self._dot_part()
+                rest = self.dot_part()
             if len(rest) != 1 or not isinstance(rest[0], AllPart | DestructurePart):
                 raise self.error(start, "expected .* or a destructuring", "name a deeper field as name: path")
             return name, Idiom(None, (FieldPart(name), rest[0]))
         return name, None
 
-    def _recurse_part(self, opened: Token) -> list[Part]:
-        """`{1..3+path}` and, in round brackets, the path that is repeated; kept as text."""
-        first = self.index
-        if self.token.kind is TokenKind.NUMBER:
-            self._whole_number()
-            if not self.touching() and self.at(".."):
-                raise self.unexpected("expected }")
-        if self.eat("..") and self.touching() and self.token.kind is TokenKind.NUMBER:
-            self._whole_number()
-        if self.eat("+"):
-            self._recurse_instruction()
-        self.close("}", opened)
-        text = "{" + "".join(token.text for token in self.tokens[first : self.index])
+    def _recurse_part(self) -> list[Part]:
+        """`{1..3+path}` and, in round brackets, the path that is repeated."""
+        low = self._whole_number() if self.token.kind is TokenKind.NUMBER else None
+        if low is not None and not self.touching() and self.at(".."):
+            raise self.unexpected("expected }")
+        high = low
+        if self.eat(".."):
+            high = self._whole_number() if self.touching() and self.token.kind is TokenKind.NUMBER else None
+        instruction, target, inclusive = self._recurse_instruction() if self.eat("+") else ("", None, False)
+        self.expect("}")
+        nested: list[Part] = []
         if self.at("("):
             bracket = self.take()
             with self.deeper():
                 nested = self.parts()
             self.close(")", bracket)
-            if self.aside is None:
-                text += f"({print_parts(tuple(nested))})"
-        return [RecursePart(text)]
+        return [RecursePart(low, high, instruction, target, inclusive, tuple(nested))]
 
-    def _whole_number(self) -> None:
+    def _whole_number(self) -> int:
         if not self.token.text.isdigit():
             raise self.unexpected("expected a whole number")
-        self.take()
+        return int(self.take().text)
 
-    def _recurse_instruction(self) -> None:
+    def _recurse_instruction(self) -> tuple[str, Expr | None, bool]:
         token = self.token
         name = self.identifier().lower()
+        target: Expr | None = None
         if name == "shortest":
             self.expect("=")
-            self.set_aside(token, "the recursion +shortest")
-            if self.token.kind is TokenKind.PARAM:
-                self.sighted(Sight.PARAM, self.token.value, self.token)
-                self.take()
-            else:
-                table = self.identifier()
-                self.record_key_or_range(table)
+            target = self._recurse_target()
         elif name not in ("path", "collect"):
             raise self.error(token, f"unknown recursion +{name}", "there are +path, +collect and +shortest")
+        inclusive = False
         while self.eat("+"):
             option = self.token
             if self.identifier().lower() != "inclusive":
                 raise self.error(option, f"unknown recursion option +{option.text}", "there is +inclusive")
+            inclusive = True
+        return name, target, inclusive
 
-    # --- graph -------------------------------------------------------------------------------------------------------
-
-    def graph_part(self) -> GraphPart:
-        direction = self.take().text
-        opened = self.token
-        if self.eat("?"):
-            return GraphPart(direction, ())
-        if self.eat("("):
-            with self.deeper(), self.bare_as(table=False):
-                return self._graph_step(direction, opened)
-        return GraphPart(direction, (self._graph_table(),))
-
-    def _graph_table(self, in_brackets: bool = False) -> str:
-        name = self.identifier()
-        token = self.token
-        if self.touching() and self.at(":"):
-            self.set_aside(token, "a range of edges")
-            edges = self.record_key_or_range(name)
-            if isinstance(edges, Literal) and not isinstance(edges.value.key, Range):
-                hint = "filter with (table WHERE id = …)"
-                raise self.error(token, "a graph step takes a table or a range of ids", hint)
-        if in_brackets and self.eat_word("FIELD"):
-            self.set_aside(token, "FIELD in a graph step")
-            self.identifier()
-        return name
-
-    def _graph_step(self, direction: str, opened: Token) -> GraphPart:
-        fields: tuple[Field, ...] = ()
-        start = self.token
-        selecting = self.eat_word("SELECT")
-        if selecting:
-            if self.at_word("VALUE"):
-                self.set_aside(start, "SELECT VALUE in a graph step")
-                self.take()
-                self.expression()
-            else:
-                fields = self.field_list()
-            self.expect_word("FROM")
-        tables: list[str] = []
-        if not self.eat("?"):
-            tables.append(self._graph_table(in_brackets=True))
-            while self.eat(","):
-                tables.append(self._graph_table(in_brackets=True))
-        cond = self.expression() if self.eat_word("WHERE") else None
-        order: tuple[OrderKey, ...] = ()
-        if selecting and self.at_word("SPLIT", "GROUP"):
-            self._skip_grouping()
-        if selecting and self.eat_word("ORDER"):
-            order = self.order_keys(fields or None)
-        limit, begin = self.limit_and_start()
-        alias = self._graph_alias()
-        self.close(")", opened)
-        return GraphPart(direction, tuple(tables), cond, order, limit, begin, alias, fields)
-
-    def _skip_grouping(self) -> None:
-        token = self.take()
-        self.set_aside(token, f"{token.keyword} in a graph step")
-        self.eat_word("ON", "BY")
-        if token.keyword == "GROUP" and self.eat_word("ALL"):
-            return
-        self.basic_idiom()
-        while self.eat(","):
-            self.basic_idiom()
-
-    def _graph_alias(self) -> str | None:
-        token = self.token
-        if not self.eat_word("AS"):
-            return None
-        idiom = self.plain_idiom()
-        if len(idiom.parts) > 1 or not isinstance(idiom.parts[0], FieldPart):
-            self.set_aside(token, "a path as the alias of a graph step")
-            return None
-        return idiom.parts[0].name
-
-    def limit_and_start(self) -> tuple[Expr | None, Expr | None]:
-        """LIMIT [BY] and START [AT], in either order."""
-        limit: Expr | None = None
-        start: Expr | None = None
-        if self.at_word("START"):
-            start = self._start()
-            limit = self._limit()
-        else:
-            limit = self._limit()
-            start = self._start()
-        return limit, start
-
-    def _limit(self) -> Expr | None:
-        if not self.eat_word("LIMIT"):
-            return None
-        self.eat_word("BY")
-        return self.expression()
-
-    def _start(self) -> Expr | None:
-        if not self.eat_word("START"):
-            return None
-        self.eat_word("AT")
-        return self.expression()
+    def _recurse_target(self) -> Expr:
+        if self.token.kind is TokenKind.PARAM:
+            self.sighted(Sight.PARAM, self.token.value, self.token)
+            return Param(self.take().value)
+        return self.record_key_or_range(self.identifier())

@@ -3,7 +3,7 @@
 Two characters mean different things in different places. `/` begins a regex where a value may begin and divides where
 one has just ended: the scanner guesses by the last token, and the parser, which knows, has it `rescan`ned if need be. A
 number is taken with every letter that sticks to it (`1h30m`, `10dec`, `1abc`): only the parser knows whether it reads a
-value or the key of a record id.
+value or the key of a record id. `<-` before a digit is no step along an edge but the negative kind of a cast, `<-1>a`.
 
 Source: SurrealQL of SurrealDB 3.2; identifiers are ASCII, `--`, `#`, `//` and `/* */` are comments.
 """
@@ -32,11 +32,11 @@ TOKEN: Final = re.compile(
   | (?P<param>\$(?:[A-Za-z_][A-Za-z0-9_]*|`(?:[^`\\]|\\.)*`|⟨(?:[^⟩\\]|\\.)*⟩))
   | (?P<quoted>`(?:[^`\\]|\\.)*`|⟨(?:[^⟩\\]|\\.)*⟩)
   | (?P<sign>"""
-    + "|".join(re.escape(sign) for sign in SIGNS)
+    + "|".join(re.escape(sign) + "(?![0-9])" * (sign == "<-") for sign in SIGNS)
     + ")",
     re.DOTALL | re.VERBOSE,
 )
-REGEX: Final = re.compile(r"/(?:[^/\\\n]|\\.)+/")
+REGEX: Final = re.compile(r"/(?!\*)(?:[^/\\\n]|\\.)+/")
 ESCAPE: Final = re.compile(r"\\(u\{[0-9A-Fa-f]{1,6}\}|u[0-9A-Fa-f]{4}|.)", re.DOTALL)
 ESCAPED: Final = MappingProxyType(
     {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "b": "\b", "f": "\f", "\\": "\\", "'": "'", '"': '"', "`": "`"}

@@ -9,16 +9,18 @@ from __future__ import annotations
 import math
 import re
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-from sp00ky.proto.values.kinds import Datetime, Duration
+from sp00ky.proto.values.kinds import Datetime, Duration, File
 
 INT_MIN: Final = -(2**63)
 INT_MAX: Final = 2**63 - 1
 DECIMAL_MAX: Final = 2**96  # the mantissa of SurrealDB's decimal has 96 bits
+DECIMAL_PLACES: Final = 28
+DECIMAL_DIGITS_MAX: Final = 1024  # longer texts are refused, not rounded
 DURATION_SECONDS_MAX: Final = 2**64 - 1
 
 NUMBER: Final = re.compile(r"([0-9][0-9_]*)(\.[0-9][0-9_]*)?([eE][+-]?[0-9][0-9_]*)?(f|dec)?")
@@ -39,11 +41,14 @@ UNIT_NS: Final = MappingProxyType(
     }
 )
 DATETIME: Final = re.compile(
-    r"([+-]?)([0-9]{4,6})-([0-9]{2})-([0-9]{2})"
-    r"(?:T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(?:(Z)|([+-])([0-9]{2}):([0-9]{2})))?"
+    r"([+-]?)([0-9]{4,7})-([0-9]{2,3})-([0-9]{2,3})(?:[Tt ]([0-9]{2,3}):([0-9]{2,3}):([0-9]{2,3})(?:\.([0-9]+))?"
+    r"(?:([Zz])|([+-])([0-9]{2,3}):([0-9]{2,3})).*)?",
+    re.DOTALL,
 )
 UUID_TEXT: Final = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
-YEAR_MAX: Final = 262_142  # chrono's range, which SurrealDB uses
+FILE: Final = re.compile(r"([A-Za-z0-9_.-]+):(/[A-Za-z0-9_./-]*)")
+SECONDS: Final = range(-8_334_601_228_800, 8_210_266_876_800)  # from the epoch, all offsets added
+YEARS: Final = range(-262_143, 262_143)  # chrono's range, which SurrealDB uses
 
 CONSTANTS: Final = MappingProxyType(
     {
@@ -71,8 +76,12 @@ CONSTANTS: Final = MappingProxyType(
         "math::sqrt_2": 1.4142135623730951,
         "math::tau": math.tau,
         "time::epoch": Datetime(0),
+        "time::minimum": Datetime(-8_334_601_228_800 * 10**9),
+        "time::maximum": Datetime(8_210_266_876_799_999_999_999),
+        "duration::max": Duration(2**64 * 10**9 - 1),
     }
 )
+FULL_NAMES: Final = MappingProxyType({"inf": "infinity", "neg_inf": "neg_infinity"})
 
 Number = int | float | Decimal
 
@@ -85,10 +94,8 @@ def number_of(text: str, negative: bool = False) -> Number | None:
     whole, fraction, exponent, suffix = (group or "" for group in match.groups())
     plain = ("-" if negative else "") + (whole + fraction + exponent).replace("_", "")
     if suffix == "dec":
-        value = Decimal(plain)
-        mantissa = int("".join(map(str, value.as_tuple().digits)) or "0")
-        fits = mantissa < DECIMAL_MAX and -28 <= int(value.as_tuple().exponent) <= 28
-        return value if fits and abs(value) < DECIMAL_MAX else None
+        found = _decimal(("-" if negative else "") + (whole + fraction).replace("_", ""), exponent.replace("_", ""))
+        return None if found is None else _without_zeros(found)
     if suffix == "f" or fraction or exponent:
         return float(plain)
     if len(plain) > len(str(INT_MIN)) + 64:
@@ -97,6 +104,46 @@ def number_of(text: str, negative: bool = False) -> Number | None:
         return None
     number = int(plain)
     return number if INT_MIN <= number <= INT_MAX else None
+
+
+def _decimal(digits: str, exponent: str) -> Decimal | None:
+    """To the 28 places and 96 bits that SurrealDB has, halves away from zero; the exponent is applied afterwards."""
+    if len(digits) > DECIMAL_DIGITS_MAX:
+        return None
+    context = Context(prec=DECIMAL_DIGITS_MAX + DECIMAL_PLACES, rounding=ROUND_HALF_UP)
+    exact = Decimal(digits)
+    places = min(DECIMAL_PLACES, -int(exact.as_tuple().exponent))
+    rounded = (exact.quantize(Decimal((0, (1,), -scale)), context=context) for scale in range(places, -1, -1))
+    value = next((found for found in rounded if _mantissa(found) < DECIMAL_MAX), None)
+    if value is None or not exponent:
+        return value
+    shift = int(exponent[1:]) if len(exponent) < 5 else DECIMAL_MAX
+    if abs(shift) > DECIMAL_PLACES:
+        return None
+    shifted = value.scaleb(shift, context)
+    if int(shifted.as_tuple().exponent) > 0:
+        shifted = shifted.quantize(Decimal(1), context=context)
+    fits = int(shifted.as_tuple().exponent) >= -DECIMAL_PLACES and _mantissa(shifted) < DECIMAL_MAX
+    return shifted if fits else None
+
+
+def _without_zeros(value: Decimal) -> Decimal:
+    """`1.50dec` is 1.5dec, however it was written."""
+    sign, digits, exponent = value.as_tuple()
+    scale = -int(exponent)
+    while scale > 0 and digits[-1] == 0:
+        digits, scale = digits[:-1] or (0,), scale - 1
+    return Decimal((sign, digits, -scale))
+
+
+def _mantissa(value: Decimal) -> int:
+    return int("".join(map(str, value.as_tuple().digits)))
+
+
+def constant_spelling(name: str) -> str:
+    """As SurrealDB prints the constant: `math::PI`, `math::NEG_INFINITY` for `math::neg_inf`."""
+    space, _, own = name.partition("::")
+    return f"{space}::{FULL_NAMES.get(own, own).upper()}"
 
 
 def duration_of(text: str) -> Duration | None:
@@ -108,21 +155,23 @@ def duration_of(text: str) -> Duration | None:
 
 
 def datetime_of(text: str) -> Datetime | None:
-    """ISO 8601 as SurrealQL takes it: a date alone, or a date and time with `Z` or an offset."""
+    """ISO 8601 as SurrealQL takes it: a date alone, or a date and time with `Z` or an offset, and then anything."""
     match = DATETIME.fullmatch(text)
     if match is None:
         return None
     sign, year_text, month, day, hour, minute, second, fraction, _, zone, zone_hour, zone_minute = match.groups()
     year = int(sign + year_text)
     days = _days_from_epoch(year, int(month), int(day))
-    if days is None or abs(year) > YEAR_MAX:
+    if days is None or year not in YEARS:
         return None
     hours, minutes, seconds = int(hour or 0), int(minute or 0), int(second or 0)
     if hours > 23 or minutes > 59 or seconds > 59 or int(zone_hour or 0) > 23 or int(zone_minute or 0) > 59:
         return None
     offset = (int(zone_hour or 0) * 3600 + int(zone_minute or 0) * 60) * (-1 if zone == "-" else 1)
     total = days * 86_400 + hours * 3600 + minutes * 60 + seconds - offset
-    return Datetime(total * 1_000_000_000 + int((fraction or "0").ljust(9, "0")))
+    if total not in SECONDS:
+        return None
+    return Datetime(total * 1_000_000_000 + int((fraction or "0")[:9].ljust(9, "0")))
 
 
 def _days_from_epoch(year: int, month: int, day: int) -> int | None:
@@ -135,7 +184,15 @@ def _days_from_epoch(year: int, month: int, day: int) -> int | None:
 
 
 def uuid_of(text: str) -> UUID | None:
-    return UUID(text) if UUID_TEXT.fullmatch(text) else None
+    """Nor is it looked at what follows this one."""
+    match = UUID_TEXT.match(text)
+    return UUID(match.group()) if match else None
+
+
+def file_of(text: str) -> File | None:
+    """`bucket:/path`."""
+    match = FILE.fullmatch(text)
+    return None if match is None else File(match.group(1), match.group(2))
 
 
 def bytes_of(text: str) -> bytes | None:

@@ -1,8 +1,8 @@
 """The operators of SurrealQL: each spelling, its canonical one, and how tightly it binds.
 
-All associate to the left; `=` and its like, and `<` and its like, do not chain at all, as in SurrealDB. The order was
-read off the engine (`tests/language/test_engine.py` repeats that): `??` binds loosest, `..` tighter than a sign before
-it.
+All associate to the left; `=` and its like, and `<` and its like, do not chain, as in SurrealDB, but that `==` may
+follow: `a = b == c` is `(a = b) == c`. The order was read off the engine (`tests/language/test_engine.py` repeats
+that): `??` binds loosest, `..` tighter than a sign before it.
 """
 
 from __future__ import annotations
@@ -43,3 +43,15 @@ BINDING: Final = MappingProxyType({**dict(INFIX.values()), "@@": EQUALITY})
 # `@@` binds as `=` does, but SurrealDB forbids it beside the comparisons that bind tighter
 CHAIN: Final = MappingProxyType({**BINDING, "@@": RELATION})
 UNCHAINED: Final = (EQUALITY, RELATION)
+DISTANCES: Final = frozenset(
+    {"CHEBYSHEV", "COSINE", "EUCLIDEAN", "HAMMING", "JACCARD", "MANHATTAN", "MINKOWSKI", "PEARSON"}
+)
+
+
+def binding_of(operator: str) -> int:
+    """How tightly a canonical operator binds; `@1@` and `<|3|>` hold arguments of their own."""
+    return BINDING.get(operator) or (RELATION if operator.startswith("<|") else EQUALITY)
+
+
+def chain_of(operator: str) -> int:
+    return CHAIN.get(operator) or RELATION

@@ -11,8 +11,8 @@ SurrealDB also demands, at parse time, that what SPLIT, GROUP BY and ORDER BY na
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from sp00ky.proto.surrealql.ast import (
@@ -22,16 +22,20 @@ from sp00ky.proto.surrealql.ast import (
     FieldPart,
     Idiom,
     Literal,
+    Node,
     OrderKey,
+    Param,
     Select,
     Star,
     TableTarget,
     Target,
 )
-from sp00ky.proto.surrealql.cursor import Sight, Sighting
-from sp00ky.proto.surrealql.errors import NoNode, error_at
+from sp00ky.proto.surrealql.cursor import PRINTED_NESTING, Sight, Sighting
+from sp00ky.proto.surrealql.errors import NoNode, ParseError, Refused
 from sp00ky.proto.surrealql.expressions import ExpressionReader
+from sp00ky.proto.surrealql.folding import depth_of, named_by_text, plain
 from sp00ky.proto.surrealql.printer import print_node
+from sp00ky.proto.surrealql.selected import Selected
 from sp00ky.proto.surrealql.tokens import Token, TokenKind
 from sp00ky.proto.values.kinds import Table
 
@@ -62,7 +66,7 @@ def parse_expr(text: str) -> Expr:
     reader = SelectReader(text)
     expr = reader.expression()
     reader.finish()
-    _check_depth(reader, expr)
+    reader.check_held(expr, reader.tokens[0])
     if reader.aside is not None:
         raise reader.aside
     return expr
@@ -71,19 +75,42 @@ def parse_expr(text: str) -> Expr:
 def read_select(text: str) -> Reading:
     """As `parse_select`, but goes on past what trees do not hold, and says what it met. Raises `ParseError`."""
     reader = SelectReader(text)
-    while reader.eat(";"):
-        pass
+    reader.skip_semicolons()
+    first = reader.token
     reader.expect_word("SELECT")
     select = reader.select_after_keyword()
-    while reader.eat(";"):
-        pass
-    reader.finish()
-    _check_depth(reader, select)
+    behind = reader.token
+    reader.skip_semicolons()
+    try:
+        reader.finish()
+    except ParseError:
+        if _is_expression(text):
+            message, hint = "an operator behind the SELECT", "a view is one SELECT: compute in its columns"
+            raise reader.error(behind, message, hint, Refused) from None
+        raise
+    reader.check_held(select, first)
     return Reading(select, tuple(reader.sightings), reader.aside)
+
+
+def _is_expression(text: str) -> bool:
+    """Whether a SELECT is the first operand of an expression: `SELECT * FROM t GROUP ALL + 1`."""
+    reader = SelectReader(text)
+    try:
+        reader.skip_semicolons()
+        reader.expression()
+        reader.skip_semicolons()
+        reader.finish()
+    except ParseError:
+        return False
+    return True
 
 
 @dataclass(slots=True)
 class SelectReader(ExpressionReader):
+    def skip_semicolons(self) -> None:
+        while self.eat(";"):
+            pass
+
     def finish(self) -> None:
         if self.token.kind is TokenKind.END and self.lexical is None:
             return
@@ -98,7 +125,7 @@ class SelectReader(ExpressionReader):
 
     def _select(self) -> Select:
         value = self.at_word("VALUE")
-        columns = (self._value_field(),) if self.eat_word("VALUE") else self.field_list()
+        columns = (self.value_field(),) if self.eat_word("VALUE") else self.field_list()
         omit = self._omitted() if self.eat_word("OMIT") else ()
         self.expect_word("FROM")
         only = self.eat_word("ONLY")
@@ -106,11 +133,11 @@ class SelectReader(ExpressionReader):
         with_index = self._with_index() if self.eat_word("WITH") else None
         where = self.expression() if self.eat_word("WHERE") else None
         split_token = self.token
-        split = self._split(columns) if self.eat_word("SPLIT") else ()
-        group = self._group(columns, split_token if split else None) if self.eat_word("GROUP") else None
-        order, order_rand = self._order(columns, value) if self.eat_word("ORDER") else ((), False)
+        split = self.split_clause(columns)
+        group = self.group_clause(columns, split_token if split else None)
+        order, order_rand = self.order_clause(columns, value)
         limit, start = self.limit_and_start()
-        fetch = self._fetched() if self.eat_word("FETCH") else ()
+        fetch = self.fetched() if self.eat_word("FETCH") else ()
         version = self._version()
         timeout = self.expression() if self.eat_word("TIMEOUT") else None
         tempfiles = self.eat_word("TEMPFILES")
@@ -146,39 +173,56 @@ class SelectReader(ExpressionReader):
     def _field(self) -> Field:
         if self.eat("*"):
             return Field(Star())
+        if self.faithful:
+            return Field(self.expression(), self._alias())
         token = self.token
-        before, self.unnamed = self.unnamed, False
+        self.faithful, self.balanced = True, False
         expr = self.expression()
-        alias = self.plain_idiom() if self.eat_word("AS") else None
-        if self.unnamed and alias is None:
-            self.set_aside(token, "a column named by its own text")
-        self.unnamed = before
-        return Field(expr, alias)
+        self.faithful = False
+        alias = self._alias()
+        if alias is None and named_by_text(expr):
+            if self.balanced:
+                self.set_aside(token, "a column named by a long chain of operators")
+            return Field(expr)
+        return Field(plain(expr) if self.check_depth(expr, token) <= TREE_DEPTH_MAX else expr, alias)
 
-    def _value_field(self) -> Field:
-        before = self.unnamed
+    def _alias(self) -> Idiom | None:
+        return self.plain_idiom() if self.eat_word("AS") else None
+
+    def check_held(self, tree: Select | Expr, token: Token) -> None:
+        """What is not held is not printed either, so a held tree always reads back from its text."""
+        depth = self.check_depth(tree, token)
+        if self.aside is None and max(depth, self.deepest) > PRINTED_NESTING:
+            again = SelectReader(print_node(tree))
+            try:
+                again.expression()
+            except ParseError:
+                self.set_aside(token, "nesting as deep as this")
+
+    def check_depth(self, tree: Node, token: Token) -> int:
+        """Walks over a tree recurse: a long chain (`a + b + c …`) is read without recursion, but not held."""
+        depth = depth_of(tree, TREE_DEPTH_MAX)
+        if depth > TREE_DEPTH_MAX:
+            self.set_aside(token, "a chain of more operators than fit")
+        return depth
+
+    def value_field(self) -> Field:
         expr = self.expression()
-        self.unnamed = before
         alias = Idiom(None, (FieldPart(self.identifier()),)) if self.eat_word("AS") else None
         return Field(expr, alias)
 
     def _omitted(self) -> tuple[Idiom, ...]:
         return self._paths(self._omitted_path)
 
-    def _omitted_path(self) -> Idiom | None:
-        token = self.token
+    def _omitted_path(self) -> Idiom:
         expr = self.expression()
-        if isinstance(expr, Idiom) and expr.head is None:
-            return expr
-        self.set_aside(token, "OMIT of a computed field")
-        return None
+        return expr if isinstance(expr, Idiom) else Idiom(expr, ())
 
-    def _paths(self, read: object) -> tuple[Idiom, ...]:
-        assert callable(read)
+    def _paths(self, read: Callable[[], Idiom]) -> tuple[Idiom, ...]:
         found = [read()]
         while self.eat(","):
             found.append(read())
-        return tuple(path for path in found if path is not None)
+        return tuple(found)
 
     # --- FROM and WITH -----------------------------------------------------------------------------------------------
 
@@ -210,27 +254,48 @@ class SelectReader(ExpressionReader):
 
     # --- SPLIT, GROUP, ORDER -----------------------------------------------------------------------------------------
 
-    def _split(self, columns: tuple[Field, ...]) -> tuple[Idiom, ...]:
+    def split_clause(self, columns: tuple[Field, ...]) -> tuple[Idiom, ...]:
+        if not self.eat_word("SPLIT"):
+            return ()
         self.eat_word("ON")
-        return self._paths(lambda: self._selected_path("SPLIT", columns))
+        selected = Selected.of(columns)
+        return self._paths(lambda: self._selected_path("SPLIT", selected))
 
-    def _group(self, columns: tuple[Field, ...], split: Token | None) -> tuple[Idiom, ...]:
+    def group_clause(self, columns: tuple[Field, ...], split: Token | None) -> tuple[Idiom, ...] | None:
+        if not self.eat_word("GROUP"):
+            return None
         if split is not None:
             raise self.error(split, "SPLIT and GROUP exclude each other", "group the result of a sub-select")
         if self.eat_word("ALL"):
             return ()
         self.eat_word("BY")
-        return self._paths(lambda: self._selected_path("GROUP BY", columns))
+        selected = Selected.of(columns)
+        return self._paths(lambda: self._selected_path("GROUP BY", selected))
 
-    def _selected_path(self, clause: str, columns: tuple[Field, ...]) -> Idiom:
+    def _selected_path(self, clause: str, selected: Selected) -> Idiom:
         token = self.token
         path = self.basic_idiom()
-        if not _is_selected(path, columns, prefix=clause == "GROUP BY"):
+        if selected.holds(path, prefix=clause == "GROUP BY"):
+            return path
+        if not selected.computes(path, self._read_text):
             message = f"{clause} names {print_node(path)}, which is not selected"
             raise self.error(token, message, "select the field, or an expression with it as alias")
+        self.set_aside(token, f"{clause} of a column by its text")
         return path
 
-    def _order(self, columns: tuple[Field, ...], value: bool) -> tuple[tuple[OrderKey, ...], bool]:
+    def _read_text(self, text: str) -> Expr | None:
+        """A name that is the text of an expression."""
+        inner = SelectReader(text, nesting=self.nesting, faithful=True)
+        try:
+            expr = inner.expression()
+            inner.finish()
+        except ParseError:
+            return None
+        return expr
+
+    def order_clause(self, columns: tuple[Field, ...], value: bool) -> tuple[tuple[OrderKey, ...], bool]:
+        if not self.eat_word("ORDER"):
+            return (), False
         self.eat_word("BY")
         token = self.token
         if self.eat_word("RAND"):
@@ -238,20 +303,16 @@ class SelectReader(ExpressionReader):
             self.expect(")")
             self.sighted(Sight.CLAUSE, "ORDER BY RAND()", token)
             return (), True
-        return self._order_keys(None if value else columns), False
+        return self._order_keys(None if value else Selected.of(columns)), False
 
-    def order_keys(self, columns: tuple[Field, ...] | None) -> tuple[OrderKey, ...]:
-        self.eat_word("BY")
-        return self._order_keys(columns)
-
-    def _order_keys(self, columns: tuple[Field, ...] | None) -> tuple[OrderKey, ...]:
-        found = [self._order_key(columns)]
+    def _order_keys(self, selected: Selected | None) -> tuple[OrderKey, ...]:
+        found = [self._order_key(selected)]
         while self.eat(","):
-            found.append(self._order_key(columns))
+            found.append(self._order_key(selected))
         return tuple(found)
 
-    def _order_key(self, columns: tuple[Field, ...] | None) -> OrderKey:
-        path = self.basic_idiom() if columns is None else self._selected_path("ORDER BY", columns)
+    def _order_key(self, selected: Selected | None) -> OrderKey:
+        path = self.basic_idiom() if selected is None else self._selected_path("ORDER BY", selected)
         collate = self.eat_word("COLLATE")
         numeric = self.eat_word("NUMERIC")
         descending = self.eat_word(*DESCENDING)
@@ -261,16 +322,30 @@ class SelectReader(ExpressionReader):
 
     # --- the tail ----------------------------------------------------------------------------------------------------
 
-    def _fetched(self) -> tuple[Idiom, ...]:
-        return self._paths(self._fetched_path)
+    def fetched(self) -> tuple[Idiom, ...]:
+        """Once the name `type` stands in front, SurrealDB takes any expression there, and for the paths that follow."""
+        found: list[Idiom] = []
+        computed = False
+        while not found or self.eat(","):
+            computed = computed or self.at_word("TYPE")
+            found.append(self._computed_path() if computed else self._fetched_path())
+        return tuple(found)
 
-    def _fetched_path(self) -> Idiom | None:
+    def _fetched_path(self) -> Idiom:
         token = self.token
-        if token.kind is TokenKind.PARAM or (token.keyword == "TYPE" and self.ahead_is("::")):
-            self.set_aside(token, "FETCH of a computed path")
-            self.expression()
-            return None
+        if token.kind is TokenKind.PARAM:
+            self.sighted(Sight.PARAM, token.value, self.take())
+            return Idiom(Param(token.value), ())
         return self.plain_idiom()
+
+    def _computed_path(self) -> Idiom:
+        token = self.token
+        path = self.expression()
+        if isinstance(path, Idiom) and path.head is None:
+            return path
+        if not isinstance(path, Call | Param):
+            self.set_aside(token, "FETCH of what is computed")
+        return Idiom(path, ())
 
     def _version(self) -> Expr | None:
         token = self.token
@@ -285,39 +360,3 @@ class SelectReader(ExpressionReader):
             return ""
         self.sighted(Sight.CLAUSE, "EXPLAIN", token)
         return "EXPLAIN FULL" if self.eat_word("FULL") else "EXPLAIN"
-
-
-def _is_selected(path: Idiom, columns: tuple[Field, ...], prefix: bool) -> bool:
-    for column in columns:
-        if isinstance(column.expr, Star) or column.alias == path:
-            return True
-        if isinstance(column.expr, Idiom) and column.expr.head is None:
-            parts = column.expr.parts
-            if parts == path.parts or (prefix and parts[: len(path.parts)] == path.parts):
-                return True
-        if isinstance(column.expr, Call) and path.parts == (FieldPart(column.expr.name),):
-            return True
-    return False
-
-
-def _check_depth(reader: SelectReader, tree: object) -> None:
-    """Long chains (`a OR b OR c …`) are read without recursion; the tree they make would not be."""
-    waiting: list[tuple[object, int]] = [(tree, 1)]
-    while waiting:
-        node, depth = waiting.pop()
-        if depth > TREE_DEPTH_MAX:
-            break
-        waiting.extend((child, depth + is_dataclass(child)) for child in _children(node))
-    else:
-        return
-    message = "a chain of more operators than a query tree holds"
-    aside = error_at(reader.source, 0, message, kind=NoNode)
-    if reader.aside is None and isinstance(aside, NoNode):
-        reader.aside = aside
-
-
-def _children(node: object) -> Iterator[object]:
-    if isinstance(node, tuple):
-        yield from node
-    elif is_dataclass(node) and not isinstance(node, Literal):
-        yield from (getattr(node, attribute.name) for attribute in fields(node))

@@ -6,28 +6,26 @@ case, one space stands between words, names are quoted only where they must be.
 
 from __future__ import annotations
 
-import math
 import re
-from dataclasses import fields, is_dataclass
 from typing import Final
 
 from sp00ky.proto.surrealql import ast
 from sp00ky.proto.surrealql.ast import Expr, Idiom, Literal, Node, Part, Select
-from sp00ky.proto.surrealql.operators import BINDING, CALL, CHAIN, PREFIX, RANGE, UNCHAINED
-from sp00ky.proto.values.kinds import RecordId, Regex, Table, Value
-from sp00ky.proto.values.text import escape, to_surql
+from sp00ky.proto.surrealql.geometry import geometry_of
+from sp00ky.proto.surrealql.operators import CALL, PREFIX, RANGE, UNCHAINED, binding_of, chain_of
+from sp00ky.proto.surrealql.spelling import (
+    print_call_name,
+    print_constant,
+    print_entry_name,
+    print_key,
+    print_name,
+    print_param,
+)
+from sp00ky.proto.values.kinds import RecordId
 
-# Words that do not read back as a name in every place where one may stand
-_SPECIAL = """
-NONE NULL TRUE FALSE INFINITY NAN SELECT IF FUNCTION CREATE UPDATE UPSERT DELETE RELATE INSERT DEFINE REMOVE REBUILD
-ALTER INFO SLEEP EXPLAIN FOR LET RETURN THROW CONTINUE BREAK VALUE ONLY FROM WHERE AS OMIT WITH SPLIT ON GROUP ALL BY
-ORDER RAND COLLATE NUMERIC ASC DESC ASCENDING DESCENDING LIMIT START AT FETCH VERSION TIMEOUT TEMPFILES PARALLEL FULL
-THEN ELSE END AND OR IS NOT IN INSIDE NOTINSIDE OUTSIDE INTERSECTS CONTAINS CONTAINSNOT CONTAINSALL CONTAINSANY
-CONTAINSNONE ALLINSIDE ANYINSIDE NONEINSIDE FIELD NO NOINDEX INDEX TYPE
-"""
-SPECIAL: Final = frozenset(_SPECIAL.split())
+HEADS: Final = (ast.Param, ast.Call, ast.Subquery, ast.IfElse, ast.Array, ast.Document, ast.Let, ast.For, ast.Leave)
 RECORD_START: Final = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*|`(?:[^`\\]|\\.)*`):(?!:)")
-PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+ASSIGNMENT: Final = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|`(?:[^`\\]|\\.)*`) = ")
 
 
 def print_node(node: Node) -> str:
@@ -53,18 +51,15 @@ def print_node(node: Node) -> str:
             | ast.MethodPart()
             | ast.DestructurePart()
             | ast.OptionalPart()
+            | ast.FlattenPart()
             | ast.RecursePart()
+            | ast.RepeatPart()
             | ast.GraphPart()
+            | ast.GraphQuery()
         ):
             return print_part(node)
         case _:
             return print_expr(node)
-
-
-def print_name(name: str) -> str:
-    if PLAIN.fullmatch(name) and name.upper() not in SPECIAL:
-        return name
-    return escape(name, "`")
 
 
 # --- expressions -----------------------------------------------------------------------------------------------------
@@ -73,10 +68,10 @@ def print_name(name: str) -> str:
 def print_expr(expr: Expr, above: int = 0) -> str:
     """`above`: the binding that the text must beat to stand without brackets."""
     match expr:
-        case Literal(value):
-            return _literal(value)
+        case Literal(value, spelling):
+            return spelling or print_constant(value)
         case ast.Param(name):
-            return "$" + (name if PLAIN.fullmatch(name) else escape(name, "`"))
+            return print_param(name)
         case ast.Hole(index):
             return f"‹{index}›"
         case ast.Array(items):
@@ -96,30 +91,26 @@ def print_expr(expr: Expr, above: int = 0) -> str:
         case ast.Binary():
             return _binary(expr, above)
         case ast.Call(name, args):
-            return f"{_path(name)}({_list(args)})"
+            return f"{print_call_name(name)}({_list(args)})"
+        case ast.Apply(callee, args):
+            head = print_expr(callee)
+            return _bracketed(head, not isinstance(callee, ast.Param | ast.Apply)) + f"({_list(args)})"
         case ast.Closure(params, body):
-            heads = ", ".join(print_expr(ast.Param(param)) for param in params)
-            return _bracketed(f"|{heads}| {print_expr(body)}", above > 0)
+            return _bracketed(f"|{', '.join(map(print_param, params))}| {_closure_body(body)}", above > 0)
+        case ast.TypedClosure():
+            return _bracketed(_typed_closure(expr), above > 0)
         case ast.IfElse():
             return _if_else(expr)
+        case ast.Block(statements):
+            return _block(statements)
+        case ast.Let() | ast.For() | ast.Leave():
+            return f"({_statement(expr)})"
+        case ast.Document():
+            return "@"
         case ast.Subquery(select):
             return f"({print_select(select)})"
         case Idiom():
             return _idiom(expr)
-
-
-def _literal(value: Value) -> str:
-    match value:
-        case Table(name):
-            return print_name(name)
-        case Regex(pattern):
-            return "/" + pattern.replace("/", "\\/") + "/"
-        case float() if value == -math.inf:
-            return "math::neg_inf"
-        case RecordId(table, key):
-            return f"{print_name(table)}:{_constant_key(key)}"
-        case _:
-            return to_surql(value)
 
 
 def _bracketed(text: str, needed: bool) -> str:
@@ -142,12 +133,11 @@ def _set(items: tuple[Expr, ...]) -> str:
 def _object(pairs: tuple[tuple[str, Expr], ...]) -> str:
     if not pairs:
         return "{  }"
-    entries = [f"{_entry_name(name)}: {print_expr(item)}" for name, item in pairs]
+    entries = [f"{print_entry_name(name)}: {print_expr(item)}" for name, item in pairs]
+    if geometry_of(pairs) is not None:  # braces around a value keep it an object
+        name, item = pairs[0]
+        entries[0] = f"{print_entry_name(name)}: {{ {print_expr(item)} }}"
     return "{ " + ", ".join(entries) + " }"
-
-
-def _entry_name(name: str) -> str:
-    return name if PLAIN.fullmatch(name) and name not in ("Infinity", "NaN") else to_surql(name)
 
 
 def _key(key: Expr) -> str:
@@ -160,12 +150,8 @@ def _key(key: Expr) -> str:
 
 def _bound(key: Expr) -> str:
     if isinstance(key, Literal):
-        return _constant_key(key.value)
+        return print_key(key.value)
     return print_expr(key)
-
-
-def _constant_key(key: Value) -> str:
-    return to_surql(RecordId("t", key)).removeprefix("t:")
 
 
 def _range(expr: ast.RangeExpr) -> str:
@@ -175,7 +161,8 @@ def _range(expr: ast.RangeExpr) -> str:
         text = print_expr(expr.begin, RANGE)
         begin = _bracketed(text, _is_record(expr.begin)) + ("" if expr.begin_inclusive else ">")
     if expr.end is not None:
-        end = ("=" if expr.end_inclusive else "") + print_expr(expr.end, RANGE)
+        text = print_expr(expr.end, RANGE)
+        end = ("=" if expr.end_inclusive else "") + _bracketed(text, text.startswith("@"))
     return f"{begin}..{end}"
 
 
@@ -190,7 +177,7 @@ def _operand(operand: Expr) -> str:
 
 
 def _binary(expr: ast.Binary, above: int) -> str:
-    binding = BINDING[expr.op]
+    binding = binding_of(expr.op)
     left_above = binding if binding in UNCHAINED else binding - 1
     left = print_expr(expr.left, CALL if _would_chain(expr, expr.left) else left_above)
     right = print_expr(expr.right, CALL if _would_chain(expr, expr.right) else binding)
@@ -198,20 +185,53 @@ def _binary(expr: ast.Binary, above: int) -> str:
 
 
 def _would_chain(expr: ast.Binary, side: Expr) -> bool:
-    level = CHAIN[expr.op]
-    return level in UNCHAINED and isinstance(side, ast.Binary) and CHAIN[side.op] == level
-
-
-def _path(name: str) -> str:
-    first, *rest = name.split("::")
-    parts = [part if PLAIN.fullmatch(part) else print_name(part) for part in rest]
-    return "::".join([first if PLAIN.fullmatch(first) else print_name(first), *parts])
+    level = chain_of(expr.op)
+    return level in UNCHAINED and isinstance(side, ast.Binary) and chain_of(side.op) == level
 
 
 def _if_else(expr: ast.IfElse) -> str:
     branches = [f"IF {print_expr(cond)} THEN {print_expr(body)}" for cond, body in expr.branches]
     otherwise = f" ELSE {print_expr(expr.otherwise)}" if expr.otherwise is not None else ""
     return f"({' ELSE '.join(branches)}{otherwise} END)"
+
+
+def _typed_closure(expr: ast.TypedClosure) -> str:
+    heads = ", ".join(
+        print_param(name) if kind == "any" else f"{print_param(name)}: {f'<{kind}>' if ' | ' in kind else kind}"
+        for name, kind in zip(expr.params, expr.kinds, strict=True)
+    )
+    if not expr.returns:
+        return f"|{heads}| {_closure_body(expr.body)}"
+    body = expr.body.statements if isinstance(expr.body, ast.Block) else (expr.body,)
+    return f"|{heads}| -> {expr.returns} {_block(body)}"
+
+
+def _closure_body(body: Expr) -> str:
+    """An arrow would be read as the kind that is returned."""
+    text = print_expr(body)
+    return _bracketed(text, text.startswith("->"))
+
+
+def _block(statements: tuple[Expr, ...]) -> str:
+    """Nothing between braces would be an object."""
+    return "{ " + "; ".join(map(_statement, statements)) + " }" if statements else "{;}"
+
+
+def _statement(expr: Expr) -> str:
+    match expr:
+        case ast.Let(name, value, kind):
+            return f"LET {print_param(name)}{f': {kind}' if kind else ''} = {print_expr(value)}"
+        case ast.For(name, over, body):
+            return f"FOR {print_param(name)} IN {print_expr(over)} {_block(body.statements)}"
+        case ast.Leave(keyword, value, fetch):
+            tail = f" FETCH {_paths(fetch)}" if fetch else ""
+            return keyword + ("" if value is None else f" {print_expr(value)}") + tail
+        case ast.IfElse():
+            return _if_else(expr)[1:-1]
+        case _:
+            text = print_expr(expr)
+            taken_else = RECORD_START.match(text) is not None or ASSIGNMENT.match(text) is not None
+            return _bracketed(text, taken_else)
 
 
 # --- paths -----------------------------------------------------------------------------------------------------------
@@ -223,7 +243,9 @@ def _idiom(idiom: Idiom) -> str:
         start = print_name(first.name) if isinstance(first, ast.FieldPart) else print_part(first)
         return start + print_parts(tuple(rest))
     head = print_expr(idiom.head)
-    bare = isinstance(idiom.head, ast.Param | ast.Call | ast.Subquery | ast.IfElse | ast.Array)
+    if not idiom.parts:
+        return head
+    bare = isinstance(idiom.head, HEADS)
     quoted = isinstance(idiom.head, Literal) and isinstance(idiom.head.value, str)
     return _bracketed(head, not (bare or quoted)) + print_parts(idiom.parts)
 
@@ -250,29 +272,54 @@ def print_part(part: Part) -> str:
             return ".{ " + ", ".join(_destructured(name, path) for name, path in items) + " }"
         case ast.OptionalPart():
             return ".?"
-        case ast.RecursePart(text):
-            return f".{text}"
+        case ast.FlattenPart():
+            return "…"
+        case ast.RecursePart():
+            return _recursion(part)
+        case ast.RepeatPart():
+            return ".@"
         case ast.GraphPart():
+            return _graph(ast.GraphQuery(part))
+        case ast.GraphQuery():
             return _graph(part)
 
 
+def _recursion(part: ast.RecursePart) -> str:
+    bounds = ["" if bound is None else str(bound) for bound in (part.low, part.high)]
+    text = bounds[0] if part.low is not None and part.low == part.high else "..".join(bounds)
+    if part.instruction:
+        target = "" if part.target is None else f"={print_expr(part.target)}"
+        text += f"+{part.instruction}{target}" + "+inclusive" * part.inclusive
+    return f".{{{text}}}" + (f"({print_parts(part.path)})" if part.path else "")
+
+
 def _destructured(name: str, path: Idiom | None) -> str:
+    if path == Idiom(None, (ast.FieldPart(name), ast.AllPart())):
+        return f"{print_name(name)}.*"
     return print_name(name) if path is None else f"{print_name(name)}: {_idiom(path)}"
 
 
-def _graph(part: ast.GraphPart) -> str:
-    tables = ", ".join(print_name(table) for table in part.tables) or "?"
-    clauses = [f"SELECT {_fields(part.fields)} FROM"] if part.fields else []
-    clauses.append(tables)
+def _graph(query: ast.GraphQuery) -> str:
+    part = query.step
+    subjects = ", ".join(_subject(query, index) for index in range(len(part.tables))) or "?"
+    clauses = [f"SELECT {'VALUE ' * query.value}{_fields(part.fields)} FROM"] if part.fields else []
+    clauses.append(subjects)
     if part.cond is not None:
         clauses.append(f"WHERE {print_expr(part.cond)}")
-    if part.order:
-        clauses.append("ORDER BY " + ", ".join(_order_key(key) for key in part.order))
+    clauses.extend(_split_group_order(query.split, query.group, part.order, query.order_rand))
     clauses.extend(_limit_and_start(part.limit, part.start))
-    if part.alias is not None:
-        clauses.append(f"AS {print_name(part.alias)}")
-    bare = len(clauses) == 1 and len(part.tables) <= 1
-    return part.direction + (tables if bare else f"({' '.join(clauses)})")
+    if part.alias is not None or query.alias is not None:
+        clauses.append("AS " + (print_name(part.alias or "") if query.alias is None else _idiom(query.alias)))
+    open_ended = any(key is not None and key.end is None for key in query.keys)
+    bare = len(clauses) == 1 and len(part.tables) <= 1 and not query.referrers and not open_ended
+    return part.direction + (subjects if bare else f"({' '.join(clauses)})")
+
+
+def _subject(query: ast.GraphQuery, index: int) -> str:
+    text = print_name(query.step.tables[index])
+    key = query.keys[index] if query.keys else None
+    referrer = query.referrers[index] if query.referrers else None
+    return text + (f":{_key(key)}" if key is not None else "") + (f" FIELD {print_name(referrer)}" if referrer else "")
 
 
 # --- statements ------------------------------------------------------------------------------------------------------
@@ -289,14 +336,7 @@ def print_select(select: Select) -> str:
         clauses.append(f"WITH INDEX {names}" if names else "WITH NOINDEX")
     if select.where is not None:
         clauses.append(f"WHERE {print_expr(select.where)}")
-    if select.split:
-        clauses.append("SPLIT ON " + _paths(select.split))
-    if select.group is not None:
-        clauses.append("GROUP BY " + _paths(select.group) if select.group else "GROUP ALL")
-    if select.order_rand:
-        clauses.append("ORDER BY RAND()")
-    elif select.order:
-        clauses.append("ORDER BY " + ", ".join(_order_key(key) for key in select.order))
+    clauses.extend(_split_group_order(select.split, select.group, select.order, select.order_rand))
     clauses.extend(_limit_and_start(select.limit, select.start))
     if select.fetch:
         clauses.append("FETCH " + _paths(select.fetch))
@@ -309,6 +349,19 @@ def print_select(select: Select) -> str:
     if select.explain:
         clauses.append(select.explain)
     return " ".join(clauses)
+
+
+def _split_group_order(
+    split: tuple[Idiom, ...], group: tuple[Idiom, ...] | None, order: tuple[ast.OrderKey, ...], order_rand: bool
+) -> list[str]:
+    clauses = ["SPLIT ON " + _paths(split)] if split else []
+    if group is not None:
+        clauses.append("GROUP BY " + _paths(group) if group else "GROUP ALL")
+    if order_rand:
+        clauses.append("ORDER BY RAND()")
+    elif order:
+        clauses.append("ORDER BY " + ", ".join(_order_key(key) for key in order))
+    return clauses
 
 
 def _fields(columns: tuple[ast.Field, ...]) -> str:
@@ -329,43 +382,4 @@ def _limit_and_start(limit: Expr | None, start: Expr | None) -> list[str]:
     return clauses + ([f"START {print_expr(start)}"] if start is not None else [])
 
 
-# --- trees for the eye -----------------------------------------------------------------------------------------------
-
-
-def print_tree(node: Node) -> str:
-    """An indented dump, one node a line, for `explain`; what is not set is left out."""
-    lines: list[str] = []
-    _dump(node, "", 0, lines)
-    return "\n".join(lines)
-
-
-def _dump(node: object, label: str, depth: int, lines: list[str]) -> None:
-    indent = "  " * depth + (f"{label}: " if label else "")
-    if isinstance(node, Literal):
-        lines.append(f"{indent}Literal {_literal(node.value)}")
-    elif isinstance(node, tuple):
-        if all(isinstance(item, str) for item in node):
-            lines.append(f"{indent}{', '.join(map(str, node)) or '(none)'}")
-            return
-        lines.append(indent.rstrip())
-        for item in node:
-            _dump(item, "", depth + 1, lines)
-    elif is_dataclass(node):
-        plain: list[str] = []
-        nested: list[tuple[str, object]] = []
-        for attribute in fields(node):
-            value = getattr(node, attribute.name)
-            if isinstance(value, str | int) and not isinstance(value, bool):
-                plain.extend([str(value)] if value != "" else [])
-            elif value is True:
-                plain.append(attribute.name)
-            elif value is not None and value is not False and (value != () or attribute.name == "group"):
-                nested.append((attribute.name, value))
-        lines.append(" ".join([f"{indent}{type(node).__name__}", *plain]))
-        for name, value in nested:
-            _dump(value, name, depth + 1, lines)
-    else:
-        lines.append(f"{indent}{node}")
-
-
-__all__ = ["print_expr", "print_name", "print_node", "print_part", "print_parts", "print_tree"]
+__all__ = ["print_expr", "print_node", "print_part", "print_parts", "print_select"]

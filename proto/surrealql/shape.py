@@ -58,11 +58,13 @@ class _Lifter:
         return replace(
             select,
             fields=tuple(self.column(column, select.value) for column in select.fields),
+            omit=self.fixed_paths(select.omit),
             targets=tuple(self.target(target) for target in select.targets),
             where=self.maybe(select.where),
             order=tuple(self.order_key(key) for key in select.order),
             limit=self.maybe(select.limit),
             start=self.maybe(select.start),
+            fetch=self.fixed_paths(select.fetch),
             version=self.fixed(select.version),
             timeout=self.fixed(select.timeout),
         )
@@ -72,9 +74,10 @@ class _Lifter:
             return column
         before = self.keeping
         self.keeping = before or (column.alias is None and not value)
-        lifted = replace(column, expr=self.expr(column.expr))
+        lifted = self.expr(column.expr)
         self.keeping = before
-        return lifted
+        alias = column.alias if column.alias is None else self.fixed_paths((column.alias,))[0]
+        return ast.Field(lifted, alias)
 
     def order_key(self, key: ast.OrderKey) -> ast.OrderKey:
         return replace(key, expr=self.path(key.expr))
@@ -125,8 +128,16 @@ class _Lifter:
                 return ast.Cast(kind, self.expr(operand))
             case ast.Call(name, args):
                 return ast.Call(name, self.arguments(name, args))
+            case ast.Apply(callee, args):
+                return ast.Apply(self.expr(callee), self.all(args))
             case ast.Closure(names, body):
-                return self.closure(names, body)
+                return ast.Closure(names, self.within(names, body))
+            case ast.TypedClosure(names, _, _, body):
+                return replace(expr, body=self.within(names, body))
+            case ast.Block() | ast.Let() | ast.For() | ast.Leave():
+                return self.statement(expr)
+            case ast.Document():
+                return expr
             case ast.IfElse(branches, otherwise):
                 lifted = tuple((self.expr(cond), self.expr(body)) for cond, body in branches)
                 return ast.IfElse(lifted, self.maybe(otherwise))
@@ -146,11 +157,31 @@ class _Lifter:
         )
         return head + self.all(args[1:])
 
-    def closure(self, names: tuple[str, ...], body: Expr) -> Expr:
+    def within(self, names: tuple[str, ...], body: Expr) -> Expr:
         before, self.bound = self.bound, self.bound + names
-        lifted = ast.Closure(names, self.expr(body))
+        lifted = self.expr(body)
         self.bound = before
         return lifted
+
+    def statement(self, expr: ast.Block | ast.Let | ast.For | ast.Leave) -> Expr:
+        """What LET names is bound for the rest of the block around it."""
+        match expr:
+            case ast.Block(statements):
+                before, lifted = self.bound, []
+                for each in statements:
+                    lifted.append(self.expr(each))
+                    self.bound += (each.name,) if isinstance(each, ast.Let) else ()
+                self.bound = before
+                return ast.Block(tuple(lifted))
+            case ast.Let(_, value):
+                return replace(expr, value=self.expr(value))
+            case ast.For(name, over, body):
+                lifted_over = self.expr(over)
+                inside = self.within((name,), body)
+                assert isinstance(inside, ast.Block), "a block stays one"
+                return ast.For(name, lifted_over, inside)
+            case ast.Leave(_, value, fetch):
+                return replace(expr, value=self.maybe(value), fetch=self.fixed_paths(fetch))
 
     def maybe(self, expr: Expr | None) -> Expr | None:
         return None if expr is None else self.expr(expr)
@@ -161,6 +192,12 @@ class _Lifter:
     def unlifted(self, expr: Expr) -> Expr:
         before, self.keeping = self.keeping, True
         kept = self.expr(expr)
+        self.keeping = before
+        return kept
+
+    def fixed_paths(self, paths: tuple[Idiom, ...]) -> tuple[Idiom, ...]:
+        before, self.keeping = self.keeping, True
+        kept = tuple(self.path(path) for path in paths)
         self.keeping = before
         return kept
 
@@ -214,16 +251,27 @@ class _Lifter:
                     tuple((name, None if path is None else self.path(path)) for name, path in items)
                 )
             case ast.GraphPart():
-                return replace(
-                    part,
-                    fields=tuple(self.column(column, value=False) for column in part.fields),
-                    cond=self.maybe(part.cond),
-                    order=tuple(self.order_key(key) for key in part.order),
-                    limit=self.maybe(part.limit),
-                    start=self.maybe(part.start),
-                )
+                return self.step(part, value=False)
+            case ast.GraphQuery(step, keys):
+                kept = tuple(None if key is None else self.range_of_keys(key) for key in keys)
+                alias = part.alias if part.alias is None else self.fixed_paths((part.alias,))[0]
+                return replace(part, step=self.step(step, part.value), keys=kept, alias=alias)
             case _:
                 return part
+
+    def step(self, part: ast.GraphPart, value: bool) -> ast.GraphPart:
+        return replace(
+            part,
+            fields=tuple(self.column(column, value) for column in part.fields),
+            cond=self.maybe(part.cond),
+            order=tuple(self.order_key(key) for key in part.order),
+            limit=self.maybe(part.limit),
+            start=self.maybe(part.start),
+        )
+
+    def range_of_keys(self, key: ast.RangeExpr) -> ast.RangeExpr:
+        """Constants stay: a hole is no text of a key."""
+        return replace(key, begin=self.fixed(key.begin), end=self.fixed(key.end))
 
 
 def _target_of(value: Value) -> ast.Target:

@@ -101,13 +101,26 @@ class _Reads:
                 self.all((left, right))
             case ast.RangeExpr(begin, end):
                 self.all(tuple(bound for bound in (begin, end) if bound is not None))
-            case ast.Closure(_, body):
+            case ast.Apply(callee, args):
+                self.all((callee, *args))
+            case ast.Closure(_, body) | ast.TypedClosure(body=body):
                 self.expr(body)
+            case ast.Block(statements):
+                self.all(statements)
+            case ast.Let(_, value):
+                self.expr(value)
+            case ast.For(_, over, body):
+                self.all((over, body))
+            case ast.Leave(_, value, fetch):
+                if fetch:
+                    raise _Unknown
+                if value is not None:
+                    self.expr(value)
             case ast.IfElse(branches, otherwise):
                 self.all(tuple(part for branch in branches for part in branch))
                 if otherwise is not None:
                     self.expr(otherwise)
-            case ast.Param() | ast.Hole():
+            case ast.Param() | ast.Hole() | ast.Document():
                 pass
 
     def all(self, exprs: tuple[Expr, ...]) -> None:
@@ -167,9 +180,13 @@ class _Reads:
             case ast.GraphPart():
                 self._graph(part)
                 return 1
-            case ast.LastPart() | ast.OptionalPart():
+            case ast.GraphQuery(step, keys):
+                self._graph(step)
+                self.all(tuple(key for key in keys if key is not None))
+                return 0
+            case ast.LastPart() | ast.OptionalPart() | ast.FlattenPart():
                 return free
-            case ast.RecursePart():
+            case ast.RecursePart() | ast.RepeatPart():
                 raise _Unknown
 
     def _crossed(self, free: int) -> int:

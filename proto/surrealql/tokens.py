@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+NUMBER_WORDS: Final = ("Infinity", "NaN")  # in this spelling they are numbers, and names only in quotes
 
 
 class TokenKind(StrEnum):

@@ -1,4 +1,4 @@
-"""Values written out: numbers, quoted things, record ids, objects, sets, blocks, and the names of kinds.
+"""Values written out: numbers, quoted things, record ids, objects.
 
 A record id whose key is constant is one `Literal`; one with a field or parameter in its key is a `RecordIdExpr`. Arrays
 and objects stay nodes of their own also when constant; only keys are folded.
@@ -6,39 +6,37 @@ and objects stay nodes of their own also when constant; only keys are folded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Final
 
-from sp00ky.proto.surrealql.ast import Array, Expr, Literal, Object, RangeExpr, RecordIdExpr, SetLiteral
+from sp00ky.proto.surrealql.ast import Array, Expr, Literal, Object, RangeExpr
 from sp00ky.proto.surrealql.cursor import Sight
-from sp00ky.proto.surrealql.idioms import IdiomReader
+from sp00ky.proto.surrealql.errors import ParseError
+from sp00ky.proto.surrealql.folding import record_of
+from sp00ky.proto.surrealql.geometry import geometry_of, is_finite
+from sp00ky.proto.surrealql.kinds import KindReader
 from sp00ky.proto.surrealql.literals import (
     INT_MAX,
     INT_MIN,
+    Number,
     bytes_of,
     datetime_of,
     duration_of,
+    file_of,
     number_of,
     uuid_of,
 )
-from sp00ky.proto.surrealql.printer import print_name
-from sp00ky.proto.surrealql.tokens import Token, TokenKind
-from sp00ky.proto.values.kinds import NONE, Bound, Range, RecordId, Table, Value
+from sp00ky.proto.surrealql.tokens import NUMBER_WORDS, Token, TokenKind
+from sp00ky.proto.values.kinds import NONE, Value
 
-_KINDS = """
-any array bool bytes datetime decimal duration file float function geometry int none null number object option point
-range record regex set string table uuid
-"""
-KINDS: Final = frozenset(_KINDS.split())
-GEOMETRIES: Final = frozenset(
-    {"point", "line", "polygon", "multipoint", "multiline", "multipolygon", "collection", "feature"}
-)
-NAMED_INSIDE: Final = frozenset({"record", "table", "geometry", "file"})  # kind<name | name>
-NESTED_INSIDE: Final = frozenset({"array", "set", "option"})  # kind<kind>, arrays and sets with a size
+NUMBER_KEY: Final = re.compile(r"[0-9A-Za-z_]+")
+NEGATIVE_KEY: Final = re.compile(r"([0-9_]+)([A-Za-z]?)")
+KEY_DIGITS_MAX: Final = 64  # longer ones are not tried
 
 
 @dataclass(slots=True)
-class ValueReader(IdiomReader):
+class ValueReader(KindReader):
     # --- one token ---------------------------------------------------------------------------------------------------
 
     def number(self, token: Token) -> Expr:
@@ -52,15 +50,25 @@ class ValueReader(IdiomReader):
             raise self.error(token, f"{token.text} does not fit in 64 bits", "write it as a decimal: 1dec")
         raise self.error(token, f"{token.text} is neither a number nor a duration")
 
+    def number_behind_sign(self) -> Number:
+        """A number where nothing else may stand: its sign touches it."""
+        sign = self.take() if self.at("-", "+") else None
+        token = self.token
+        number = number_of(token.text, sign is not None and sign.text == "-")
+        if token.kind is not TokenKind.NUMBER or number is None or (sign is not None and not self.touching()):
+            raise self.unexpected("expected a number")
+        self.take()
+        return number
+
     def string(self, token: Token) -> Expr:
+        value: Value | None
         match token.prefix:
             case "r":
                 return self._record_string(token)
             case "f":
-                self.set_aside(token, "a file")
-                return Literal(NONE)
+                value, expected = file_of(token.value), "a file, such as f'bucket:/path'"
             case "d":
-                value: Value | None = datetime_of(token.value)
+                value = datetime_of(token.value)
                 expected = "a datetime, such as d'2025-01-31T12:00:00Z'"
             case "u":
                 value = uuid_of(token.value)
@@ -75,13 +83,15 @@ class ValueReader(IdiomReader):
         return Literal(value)
 
     def _record_string(self, token: Token) -> Expr:
-        inner = type(self)(token.value)
+        """What follows the key inside the quotes is not looked at, as in SurrealDB."""
+        inner = type(self)(token.value, nesting=self.nesting)
         try:
             record = inner.record_id(ranges=False)
-        except Exception as error:
-            raise self.error(token, f"{token.text} is not a record id", getattr(error, "message", "")) from None
-        if inner.token.kind is not TokenKind.END:
-            self.set_aside(token, "a record id with a tail")
+        except ParseError as error:
+            raise self.error(token, f"{token.text} is not a record id", error.message, type(error)) from None
+        self.sightings.extend(replace(sighting, start=token.start) for sighting in inner.sightings)
+        if inner.aside is not None:
+            self.set_aside(token, "a quoted record id with more than a key in it")
         return record
 
     # --- record ids --------------------------------------------------------------------------------------------------
@@ -93,227 +103,109 @@ class ValueReader(IdiomReader):
         self.take()
         return self._record_key_after_colon(table, ranges)
 
-    def record_key_or_range(self, table: str) -> Expr:
+    def record_key_or_range(self, table: str, edges: bool = False) -> Expr:
         self.expect(":")
-        return self._record_key_after_colon(table, ranges=True)
+        return self._record_key_after_colon(table, True, edges)
 
-    def _record_key_after_colon(self, table: str, ranges: bool) -> Expr:
-        begin = None if self.at("..") else self._record_key(table)
+    def _record_key_after_colon(self, table: str, ranges: bool, edges: bool = False) -> Expr:
+        """`edges`: of a graph step, which lets the `..` stand apart from the key before it."""
+        if self.token.text in NUMBER_WORDS:
+            raise self.unexpected("expected a record key", f"quote it: {table}:⟨key⟩")
+        begin = None if self.at("..") else self._record_key(table, quoted=not ranges)
         begin_inclusive = not (ranges and self.eat_touching(">"))
         if not begin_inclusive and not (self.touching() and self.at("..")):
             raise self.unexpected("expected ..", "put a space before > to compare a record id")
-        if not (ranges and self.touching() and self.eat("..")):
+        if not (ranges and (edges or self.touching()) and self.eat("..")):
             if begin is None:
                 raise self.unexpected("expected a record key")
-            return _record(table, begin)
+            return record_of(table, begin)
         inclusive = self.eat_touching("=")
+        if self.touching() and self.at("+"):
+            raise self.unexpected("expected a record key", "put a space before + to add to a range")
         open_end = not inclusive and not (self.touching() and self._starts_key())
         end = None if open_end else self._record_key(table)
-        return _record(table, RangeExpr(begin, end, begin_inclusive, inclusive))
+        return record_of(table, RangeExpr(begin, end, begin_inclusive, inclusive))
 
     def _starts_key(self) -> bool:
         kind = self.token.kind
+        if self.token.text in NUMBER_WORDS:
+            return False
         return kind in (TokenKind.WORD, TokenKind.QUOTED, TokenKind.NUMBER, TokenKind.STRING) or self.at("{", "[", "-")
 
-    def _record_key(self, table: str) -> Expr:
+    def _record_key(self, table: str, quoted: bool = False) -> Expr:
         if not self.touching():
             raise self.unexpected("expected a record key", "a record id has no space around its colon")
         token = self.take()
         if token.kind is TokenKind.WORD and self.at("(") and token.keyword in ("RAND", "ULID", "UUID"):
             self.set_aside(token, "a new record key")
             self.sighted(Sight.NEW_KEY, token.text.lower(), token)
-            self.arguments()
+            self.expect("(")
+            self.expect(")")
             return Literal(NONE)
         if token.kind in (TokenKind.WORD, TokenKind.QUOTED):
             return Literal(token.value)
         if token.kind is TokenKind.NUMBER:
-            return self._number_key(token, "")
+            return self._number_key(token, quoted)
         if token.kind is TokenKind.STRING and token.prefix == "u":
             return self.string(token)
         if token.kind is TokenKind.SIGN:
             if token.text == "[":
                 return Array(self.items("]", token))
             if token.text == "{":
-                return self._object(token)
+                return self.object_after(token, key=True)
             if token.text == "-" and self.token.kind is TokenKind.NUMBER:
-                return self._number_key(self.take(), "-")
+                return self._negative_key(self.take(), quoted)
         self.index -= token.kind is not TokenKind.END
         if token.kind is TokenKind.PARAM:
             hint = f"make the record id with type::record('{table}', {token.text})"
             raise self.unexpected("expected a record key", hint)
         raise self.unexpected("expected a record key")
 
-    def _number_key(self, token: Token, sign: str) -> Expr:
+    def _number_key(self, token: Token, quoted: bool) -> Expr:
         """Digits are an int key while they fit; what sticks to them makes it a string (`a:1abc`)."""
-        text = token.text
-        if not text.replace("_", "a").isalnum() or not text.isascii() or (sign and not text.isdigit()):
-            raise self.error(token, f"{sign}{text} is not a record key", "quote it: table:⟨key⟩")
-        if text.isdigit() and len(text) <= 64:
-            number = int(sign + text)
-            if INT_MIN <= number <= INT_MAX:
-                return Literal(number)
-        return Literal(sign + text)
+        match = NUMBER_KEY.match(token.text)
+        assert match is not None, "a number begins with a digit"
+        text = match.group()
+        if text != token.text and not quoted:
+            raise self.error(token, f"{token.text} is not a record key", "quote it: table:⟨key⟩")
+        if self.token.kind is TokenKind.QUOTED and self.touching() and text.replace("_", "").isdigit():
+            return Literal(
+                text + self.take().text
+            )  # SurrealDB takes a quoted name that sticks to digits, quotes and all
+        return _fitting_key(text) if text.isdigit() else Literal(text)
 
-    # --- braces ------------------------------------------------------------------------------------------------------
+    def _negative_key(self, token: Token, quoted: bool) -> Expr:
+        """One letter may stick to the digits: SurrealDB makes it a string then, and loses the letter."""
+        match = NEGATIVE_KEY.match(token.text)
+        assert match is not None, "a number begins with a digit"
+        digits, letter = match.groups()
+        if match.end() != len(token.text) and not quoted:
+            raise self.error(token, f"-{token.text} is not a record key", "quote it: table:⟨key⟩")
+        return Literal(f"-{digits}") if letter else _fitting_key("-" + digits.replace("_", ""))
 
-    def braced(self, opened: Token) -> Expr:
-        """After `{`: an object, a set or a block of statements."""
-        if self.at("}"):
-            self.take()
-            return Object(())
-        if self.eat(","):
-            self.close("}", opened)
-            return SetLiteral(())
-        keyish = self.token.kind in (TokenKind.WORD, TokenKind.QUOTED, TokenKind.STRING, TokenKind.NUMBER)
-        if keyish and self.ahead_is(":"):
-            return self._object(opened)
-        if self.at(";"):
-            return self._block_after(opened, [])
-        first = self.expression()
-        if self.eat(","):
-            return SetLiteral((first, *self.items("}", opened)))
-        return self._block_after(opened, [first])
+    # --- objects -----------------------------------------------------------------------------------------------------
 
-    def block(self) -> Expr:
-        opened = self.token
-        self.expect("{")
-        return self._block_after(opened, [])
-
-    def _block_after(self, opened: Token, statements: list[Expr]) -> Expr:
-        """A block of one expression is that expression; the tree holds no other."""
-        while not self.eat("}"):
-            if self.eat(";"):
-                continue
-            statements.append(self.expression())
-            if not self.at(";"):
-                self.close("}", opened)
-                break
-        self.unnamed = True
-        if len(statements) == 1:
-            return statements[0]
-        self.set_aside(opened, "a block of statements")
-        return Literal(NONE)
-
-    def _object(self, opened: Token) -> Expr:
+    def object_after(self, opened: Token, key: bool = False) -> Expr:
+        """`key`: the key of a record id, which is never a geometry."""
         items: list[tuple[str, Expr]] = []
         while not self.eat("}"):
-            token = self.take()
-            if token.kind is TokenKind.STRING and token.prefix not in ("", "s"):
-                raise self.error(token, f"{token.text} is not an object key")
-            if token.kind not in (TokenKind.WORD, TokenKind.QUOTED, TokenKind.STRING, TokenKind.NUMBER):
-                self.index -= token.kind is not TokenKind.END
-                raise self.unexpected("expected an object key")
+            name = self.object_key()
             self.expect(":")
-            items.append((token.value, self.expression()))
+            items.append((name, self.expression()))
             if not self.eat(","):
                 self.close("}", opened)
                 break
-        if any(name == "type" for name, _ in items) and any(name == "coordinates" for name, _ in items):
-            self.set_aside(opened, "a geometry")
-        return Object(tuple(items))
+        geometry = None if key else geometry_of(tuple(items))
+        if geometry is None or any(self._is_derived(item) for _, item in items):
+            return Object(tuple(items))
+        if not is_finite(geometry):
+            self.set_aside(opened, "a point that is not finite")
+        return Literal(geometry)
 
-    def mock(self, opened: Token) -> Expr:
-        self.set_aside(opened, "a mock |table:n|")
-        self.identifier()
-        self.expect(":")
-        while not self.at("|"):
-            if self.token.kind is not TokenKind.NUMBER and not self.at("..", ">", "=", "-"):
-                raise self.unexpected("expected a number or |")
-            self.take()
-        self.take()
-        return Literal(NONE)
-
-    # --- kinds -------------------------------------------------------------------------------------------------------
-
-    def kind(self) -> str:
-        """The inside of `<…>`, as canonical text."""
-        names = [self.single_kind()]
-        while self.eat("|"):
-            names.append(self.single_kind())
-        return " | ".join(names)
-
-    def single_kind(self) -> str:
-        token = self.token
-        with self.deeper():
-            if token.kind is not TokenKind.WORD or token.text.lower() in ("true", "false"):
-                return self._literal_kind(token)
-            name = self.take().text.lower()
-            if name not in KINDS:
-                self.index -= 1
-                raise self.unexpected("expected the name of a kind")
-            if not self.at("<"):
-                return name
-            opened = self.take()
-            if name in NAMED_INSIDE:
-                inside = self._names_inside(GEOMETRIES if name == "geometry" else None)
-            elif name in NESTED_INSIDE:
-                inside = self._kind_inside(name)
-            else:
-                raise self.error(opened, f"the kind {name} takes no <…>")
-            self.close(">", opened)
-            return f"none | {inside}" if name == "option" else f"{name}<{inside}>"
-
-    def _names_inside(self, allowed: frozenset[str] | None) -> str:
-        names: list[str] = []
-        while not names or self.eat("|"):
-            if allowed is not None and self.token.text.lower() not in allowed:
-                raise self.unexpected("expected the name of a geometry")
-            names.append(print_name(self.identifier()))
-        return " | ".join(names)
-
-    def _kind_inside(self, name: str) -> str:
-        inside = self.kind()
-        if name != "option" and self.eat(","):
-            size = self.take()
-            if not size.text.isdigit():
-                raise self.error(size, "expected a size")
-            return f"{inside}, {size.text}"
-        return inside
-
-    def _literal_kind(self, token: Token) -> str:
-        """A cast to a literal kind, `<1 | 'a'>`; read past, not held."""
-        self.set_aside(token, "a literal kind")
-        if self.eat("[", "{"):
-            closing = "]" if token.text == "[" else "}"
-            while not self.eat(closing):
-                if closing == "}":
-                    self.take()
-                    self.expect(":")
-                self.kind()
-                self.eat(",")
-            return ""
-        self.eat("-", "+")
-        if self.token.kind not in (TokenKind.WORD, TokenKind.STRING, TokenKind.NUMBER):
-            raise self.unexpected("expected the name of a kind")
-        self.take()
-        return ""
+    def _is_derived(self, item: Expr) -> bool:
+        return id(item) in self.derived or (isinstance(item, Array) and any(map(self._is_derived, item.items)))
 
 
-def _record(table: str, key: Expr) -> Expr:
-    constant, value = constant_of(key)
-    if constant:
-        return Literal(RecordId(table, value))
-    return RecordIdExpr(table, key)
-
-
-def constant_of(expr: Expr) -> tuple[bool, Value]:
-    """Whether an expression is written out in full, and its value then."""
-    match expr:
-        case Literal(value):
-            return not isinstance(value, Table), value
-        case Array(items):
-            found = [constant_of(item) for item in items]
-            return all(constant for constant, _ in found), [value for _, value in found]
-        case Object(pairs):
-            entries = [(name, constant_of(item)) for name, item in pairs]
-            return all(pair[0] for _, pair in entries), {name: pair[1] for name, pair in entries}
-        case RangeExpr(begin, end, begin_inclusive, end_inclusive):
-            low = (True, None) if begin is None else constant_of(begin)
-            high = (True, None) if end is None else constant_of(end)
-            bounds = Range(
-                None if begin is None else Bound(low[1], begin_inclusive),
-                None if end is None else Bound(high[1], end_inclusive),
-            )
-            return low[0] and high[0], bounds
-        case _:
-            return False, None
+def _fitting_key(digits: str) -> Literal:
+    number = int(digits) if len(digits) <= KEY_DIGITS_MAX else INT_MAX + 1
+    return Literal(number if INT_MIN <= number <= INT_MAX else digits)

@@ -78,20 +78,22 @@ class ViewKey(_message.Message):
     def __init__(self, id: _Optional[str] = ..., auth_id: _Optional[str] = ...) -> None: ...
 
 class ViewSpec(_message.Message):
-    __slots__ = ("key", "surql", "params", "client_id", "ttl_ms", "format")
+    __slots__ = ("key", "surql", "params", "client_id", "ttl_ms", "format", "auth")
     KEY_FIELD_NUMBER: _ClassVar[int]
     SURQL_FIELD_NUMBER: _ClassVar[int]
     PARAMS_FIELD_NUMBER: _ClassVar[int]
     CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
     TTL_MS_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    AUTH_FIELD_NUMBER: _ClassVar[int]
     key: ViewKey
     surql: str
     params: bytes
     client_id: str
     ttl_ms: int
     format: str
-    def __init__(self, key: _Optional[_Union[ViewKey, _Mapping]] = ..., surql: _Optional[str] = ..., params: _Optional[bytes] = ..., client_id: _Optional[str] = ..., ttl_ms: _Optional[int] = ..., format: _Optional[str] = ...) -> None: ...
+    auth: bytes
+    def __init__(self, key: _Optional[_Union[ViewKey, _Mapping]] = ..., surql: _Optional[str] = ..., params: _Optional[bytes] = ..., client_id: _Optional[str] = ..., ttl_ms: _Optional[int] = ..., format: _Optional[str] = ..., auth: _Optional[bytes] = ...) -> None: ...
 
 class ViewRegistered(_message.Message):
     __slots__ = ("spec",)

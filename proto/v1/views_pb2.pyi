@@ -29,6 +29,19 @@ class ViewMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VIEW_MODE_UNSPECIFIED: _ClassVar[ViewMode]
     VIEW_MODE_INCREMENTAL: _ClassVar[ViewMode]
     VIEW_MODE_REEVALUATED: _ClassVar[ViewMode]
+
+class WhyDecider(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WHY_DECIDER_UNSPECIFIED: _ClassVar[WhyDecider]
+    WHY_DECIDER_CONDITIONS: _ClassVar[WhyDecider]
+    WHY_DECIDER_NESTED: _ClassVar[WhyDecider]
+    WHY_DECIDER_TERM: _ClassVar[WhyDecider]
+    WHY_DECIDER_PERMISSION: _ClassVar[WhyDecider]
+    WHY_DECIDER_FROM: _ClassVar[WhyDecider]
+    WHY_DECIDER_MISSING: _ClassVar[WhyDecider]
+    WHY_DECIDER_WINDOW: _ClassVar[WhyDecider]
+    WHY_DECIDER_ROWS: _ClassVar[WhyDecider]
+    WHY_DECIDER_UNKNOWN: _ClassVar[WhyDecider]
 CONSISTENCY_UNSPECIFIED: Consistency
 CONSISTENCY_MINIMIZE_LATENCY: Consistency
 CONSISTENCY_AT_LEAST_AS_FRESH: Consistency
@@ -42,6 +55,16 @@ VIEW_STATE_FAILED: ViewState
 VIEW_MODE_UNSPECIFIED: ViewMode
 VIEW_MODE_INCREMENTAL: ViewMode
 VIEW_MODE_REEVALUATED: ViewMode
+WHY_DECIDER_UNSPECIFIED: WhyDecider
+WHY_DECIDER_CONDITIONS: WhyDecider
+WHY_DECIDER_NESTED: WhyDecider
+WHY_DECIDER_TERM: WhyDecider
+WHY_DECIDER_PERMISSION: WhyDecider
+WHY_DECIDER_FROM: WhyDecider
+WHY_DECIDER_MISSING: WhyDecider
+WHY_DECIDER_WINDOW: WhyDecider
+WHY_DECIDER_ROWS: WhyDecider
+WHY_DECIDER_UNKNOWN: WhyDecider
 
 class RegisterViewRequest(_message.Message):
     __slots__ = ("spec", "params_json")
@@ -164,12 +187,14 @@ class ListViewsResponse(_message.Message):
     def __init__(self, views: _Optional[_Iterable[_Union[ViewSummary, _Mapping]]] = ...) -> None: ...
 
 class ExplainViewRequest(_message.Message):
-    __slots__ = ("surql", "params_json")
+    __slots__ = ("surql", "params_json", "auth")
     SURQL_FIELD_NUMBER: _ClassVar[int]
     PARAMS_JSON_FIELD_NUMBER: _ClassVar[int]
+    AUTH_FIELD_NUMBER: _ClassVar[int]
     surql: str
     params_json: str
-    def __init__(self, surql: _Optional[str] = ..., params_json: _Optional[str] = ...) -> None: ...
+    auth: bytes
+    def __init__(self, surql: _Optional[str] = ..., params_json: _Optional[str] = ..., auth: _Optional[bytes] = ...) -> None: ...
 
 class ExplainStage(_message.Message):
     __slots__ = ("name", "text")
@@ -180,15 +205,101 @@ class ExplainStage(_message.Message):
     def __init__(self, name: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class ExplainViewResponse(_message.Message):
-    __slots__ = ("mode", "reason", "stages", "tables", "shape")
+    __slots__ = ("mode", "reason", "stages", "tables", "shape", "nearest", "nearest_change")
     MODE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     STAGES_FIELD_NUMBER: _ClassVar[int]
     TABLES_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
+    NEAREST_FIELD_NUMBER: _ClassVar[int]
+    NEAREST_CHANGE_FIELD_NUMBER: _ClassVar[int]
     mode: ViewMode
     reason: str
     stages: _containers.RepeatedCompositeFieldContainer[ExplainStage]
     tables: _containers.RepeatedScalarFieldContainer[str]
     shape: str
-    def __init__(self, mode: _Optional[_Union[ViewMode, str]] = ..., reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[ExplainStage, _Mapping]]] = ..., tables: _Optional[_Iterable[str]] = ..., shape: _Optional[str] = ...) -> None: ...
+    nearest: str
+    nearest_change: str
+    def __init__(self, mode: _Optional[_Union[ViewMode, str]] = ..., reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[ExplainStage, _Mapping]]] = ..., tables: _Optional[_Iterable[str]] = ..., shape: _Optional[str] = ..., nearest: _Optional[str] = ..., nearest_change: _Optional[str] = ...) -> None: ...
+
+class WhyViewRequest(_message.Message):
+    __slots__ = ("key", "record")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    key: _common_pb2.ViewKey
+    record: str
+    def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., record: _Optional[str] = ...) -> None: ...
+
+class WhyValue(_message.Message):
+    __slots__ = ("text", "value", "through")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    THROUGH_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    value: str
+    through: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, text: _Optional[str] = ..., value: _Optional[str] = ..., through: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WhyTerm(_message.Message):
+    __slots__ = ("text", "origin", "holds", "values")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    HOLDS_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    origin: str
+    holds: bool
+    values: _containers.RepeatedCompositeFieldContainer[WhyValue]
+    def __init__(self, text: _Optional[str] = ..., origin: _Optional[str] = ..., holds: _Optional[bool] = ..., values: _Optional[_Iterable[_Union[WhyValue, _Mapping]]] = ...) -> None: ...
+
+class WhyKey(_message.Message):
+    __slots__ = ("text", "value", "boundary")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    BOUNDARY_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    value: str
+    boundary: str
+    def __init__(self, text: _Optional[str] = ..., value: _Optional[str] = ..., boundary: _Optional[str] = ...) -> None: ...
+
+class WhyWindow(_message.Message):
+    __slots__ = ("rank", "passing", "start", "limit", "boundary", "order")
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    PASSING_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    BOUNDARY_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    rank: int
+    passing: int
+    start: int
+    limit: int
+    boundary: str
+    order: _containers.RepeatedCompositeFieldContainer[WhyKey]
+    def __init__(self, rank: _Optional[int] = ..., passing: _Optional[int] = ..., start: _Optional[int] = ..., limit: _Optional[int] = ..., boundary: _Optional[str] = ..., order: _Optional[_Iterable[_Union[WhyKey, _Mapping]]] = ...) -> None: ...
+
+class WhyViewResponse(_message.Message):
+    __slots__ = ("key", "revision", "ssp_id", "record", "in_view", "position", "decider", "sentence", "terms", "window", "below")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    SSP_ID_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    IN_VIEW_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    DECIDER_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    TERMS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    BELOW_FIELD_NUMBER: _ClassVar[int]
+    key: _common_pb2.ViewKey
+    revision: str
+    ssp_id: str
+    record: str
+    in_view: bool
+    position: int
+    decider: WhyDecider
+    sentence: str
+    terms: _containers.RepeatedCompositeFieldContainer[WhyTerm]
+    window: WhyWindow
+    below: _containers.RepeatedCompositeFieldContainer[Member]
+    def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., revision: _Optional[str] = ..., ssp_id: _Optional[str] = ..., record: _Optional[str] = ..., in_view: _Optional[bool] = ..., position: _Optional[int] = ..., decider: _Optional[_Union[WhyDecider, str]] = ..., sentence: _Optional[str] = ..., terms: _Optional[_Iterable[_Union[WhyTerm, _Mapping]]] = ..., window: _Optional[_Union[WhyWindow, _Mapping]] = ..., below: _Optional[_Iterable[_Union[Member, _Mapping]]] = ...) -> None: ...

@@ -59,6 +59,11 @@ class ViewServiceStub:
                 request_serializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.ExplainViewRequest.SerializeToString,
                 response_deserializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.ExplainViewResponse.FromString,
                 _registered_method=True)
+        self.WhyView = channel.unary_unary(
+                '/sp00ky.v1.ViewService/WhyView',
+                request_serializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.WhyViewRequest.SerializeToString,
+                response_deserializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.WhyViewResponse.FromString,
+                _registered_method=True)
 
 
 class ViewServiceServicer:
@@ -95,6 +100,13 @@ class ViewServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WhyView(self, request, context):
+        """Why a record is, or is not, in a view: the term, link or limit that decides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ViewServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -122,6 +134,11 @@ def add_ViewServiceServicer_to_server(servicer, server):
                     servicer.ExplainView,
                     request_deserializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.ExplainViewRequest.FromString,
                     response_serializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.ExplainViewResponse.SerializeToString,
+            ),
+            'WhyView': grpc.unary_unary_rpc_method_handler(
+                    servicer.WhyView,
+                    request_deserializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.WhyViewRequest.FromString,
+                    response_serializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.WhyViewResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -259,6 +276,33 @@ class ViewService:
             '/sp00ky.v1.ViewService/ExplainView',
             sp00ky_dot_proto_dot_v1_dot_views__pb2.ExplainViewRequest.SerializeToString,
             sp00ky_dot_proto_dot_v1_dot_views__pb2.ExplainViewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WhyView(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sp00ky.v1.ViewService/WhyView',
+            sp00ky_dot_proto_dot_v1_dot_views__pb2.WhyViewRequest.SerializeToString,
+            sp00ky_dot_proto_dot_v1_dot_views__pb2.WhyViewResponse.FromString,
             options,
             channel_credentials,
             insecure,

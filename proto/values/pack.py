@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from decimal import Decimal
+from sys import intern
 from typing import Any
 from uuid import UUID
 
@@ -38,6 +39,7 @@ _ATOMS = frozenset({str, int, bool, float, bytes, type(None)})
 _encoder = msgspec.msgpack.Encoder(order="sorted")
 _NONE_EXT = Ext(1, b"")
 _TIME = struct.Struct(">qI")
+_unpack_time = _TIME.unpack
 
 
 class PackError(ValueError):
@@ -102,15 +104,16 @@ def _tuples(value: Any) -> Any:
 
 
 def _extension(code: int, payload: memoryview) -> Value:
+    if code == 2:  # the kinds that nearly every record has come first
+        table, key = _decode_record_id(payload)
+        return RecordId(intern(table), key)
+    if code == 3:
+        seconds, nanos = _unpack_time(payload)
+        return Datetime(seconds * 1_000_000_000 + nanos)
     data = bytes(payload)
     match code:
         case 1:
             return NONE
-        case 2:
-            table, key = _decoder.decode(data)
-            return RecordId(table, key)
-        case 3:
-            return Datetime.of(*_TIME.unpack(data))
         case 4:
             return Duration.of(*struct.unpack(">QI", data))
         case 5:
@@ -137,3 +140,4 @@ def _extension(code: int, payload: memoryview) -> Value:
 
 
 _decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(ext_hook=_extension)
+_decode_record_id = msgspec.msgpack.Decoder(tuple[str, Any], ext_hook=_extension).decode

@@ -235,11 +235,8 @@ def float_text(value: float) -> str:
 
 
 def decimal_text(value: Decimal) -> str:
-    """No exponent, no trailing zeros, no negative zero."""
-    if not value:
-        return "0"
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    """All places, no exponent. (A decimal that was read has no trailing zeros, one that was computed may.)"""
+    return format(value, "f")
 
 
 def geojson(value: Geometry) -> dict[str, Value]:
@@ -360,7 +357,7 @@ _WRITERS: dict[type, Callable[[Any, _Style], str]] = {
     Table: _table,
     RecordId: _record,
     File: _file,
-    Regex: lambda value, style: f"/{value.pattern}/",
+    Regex: lambda value, style: "/" + (value.pattern.replace("/", "\\/") if style.literal else value.pattern) + "/",
     Range: _range,
     Bound: lambda value, style: _text(value.value, style),
 }

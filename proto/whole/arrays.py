@@ -1,17 +1,23 @@
-"""`array::*` and `set::*`."""
+"""`array::*`: the items as they stand; what asks a closure is `closures.py`, what puts them in order `sorting.py`.
+
+Items are the same if their values are: unlike `=`, no function here takes a regex for the texts that it matches.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from sp00ky.proto.values import order
 from sp00ky.proto.values.kinds import NONE, Value
 from sp00ky.proto.values.text import raw_text
-from sp00ky.proto.whole.functions import ANY, ANY_OR_CLOSURE, ARRAY, CLOSURE, INT, TEXT, Lambda, function
+from sp00ky.proto.whole.functions import ANY, ARRAY, TEXT, WHOLE, function
+from sp00ky.proto.whole.numbers import I64_MAX
 from sp00ky.proto.whole.scope import EvaluationError, NotPlain
+from sp00ky.proto.whole.slices import sliced, wanted_range
 
 _Items = list[Value]
 ITEMS_MAX = 100_000
+MADE_MAX = 16_384  # items that SurrealDB surely makes; it has a limit in bytes
 
 
 def distinct(items: Iterable[Value]) -> _Items:
@@ -22,17 +28,12 @@ def distinct(items: Iterable[Value]) -> _Items:
     return list(found.values())
 
 
+def same(left: Value, right: Value) -> bool:
+    return order.hash_key(left) == order.hash_key(right)
+
+
 def _has(items: _Items, value: Value) -> bool:
-    return any(order.equal(item, value) for item in items)
-
-
-def _predicate(check: Value) -> Callable[[Value], bool]:
-    """A closure as it is, a value as "equals it"."""
-    if type(check) is not Lambda:
-        return lambda item: order.equal(item, check)
-    if check.arity != 1:
-        raise NotPlain("a predicate of other than one parameter")
-    return lambda item: order.truthy(check(item))
+    return any(same(item, value) for item in items)
 
 
 @function("array::add", kinds=(ARRAY, ANY))
@@ -45,27 +46,17 @@ def add(items: _Items, value: Value) -> _Items:
     return result
 
 
-@function("array::all", kinds=(ARRAY, ANY_OR_CLOSURE), optional=1)
-def all_truthy(items: _Items, *check: Value) -> bool:
-    return all(map(_predicate(check[0]) if check else order.truthy, items))
-
-
-@function("array::any", kinds=(ARRAY, ANY_OR_CLOSURE), optional=1)
-def any_truthy(items: _Items, *check: Value) -> bool:
-    return any(map(_predicate(check[0]) if check else order.truthy, items))
-
-
 @function("array::append", "array::push", kinds=(ARRAY, ANY))
 def append(items: _Items, value: Value) -> _Items:
     return [*items, value]
 
 
-@function("array::at", kinds=(ARRAY, INT))
+@function("array::at", kinds=(ARRAY, WHOLE))
 def at(items: _Items, index: int) -> Value:
     return items[index] if -len(items) <= index < len(items) else NONE
 
 
-@function("array::clump", kinds=(ARRAY, INT))
+@function("array::clump", kinds=(ARRAY, WHOLE))
 def clump(items: _Items, size: int) -> _Items:
     if size < 1:
         raise EvaluationError("array::clump by less than 1")
@@ -85,11 +76,6 @@ def complement(left: _Items, right: _Items) -> _Items:
     return [item for item in left if order.hash_key(item) not in gone]
 
 
-@function("array::concat", kinds=(ARRAY, ARRAY))
-def concat(left: _Items, right: _Items) -> _Items:
-    return left + right
-
-
 @function("array::difference", kinds=(ARRAY, ARRAY))
 def difference(left: _Items, right: _Items) -> _Items:
     rest, result = list(right), []
@@ -103,34 +89,12 @@ def difference(left: _Items, right: _Items) -> _Items:
 
 
 def _place(items: _Items, value: Value) -> int | None:
-    return next((place for place, item in enumerate(items) if order.equal(item, value)), None)
+    return next((place for place, item in enumerate(items) if same(item, value)), None)
 
 
 @function("array::distinct", kinds=(ARRAY,))
 def array_distinct(items: _Items) -> _Items:
     return distinct(items)
-
-
-@function("array::filter", kinds=(ARRAY, ANY_OR_CLOSURE))
-def array_filter(items: _Items, check: Value) -> _Items:
-    return list(filter(_predicate(check), items))
-
-
-@function("array::find", kinds=(ARRAY, ANY_OR_CLOSURE))
-def find(items: _Items, check: Value) -> Value:
-    return next(filter(_predicate(check), items), NONE)
-
-
-@function("array::find_index", kinds=(ARRAY, ANY_OR_CLOSURE))
-def find_index(items: _Items, check: Value) -> Value:
-    holds = _predicate(check)
-    return next((place for place, item in enumerate(items) if holds(item)), NONE)
-
-
-@function("array::filter_index", kinds=(ARRAY, ANY_OR_CLOSURE))
-def filter_index(items: _Items, check: Value) -> _Items:
-    holds = _predicate(check)
-    return [place for place, item in enumerate(items) if holds(item)]
 
 
 @function("array::first", kinds=(ARRAY,))
@@ -154,37 +118,9 @@ def flatten(items: _Items) -> _Items:
     return result
 
 
-@function("array::fold", kinds=(ARRAY, ANY, CLOSURE))
-def fold(items: _Items, start: Value, combine_two: Lambda) -> Value:
-    for index, item in enumerate(items):
-        start = combine_two(start, item, index)
-    return start
-
-
-@function("array::reduce", kinds=(ARRAY, CLOSURE))
-def reduce(items: _Items, combine_two: Lambda) -> Value:
-    if not items:
-        return NONE
-    total = items[0]
-    for index, item in enumerate(items[1:]):
-        total = combine_two(total, item, index)
-    return total
-
-
 @function("array::group", kinds=(ARRAY,))
 def group(items: _Items) -> _Items:
     return distinct(flatten(items))
-
-
-@function("array::insert", kinds=(ARRAY, ANY, INT), optional=1)
-def insert(items: _Items, value: Value, index: int | None = None) -> _Items:
-    if index is None:
-        return [*items, value]
-    if index < 0:
-        index += len(items)
-    if not 0 <= index <= len(items):
-        return items
-    return [*items[:index], value, *items[index:]]
 
 
 @function("array::intersect", kinds=(ARRAY, ARRAY))
@@ -213,27 +149,9 @@ def length(items: _Items) -> int:
     return len(items)
 
 
-@function("array::map", kinds=(ARRAY, CLOSURE))
-def array_map(items: _Items, change: Lambda) -> _Items:
-    return [change(item, index) for index, item in enumerate(items)]
-
-
 @function("array::matches", kinds=(ARRAY, ANY))
 def matches(items: _Items, value: Value) -> _Items:
-    return [order.equal(item, value) for item in items]
-
-
-@function("array::max", kinds=(ARRAY,))
-def largest(items: _Items) -> Value:
-    if not items:
-        return NONE
-    keys = [order.sort_key(item) for item in items]
-    return items[len(keys) - 1 - keys[::-1].index(max(keys))]  # SurrealDB keeps the last of equal values
-
-
-@function("array::min", kinds=(ARRAY,))
-def smallest(items: _Items) -> Value:
-    return min(items, key=order.sort_key) if items else NONE
+    return [same(item, value) for item in items]
 
 
 @function("array::pop", kinds=(ARRAY,))
@@ -246,7 +164,7 @@ def prepend(items: _Items, value: Value) -> _Items:
     return [value, *items]
 
 
-@function("array::remove", kinds=(ARRAY, INT))
+@function("array::remove", kinds=(ARRAY, WHOLE))
 def remove(items: _Items, index: int) -> _Items:
     if not -len(items) <= index < len(items):
         return items
@@ -254,34 +172,12 @@ def remove(items: _Items, index: int) -> _Items:
     return items[:index] + items[index + 1 :]
 
 
-@function("array::repeat", kinds=(ANY, INT))
-def repeat(value: Value, count: int) -> _Items:
-    if not 0 <= count <= ITEMS_MAX:
-        raise NotPlain("array::repeat of this length")
-    return [value] * count
-
-
 @function("array::reverse", kinds=(ARRAY,))
 def reverse(items: _Items) -> _Items:
     return items[::-1]
 
 
-@function("array::slice", kinds=(ARRAY, INT, INT), optional=2)
-def array_slice(items: _Items, start: int = 0, end: int | None = None) -> _Items:
-    return items[start:] if end is None else items[start:end]
-
-
-@function("array::sort", "array::sort::asc", kinds=(ARRAY,))
-def sort(items: _Items) -> _Items:
-    return sorted(items, key=order.sort_key)
-
-
-@function("array::sort::desc", kinds=(ARRAY,))
-def sort_descending(items: _Items) -> _Items:
-    return sorted(items, key=order.sort_key, reverse=True)
-
-
-@function("array::swap", kinds=(ARRAY, INT, INT))
+@function("array::swap", kinds=(ARRAY, WHOLE, WHOLE))
 def swap(items: _Items, left: int, right: int) -> _Items:
     size = len(items)
     if not (-size <= left < size and -size <= right < size):
@@ -291,45 +187,84 @@ def swap(items: _Items, left: int, right: int) -> _Items:
     return result
 
 
-@function("array::transpose", kinds=(ARRAY,))
-def transpose(items: _Items) -> _Items:
-    rows = [item if type(item) is list else [item] for item in items]
-    height = max((len(row) for row in rows), default=0)
-    return [[row[place] if place < len(row) else NONE for row in rows] for place in range(height)]
-
-
 @function("array::union", kinds=(ARRAY, ARRAY))
 def union(left: _Items, right: _Items) -> _Items:
     return distinct(left + right)
 
 
-@function("array::windows", kinds=(ARRAY, INT))
+@function("array::windows", kinds=(ARRAY, WHOLE))
 def windows(items: _Items, size: int) -> _Items:
     if size < 1:
         raise EvaluationError("array::windows of less than 1")
     return [items[start : start + size] for start in range(len(items) - size + 1)]
 
 
-@function("array::boolean_and", kinds=(ARRAY, ARRAY))
-def boolean_and(left: _Items, right: _Items) -> _Items:
-    return [order.truthy(a) and order.truthy(b) for a, b in _pairs(left, right)]
+@function("array::concat", kinds=(), rest=ARRAY)
+def concat(*arrays: _Items) -> _Items:
+    result = [item for items in arrays for item in items]
+    _limit(len(result))
+    return result
 
 
-@function("array::boolean_or", kinds=(ARRAY, ARRAY))
-def boolean_or(left: _Items, right: _Items) -> _Items:
-    return [order.truthy(a) or order.truthy(b) for a, b in _pairs(left, right)]
+def _limit(size: int) -> None:
+    if size > MADE_MAX:
+        raise NotPlain("an array of this length")
 
 
-@function("array::boolean_xor", kinds=(ARRAY, ARRAY))
-def boolean_xor(left: _Items, right: _Items) -> _Items:
-    return [order.truthy(a) != order.truthy(b) for a, b in _pairs(left, right)]
+@function("array::insert", kinds=(ARRAY, ANY, WHOLE), optional=1)
+def insert(items: _Items, value: Value, index: int | None = None) -> _Items:
+    if index is None:
+        return [*items, value]
+    if index < 0:
+        index += len(items)
+    if not 0 <= index <= len(items):
+        return items
+    return [*items[:index], value, *items[index:]]
 
 
-@function("array::boolean_not", kinds=(ARRAY,))
-def boolean_not(items: _Items) -> _Items:
-    return [not order.truthy(item) for item in items]
+@function("array::repeat", kinds=(ANY, WHOLE))
+def repeat(value: Value, count: int) -> _Items:
+    if count < 0:
+        raise EvaluationError("array::repeat less than no times")
+    _limit(count)
+    return [value] * count
 
 
-def _pairs(left: _Items, right: _Items) -> list[tuple[Value, Value]]:
-    size = max(len(left), len(right))
-    return list(zip(left + [NONE] * (size - len(left)), right + [NONE] * (size - len(right)), strict=True))
+@function("array::range", kinds=(ANY, WHOLE), optional=1)
+def integers(*bounds: Value) -> _Items:
+    wanted = wanted_range(bounds)
+    if wanted.begin is None or wanted.end is None:
+        raise EvaluationError("array::range without an end")
+    span = range(wanted.begin.value + (not wanted.begin.inclusive), wanted.end.value + wanted.end.inclusive)
+    _limit(span.stop - span.start)
+    return list(span)
+
+
+@function("array::sequence", kinds=(WHOLE, WHOLE), optional=1)
+def sequence(first_or_size: int, size: int | None = None) -> _Items:
+    """Integers from an offset, 0 if there is but one argument; none beyond the last of 64 bits."""
+    begin, count = (0, first_or_size) if size is None else (first_or_size, size)
+    _limit(count)
+    return list(range(begin, min(begin + max(count, 0), I64_MAX + 1)))
+
+
+@function("array::slice", kinds=(ARRAY, ANY, WHOLE), optional=2)
+def array_slice(items: _Items, *bounds: Value) -> _Items:
+    begin, end = sliced(len(items), bounds)
+    return items[begin:end]
+
+
+@function("array::fill", kinds=(ARRAY, ANY, ANY, WHOLE), optional=2)
+def fill(items: _Items, value: Value, *bounds: Value) -> _Items:
+    begin, end = sliced(len(items), bounds)
+    wanted = wanted_range(bounds)
+    if begin < len(items) < end and wanted.end is not None and wanted.end.inclusive:
+        raise EvaluationError("array::fill to an item behind the last")  # SurrealDB panics
+    return [value if begin <= place < end else item for place, item in enumerate(items)]
+
+
+@function("array::transpose", kinds=(ARRAY,))
+def transpose(items: _Items) -> _Items:
+    rows = [item if type(item) is list else [item] for item in items]
+    height = max((len(row) for row in rows), default=0)
+    return [[row[place] if place < len(row) else NONE for row in rows] for place in range(height)]

@@ -17,6 +17,7 @@ from sp00ky.proto.values.kinds import NONE, UUID, Bound, Range, RecordId, Value
 from sp00ky.proto.values.order import truthy
 from sp00ky.proto.whole import casts, functions, operators, path
 from sp00ky.proto.whole.functions import Lambda
+from sp00ky.proto.whole.numbers import I64_MAX
 from sp00ky.proto.whole.scope import EvaluationError, NotPlain, Scope, Source
 
 # Parameters that the database itself sets: without a value here they are unknown, not NONE.
@@ -40,13 +41,15 @@ def argument(expr: ast.Expr, row: Value, scope: Scope) -> Value | Lambda:
 
 
 def whole_number(expr: ast.Expr, row: Value, scope: Scope, clause: str) -> int:
-    """The value of LIMIT or START."""
+    """The value of LIMIT or START: the whole part of a number, 0 for NONE and NULL."""
     value = evaluate(expr, row, scope)
-    if type(value) is not int:
-        raise NotPlain(f"{clause} of something other than an integer")
-    if value < 0:
+    if value is NONE or value is None:
+        return 0
+    if type(value) not in (int, float, Decimal) or not abs(value) <= I64_MAX:  # NaN is not
+        raise EvaluationError(f"{clause} of something other than a number")
+    if int(value) < 0:
         raise EvaluationError(f"{clause} below zero")
-    return value
+    return int(value)
 
 
 def _literal(expr: ast.Literal, row: Value, scope: Scope) -> Value:
@@ -58,7 +61,7 @@ def _param(expr: ast.Param, row: Value, scope: Scope) -> Value:
     if name == "this":
         return row
     if name == "parent":
-        return scope.parent
+        return scope.began_at(row) if scope.parent is NONE and not scope.isolated else scope.parent
     if name in scope.params:
         return scope.params[name]
     if name in _OF_THE_SESSION:
@@ -130,10 +133,12 @@ def _call(expr: ast.Call, row: Value, scope: Scope) -> Value:
 
 
 def _closure(expr: ast.Closure, row: Value, scope: Scope) -> Lambda:
+    row = scope.began_at(row)
+
     def apply(values: list[Value]) -> Value:
         given = dict(zip(expr.params, values, strict=False))
         missing = dict.fromkeys(expr.params[len(values) :], NONE)
-        return evaluate(expr.body, row, replace(scope, params={**scope.params, **given, **missing}))
+        return evaluate(expr.body, row, replace(scope, params={**scope.params, **given, **missing}, isolated=True))
 
     return Lambda(apply, len(expr.params))
 
@@ -145,10 +150,23 @@ def _if_else(expr: ast.IfElse, row: Value, scope: Scope) -> Value:
     return NONE if expr.otherwise is None else evaluate(expr.otherwise, row, scope)
 
 
+def _block(expr: ast.Block, row: Value, scope: Scope) -> Value:
+    """`{ a }` is a; the braces are kept where they are seen in a column's name."""
+    if len(expr.statements) != 1 or isinstance(expr.statements[0], ast.Let | ast.For | ast.Leave):
+        raise NotPlain("a block of statements")
+    return evaluate(expr.statements[0], row, scope)
+
+
 def _subquery(expr: ast.Subquery, row: Value, scope: Scope) -> Value:
     from sp00ky.proto.whole.select import run_select  # a SELECT holds expressions and an expression a SELECT
 
-    return run_select(expr.select, replace(scope, parent=row))
+    return run_select(expr.select, scope.within(row))
+
+
+def _document(expr: ast.Document, row: Value, scope: Scope) -> Value:
+    """`@`: the record itself."""
+    start = scope.began_at(row)
+    return start.get("id", NONE) if type(start) is dict else NONE
 
 
 def _idiom(expr: ast.Idiom, row: Value, scope: Scope) -> Value:
@@ -173,7 +191,9 @@ _EVALUATORS: dict[type, Callable[[Any, Value, Scope], Value]] = {
     ast.Cast: _cast,
     ast.Call: _call,
     ast.IfElse: _if_else,
+    ast.Block: _block,
     ast.Subquery: _subquery,
+    ast.Document: _document,
     ast.Idiom: _idiom,
 }
 

@@ -1,28 +1,12 @@
-"""`object::*`, `record::*`, `type::*`, `crypto::*`, `encoding::*`, `not`."""
+"""`object::*`, `record::*`, `not`."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from decimal import Decimal
-
 from sp00ky.proto.values import order
-from sp00ky.proto.values.json import encode_json
-from sp00ky.proto.values.kinds import (
-    NONE,
-    UUID,
-    Datetime,
-    Duration,
-    Geometry,
-    Range,
-    RecordId,
-    SurrealSet,
-    Table,
-    Value,
-)
-from sp00ky.proto.whole import casts
-from sp00ky.proto.whole.functions import ANY, ARRAY, BYTES, OBJECT, RECORD, TEXT, function
-from sp00ky.proto.whole.scope import EvaluationError, NotPlain
+from sp00ky.proto.values.kinds import RecordId, Value
+from sp00ky.proto.values.text import to_surql
+from sp00ky.proto.whole.functions import ANY, ARRAY, OBJECT, RECORD, function
+from sp00ky.proto.whole.scope import EvaluationError
 
 _Object = dict[str, Value]
 
@@ -42,11 +26,13 @@ def entries(value: _Object) -> list[Value]:
 
 @function("object::from_entries", kinds=(ARRAY,))
 def from_entries(items: list[Value]) -> _Object:
+    """A key that is no text becomes its own text."""
     result: _Object = {}
     for item in items:
-        if type(item) is not list or len(item) != 2 or type(item[0]) is not str:
+        if type(item) is not list or len(item) != 2:
             raise EvaluationError("object::from_entries of something other than [name, value]")
-        result[item[0]] = item[1]
+        name, value = item
+        result[name if type(name) is str else to_surql(name)] = value
     return result
 
 
@@ -75,7 +61,7 @@ def values(value: _Object) -> list[Value]:
     return [value[name] for name in sorted(value)]
 
 
-@function("object::remove", kinds=(OBJECT, frozenset({str, list})))
+@function("object::remove", kinds=(OBJECT, ANY))
 def remove(value: _Object, names: Value) -> _Object:
     gone = names if type(names) is list else [names]
     if not all(type(name) is str for name in gone):
@@ -94,164 +80,3 @@ def record_key(record: RecordId) -> Value:
 @function("record::tb", "record::table", "meta::tb", kinds=(RECORD,))
 def record_table(record: RecordId) -> str:
     return record.table
-
-
-# --- type ------------------------------------------------------------------------------------------------------------
-
-_NAMES: dict[type, str] = {
-    type(NONE): "none",
-    type(None): "null",
-    bool: "bool",
-    int: "int",
-    float: "float",
-    Decimal: "decimal",
-    str: "string",
-    bytes: "bytes",
-    Datetime: "datetime",
-    Duration: "duration",
-    UUID: "uuid",
-    list: "array",
-    SurrealSet: "set",
-    dict: "object",
-    RecordId: "record",
-    Range: "range",
-}
-
-
-@function("type::of", kinds=(ANY,))
-def type_of(value: Value) -> str:
-    name = _NAMES.get(type(value))
-    if name is None:
-        raise NotPlain("type::of of this kind")
-    return name
-
-
-def _is(*kinds: type) -> frozenset[type]:
-    return frozenset(kinds)
-
-
-_PREDICATES = {
-    "array": _is(list),
-    "bool": _is(bool),
-    "bytes": _is(bytes),
-    "datetime": _is(Datetime),
-    "decimal": _is(Decimal),
-    "duration": _is(Duration),
-    "float": _is(float),
-    "geometry": _is(Geometry),
-    "int": _is(int),
-    "none": _is(type(NONE)),
-    "null": _is(type(None)),
-    "number": _is(int, float, Decimal),
-    "object": _is(dict),
-    "range": _is(Range),
-    "set": _is(SurrealSet),
-    "string": _is(str),
-    "uuid": _is(UUID),
-}
-
-
-def _register_predicates() -> None:
-    for name, kinds in _PREDICATES.items():
-        function(f"type::is_{name}", kinds=(ANY,))(lambda value, kinds=kinds: type(value) in kinds)
-
-
-_register_predicates()
-
-
-@function("type::is_record", kinds=(ANY, TEXT), optional=1)
-def is_record(value: Value, table: str | None = None) -> bool:
-    return type(value) is RecordId and (table is None or value.table == table)
-
-
-@function("type::array", kinds=(ANY,))
-def as_array(value: Value) -> Value:
-    return casts.to_array(value)
-
-
-@function("type::bool", kinds=(ANY,))
-def as_bool(value: Value) -> Value:
-    return casts.to_bool(value)
-
-
-@function("type::datetime", kinds=(ANY,))
-def as_datetime(value: Value) -> Value:
-    return casts.to_datetime(value)
-
-
-@function("type::decimal", kinds=(ANY,))
-def as_decimal(value: Value) -> Value:
-    return casts.to_decimal(value)
-
-
-@function("type::duration", kinds=(ANY,))
-def as_duration(value: Value) -> Value:
-    return casts.to_duration(value)
-
-
-@function("type::float", kinds=(ANY,))
-def as_float(value: Value) -> Value:
-    return casts.to_float(value)
-
-
-@function("type::int", kinds=(ANY,))
-def as_int(value: Value) -> Value:
-    return casts.to_int(value)
-
-
-@function("type::number", kinds=(ANY,))
-def as_number(value: Value) -> Value:
-    return casts.to_number(value)
-
-
-@function("type::string", kinds=(ANY,))
-def as_string(value: Value) -> Value:
-    return casts.to_string(value)
-
-
-@function("type::uuid", kinds=(ANY,))
-def as_uuid(value: Value) -> Value:
-    return casts.to_uuid(value)
-
-
-@function("type::record", kinds=(frozenset({str, RecordId, Table}), ANY), optional=1)
-def as_record(table: Value, *key: Value) -> RecordId:
-    if not key:
-        return casts.to_record(table)
-    name = table.name if type(table) is Table else table
-    if type(name) is not str or type(key[0]) not in (int, str, UUID, list, dict) or key[0] == "":
-        raise NotPlain("type::record with a key of this kind")
-    return RecordId(name, key[0])
-
-
-# --- crypto, encoding ------------------------------------------------------------------------------------------------
-
-
-@function("crypto::md5", kinds=(TEXT,))
-def md5(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-
-
-@function("crypto::sha1", kinds=(TEXT,))
-def sha1(text: str) -> str:
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-
-
-@function("crypto::sha256", kinds=(TEXT,))
-def sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-@function("crypto::sha512", kinds=(TEXT,))
-def sha512(text: str) -> str:
-    return hashlib.sha512(text.encode()).hexdigest()
-
-
-@function("encoding::base64::encode", kinds=(BYTES,))
-def to_base64(data: bytes) -> str:
-    return base64.b64encode(data).decode().rstrip("=")
-
-
-@function("encoding::json::encode", kinds=(ANY,))
-def to_json(value: Value) -> str:
-    return encode_json(value).decode()

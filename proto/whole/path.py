@@ -1,18 +1,26 @@
 """Idioms: `author.name`, `tags[0]`, `items[WHERE n > 1].price`, `->likes->post.title`, `name.uppercase()`.
 
-A path is walked part by part with one bit of state: once `.field`, `.*` or `.{…}` has met an array, the path has
-*fanned out*, and every later part is applied to each element. It fans out once: an array inside an element is then one
-value to an index or a method, while fields still reach through it.
+A path is walked part by part. Where `.field`, `.*` or `.{…}` meets an array and more parts follow, the path *fans out*:
+all that follows is taken from each element. It fans out once, so that an array inside an element is then one value to
+an index or a method, while fields still reach through it.
 
     [{a: [1, 2]}, {a: [3]}].a[0]   = [1, 3]        fanned out at `.a`
     [[1, 2], [3]][0]               = [1, 2]        an index alone does not fan out
 
-A field of a record id is the field of that record, NONE if there is no such record.
+Graph steps in a row are one step; from an array that they have not found themselves a path fans out at them as well,
+unless there is but one and it is the last: then its results stand in one flat array.
+
+What stands inside a part sees three values: conditions, destructured fields and arguments of methods are evaluated on
+the value at that point, an index and a closure on the row that the whole path began at, which is also `$parent`.
+
+A field of a record id is the field of its key, if that is an object with such a field, else the field of that record,
+NONE if there is no such record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from sp00ky.proto.surrealql import ast
@@ -20,69 +28,163 @@ from sp00ky.proto.values import order
 from sp00ky.proto.values.kinds import NONE, Geometry, Range, RecordId, SurrealSet, Value
 from sp00ky.proto.values.text import geojson
 from sp00ky.proto.whole import expr as expressions
-from sp00ky.proto.whole import functions, graph
-from sp00ky.proto.whole.scope import NotPlain, Scope, record_row
-
-_Step: TypeAlias = Callable[[Value], Value]
+from sp00ky.proto.whole import graph, methods, recursion
+from sp00ky.proto.whole.scope import EvaluationError, NotPlain, Scope, record_row
 
 
 def walk(value: Value, parts: tuple[ast.Part, ...], row: Value, scope: Scope) -> Value:
-    """The value at `parts`, from `value`. `row` is what index expressions and method arguments see."""
-    fanned = may_branch = False  # may_branch: the value is an array of records that a graph step has found
-    optional = False
-    for part in parts:
-        kind = type(part)
-        if kind is ast.OptionalPart:
-            if value is NONE or value is None:
-                return value
-            optional = True
-            continue
-        if kind is ast.GraphPart and type(value) is list and not may_branch:
-            raise NotPlain("a graph step from an array")
-        step = _step(part, row, scope)
-        if fanned:
-            if kind is ast.AllPart and not all(type(item) in (list, dict, RecordId) for item in value):
-                raise NotPlain("`.*` after a path has fanned out to something other than records")
-            value = [step(item) for item in value]
-        elif type(value) is list and kind in _FANNING:
-            if optional:
-                raise NotPlain("an array after `.?`")
-            fanned = True
-            value = [
-                item if kind is ast.AllPart and type(item) not in (RecordId, SurrealSet) else step(item)
-                for item in value
-            ]
-        else:
-            value = step(value)
-        may_branch = not fanned and (kind is ast.GraphPart or (may_branch and kind is ast.WherePart))
+    """The value at `parts`, from `value`. `row` is what the path stands in."""
+    steps = _steps(parts)
+    previous: _Step | None = None
+    looked_up = False  # the value is an array that a traversal has found, perhaps filtered since
+    for place, step in enumerate(steps):
+        if type(value) is list:
+            more = place + 1 < len(steps)
+            if more and type(step) in _MAPPING:
+                return _mapped(value, steps[place:], row, scope)
+            apart = type(previous) not in (_Traversal, ast.FlattenPart)
+            if type(step) is _Traversal and apart and (more or step.fused):
+                found = [_straight(item, steps[place:], row, scope) for item in value]
+                return _flat(found) if looked_up else found
+        value = _apply(step, value, row, scope)
+        if type(step) in (_Traversal, ast.FlattenPart):
+            looked_up = looked_up or type(value) is list
+        elif type(step) is not ast.WherePart:
+            looked_up = False
+        previous = step
     return value
 
 
-_FANNING = frozenset({ast.FieldPart, ast.AllPart, ast.DestructurePart})
+@dataclass(frozen=True, slots=True)
+class _Traversal:
+    steps: tuple[graph.Step, ...]
+
+    @property
+    def fused(self) -> bool:
+        return len(self.steps) > 1
 
 
-def _step(part: ast.Part, row: Value, scope: Scope) -> _Step:
-    match part:
+@dataclass(frozen=True, slots=True)
+class _IfThere:
+    """The rest of a path after `.?`."""
+
+    rest: tuple[_Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Recursion:
+    part: ast.RecursePart
+    steps: tuple[_Step, ...]
+    is_tree: bool  # there is a `.@` in the steps
+
+
+_Step: TypeAlias = ast.Part | _Traversal | _IfThere | _Recursion
+_MAPPING = frozenset({ast.FieldPart, ast.AllPart, ast.DestructurePart})
+_GRAPH = frozenset({ast.GraphPart, ast.GraphQuery})
+_GATHERED = frozenset({*_GRAPH, ast.OptionalPart, ast.RecursePart})
+
+
+def _steps(parts: tuple[ast.Part, ...]) -> tuple[_Step, ...]:
+    """Graph steps in a row are one, a filter after them sees one flat array, and what follows `.?` belongs to it."""
+    if not any(type(part) in _GATHERED for part in parts):
+        return parts
+    steps: list[_Step] = []
+    for place, part in enumerate(parts):
+        last = steps[-1] if steps else None
+        if isinstance(part, ast.OptionalPart):
+            steps.append(_IfThere(_steps(parts[place + 1 :])))
+            break
+        if isinstance(part, ast.RecursePart):
+            repeated, after = _repeated(part, parts[place + 1 :])
+            steps.append(_Recursion(part, _steps(repeated), _repeats(repeated)))
+            return (*steps, *_steps(after))
+        if isinstance(part, ast.GraphPart | ast.GraphQuery):
+            if type(last) is _Traversal:
+                steps[-1] = _Traversal((*last.steps, part))
+            else:
+                steps.append(_Traversal((part,)))
+            continue
+        if type(part) is ast.WherePart and type(last) is _Traversal:
+            steps.append(ast.FlattenPart())
+        steps.append(part)
+    return tuple(steps)
+
+
+def _repeated(part: ast.RecursePart, rest: tuple[ast.Part, ...]) -> tuple[tuple[ast.Part, ...], tuple[ast.Part, ...]]:
+    """The parts that a recursion repeats, and those that come after it: all up to a `.@`, if none are in brackets."""
+    if part.path:
+        return part.path, rest
+    place = rest.index(ast.RepeatPart()) + 1 if ast.RepeatPart() in rest else len(rest)
+    return rest[:place], rest[place:]
+
+
+def _repeats(parts: tuple[ast.Part, ...]) -> bool:
+    found = _count_repeats(parts)
+    if found > 1:
+        raise NotPlain("more than one .@ in a recursion")
+    return found == 1
+
+
+def _count_repeats(parts: tuple[ast.Part, ...]) -> int:
+    inner = [path.parts for part in parts if isinstance(part, ast.DestructurePart) for _, path in part.fields if path]
+    return parts.count(ast.RepeatPart()) + sum(map(_count_repeats, inner))
+
+
+def _mapped(items: list[Value], steps: tuple[_Step, ...], row: Value, scope: Scope) -> list[Value]:
+    """The rest of the path from each element; `.*` reads the record of a record id and is nothing to other elements."""
+    if type(steps[0]) is not ast.AllPart:
+        return [_straight(item, steps, row, scope) for item in items]
+    return [_straight(item, steps if type(item) is RecordId else steps[1:], row, scope) for item in items]
+
+
+def _straight(value: Value, steps: tuple[_Step, ...], row: Value, scope: Scope) -> Value:
+    """Each step on the value of the one before: within an element a path does not fan out again."""
+    for step in steps:
+        value = _apply(step, value, row, scope)
+    return value
+
+
+def _apply(step: _Step, value: Value, row: Value, scope: Scope) -> Value:
+    match step:
         case ast.FieldPart(name):
-            return lambda value: field(value, name, scope)
+            return field(value, name, scope)
         case ast.AllPart():
-            return lambda value: _all(value, scope)
+            return _all(value, scope)
         case ast.IndexPart(index):
-            key = expressions.evaluate(index, row, scope)
-            return lambda value: _index(value, key)
+            start = scope.began_at(row)
+            return _index(value, expressions.evaluate(index, start, scope))
         case ast.LastPart():
-            return _last
+            return _last(value)
         case ast.WherePart(cond):
-            return lambda value: _where(value, cond, scope)
+            return _where(value, cond, scope.along(row))
         case ast.DestructurePart(fields):
-            return lambda value: _destructure(value, fields, scope)
+            return _destructure(value, fields, scope.along(row))
         case ast.MethodPart(name, args):
-            values = [expressions.argument(arg, row, scope) for arg in args]
-            return lambda value: functions.call_method(name, value, values)
-        case ast.GraphPart():
-            return lambda value: graph.step(value, part, scope)
+            inner = scope.along(row)
+            return methods.call_method(name, value, [expressions.argument(arg, value, inner) for arg in args])
+        case ast.FlattenPart():
+            return _flat(value) if type(value) is list else value
+        case _Traversal(steps):
+            return graph.traverse(value, steps, scope.began_at(row), scope)
+        case _Recursion(part, steps, is_tree):
+            follow = partial(_followed, steps, row)
+            return recursion.recurse(value, part, follow, is_tree, scope.along(row) if is_tree else scope)
+        case ast.RepeatPart():
+            if scope.repeat is None:
+                raise EvaluationError(".@ outside a recursion")
+            return scope.repeat(value)
+        case _IfThere(rest):
+            return value if value is NONE or value is None else _straight(value, rest, row, scope)
         case _:
-            raise NotPlain(f"idiom part {type(part).__name__}")
+            raise NotPlain(f"idiom part {type(step).__name__}")
+
+
+def _followed(steps: tuple[_Step, ...], row: Value, value: Value, scope: Scope) -> Value:
+    return _straight(value, steps, row, scope)
+
+
+def _flat(items: list[Value]) -> list[Value]:
+    return [inner for item in items for inner in (item if type(item) is list else [item])]
 
 
 def field(value: Value, name: str, scope: Scope) -> Value:
@@ -91,6 +193,8 @@ def field(value: Value, name: str, scope: Scope) -> Value:
     if kind is dict:
         return value.get(name, NONE)
     if kind is RecordId:
+        if type(value.key) is dict and name in value.key:
+            return value.key[name]
         found = record_row(value, scope)
         return NONE if found is None else found.get(name, NONE)
     if kind is list:
@@ -102,13 +206,15 @@ def field(value: Value, name: str, scope: Scope) -> Value:
 
 def _all(value: Value, scope: Scope) -> Value:
     match value:
-        case dict() | list():
+        case list():
+            return [_all(item, scope) if type(item) is RecordId else item for item in value]
+        case dict():
             return value
         case RecordId():
             found = record_row(value, scope)
             return NONE if found is None else found
-        case SurrealSet() | Geometry():
-            raise NotPlain("`.*` of a set or a geometry")
+        case Geometry():
+            raise NotPlain("`.*` of a geometry")
         case _:
             return NONE
 
@@ -173,5 +279,12 @@ def _destructure(value: Value, fields: tuple[tuple[str, ast.Idiom | None], ...],
         return NONE
     result: dict[str, Value] = {}
     for name, idiom in fields:
+        if idiom is not None and idiom.parts == (ast.FieldPart(name), ast.AllPart()):
+            whole = _all(field(value, name, scope), scope)
+            if type(whole) is dict:  # `a.*` leaves out what is no object
+                result[name] = whole
+            continue
+        if idiom is not None and idiom.head is not None:
+            raise NotPlain("destructuring to a computed value")  # its `$parent` is the row around
         result[name] = field(value, name, scope) if idiom is None else walk(value, idiom.parts, value, scope)
     return result

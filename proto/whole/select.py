@@ -1,103 +1,109 @@
-"""The plain evaluator of SELECT: read every row, keep, split, group, order, cut, project.
+"""The plain evaluator of SELECT: read the rows, keep, split, group, order, cut, project.
 
-Rows come in id order, and that is the order of a result without ORDER BY. ORDER BY is stable over it, as SurrealDB's is
-for a LIMIT up to 1,000; without a LIMIT its sort leaves rows of equal keys in no particular order. ORDER BY sees a
-field's computed value if it names that field's alias, and otherwise the stored row, in which links are not followed.
+Each step is a module: `reading` (FROM, WHERE and what ends the reading), `group`, `ordering`, `project`. Rows come in
+id order, and that is the order of a result without ORDER BY. What SurrealDB is known to do is done, also where it is
+odd; what is not known is NotPlain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from dataclasses import replace
+from decimal import Decimal
 
 from sp00ky.proto.surrealql import ast
-from sp00ky.proto.values import order
-from sp00ky.proto.values.kinds import NONE, Range, RecordId, SurrealSet, Table, Value
-from sp00ky.proto.whole import expr as expressions
-from sp00ky.proto.whole import graph, group, operators, project
-from sp00ky.proto.whole.scope import EvaluationError, NotPlain, Scope, record_row, with_id
+from sp00ky.proto.values.kinds import NONE, NoneKind, RecordId, SurrealSet, Value
+from sp00ky.proto.whole import constants, group, names, ordering, project, reading
+from sp00ky.proto.whole.permitted import Permitted
+from sp00ky.proto.whole.reading import source_rows
+from sp00ky.proto.whole.scope import EvaluationError, NotPlain, Scope, record_row
 
 _Rows = list[Value]
+_VALUE_KINDS = frozenset({list, str, int, float, Decimal, bool, NoneKind, type(None)})
 
 
 def run_select(select: ast.Select, scope: Scope) -> Value:
     """The result of a SELECT: an array, or with ONLY its one element or NONE. Raises NotPlain."""
+    select = _folded(select, scope)
+    return _finished(select, reading.kept(select, scope), scope)
+
+
+def chosen(select: ast.Select, scope: Scope) -> list[Value]:
+    """The rows that a SELECT without GROUP is made of, in its order: after WHERE, SPLIT, ORDER BY, START and LIMIT."""
+    assert select.group is None, "the rows of a group are no result"
+    _check_permitted(select, scope)
+    select = _folded(select, scope)
+    arranged = _arranged(select, reading.kept(select, scope), project.Computed(select.fields), scope)
+    rows = (record_row(row, scope) if type(row) is RecordId else row for _, row in arranged)
+    return [row for row in rows if row is not None]
+
+
+def finish(select: ast.Select, rows: list[Value], scope: Scope) -> Value:
+    """The result of a SELECT whose WHERE holds for these rows, in the order of FROM: all that follows WHERE."""
+    return _finished(select, reading.Kept(rows), scope)
+
+
+def _folded(select: ast.Select, scope: Scope) -> ast.Select:
+    where = constants.folded(select.where, scope.params)
+    return select if where is select.where else replace(select, where=where)
+
+
+def _finished(select: ast.Select, kept: reading.Kept, scope: Scope) -> Value:
     if select.order_rand or select.version is not None or select.explain:
         raise NotPlain("ORDER BY RAND(), VERSION or EXPLAIN")
-    scope = graph.with_adjacency(scope)
-    rows = list(source_rows(select.targets, scope))
-    if select.where is not None:
-        where = select.where
-        rows = [row for row in rows if order.truthy(expressions.evaluate(where, row, scope))]
-    for idiom in select.split:
-        rows = _split(rows, project.plain_path(idiom, "SPLIT"))
-    results = _grouped(select, rows, scope) if select.group is not None else _ordinary(select, rows, scope)
+    _check_permitted(select, scope)
+    if select.group is None:
+        computed = project.Computed(select.fields)
+        arranged = _arranged(select, kept, computed, scope)
+        results = project.shaped(select, [row for row, _ in arranged], computed, scope)
+    elif group.is_counting(select):
+        results = group.counted(select, len(kept.rows), scope)
+    else:
+        results = _groups(select, group.grouped(select, _split(select, kept.rows), scope), scope)
     if select.fetch:
         results = [_fetched(select, result, scope) for result in results]
-    return _single(results) if select.only else results
+    return _single(select, results, scope) if select.only else results
 
 
-def source_rows(targets: Iterable[ast.Target], scope: Scope) -> Iterator[Value]:
-    """The rows of FROM, target by target."""
-    for target in targets:
-        if isinstance(target, ast.TableTarget):
-            yield from _table(target.name, scope)
-        else:
-            yield from _rows_of(expressions.evaluate(target, scope.parent, scope), scope)
+def finish_groups(select: ast.Select, outputs: list[Value], rows: int, scope: Scope) -> Value:
+    """The result of a SELECT with GROUP of these groups, one output each, in their order: all that follows GROUP but
+    FETCH. `rows`: how many there are in all groups."""
+    counting = group.is_counting(select)
+    results = group.counted(select, rows, scope) if counting else _groups(select, outputs, scope)
+    return _single(select, results, scope) if select.only else results
 
 
-def _table(name: str, scope: Scope) -> Iterator[Value]:
-    if scope.source is None:
-        raise NotPlain("a table, without tables to read")
-    for record, content in scope.source.rows(name):
-        yield with_id(record, content)
+def _check_permitted(select: ast.Select, scope: Scope) -> None:
+    if isinstance(scope.source, Permitted):
+        scope.source.check(select, scope)
 
 
-def _rows_of(value: Value, scope: Scope) -> Iterator[Value]:
-    if type(value) is Range or _holds_set(value):
-        raise NotPlain("FROM a range, or a value with a set in it")  # SurrealDB makes an array of a set here
-    if type(value) is list:
-        for item in value:
-            yield from _row_of(item, scope)
+def _arranged(
+    select: ast.Select, kept: reading.Kept, computed: project.Computed, scope: Scope
+) -> list[tuple[Value, Value]]:
+    """(the row with what ORDER BY has computed, the row): split, ordered and cut."""
+    rows = _split(select, kept.rows)
+    if select.order and not reading.is_read_in_order(select, scope):
+        pairs = ordering.in_order(select, rows, computed, scope)
     else:
-        yield from _row_of(value, scope)
+        pairs = [(row, row) for row in rows]
+    return pairs if kept.is_cut else reading.cut_of(select, scope).of(pairs)
 
 
-def _holds_set(value: Value) -> bool:
-    if type(value) is list:
-        return any(_holds_set(item) for item in value)
-    if type(value) is dict:
-        return any(_holds_set(item) for item in value.values())
-    return type(value) is SurrealSet
+def _split(select: ast.Select, rows: _Rows) -> _Rows:
+    for idiom in select.split:
+        rows = _split_at(rows, names.plain_path(idiom, "SPLIT"))
+    return rows
 
 
-def _row_of(value: Value, scope: Scope) -> Iterator[Value]:
-    """NONE and NULL are no rows; a record that does not exist is none either."""
-    if type(value) is RecordId:
-        if type(value.key) is Range:
-            yield from _record_range(value.table, value.key, scope)
-        elif (found := record_row(value, scope)) is not None:
-            yield found
-    elif type(value) is Table:
-        yield from _table(value.name, scope)
-    elif value is not NONE and value is not None:
-        yield value
-
-
-def _record_range(table: str, bounds: Range, scope: Scope) -> Iterator[Value]:
-    if scope.source is None:
-        raise NotPlain("a range of records, without tables to read")
-    for record, content in scope.source.rows(table):
-        if operators.in_range(bounds, record.key):
-            yield with_id(record, content)
-
-
-def _split(rows: _Rows, path: project.Path) -> _Rows:
+def _split_at(rows: _Rows, path: names.Path) -> _Rows:
     """One row per element of the array at the path; a row without elements stays as it is."""
     result: _Rows = []
     for row in rows:
+        if type(row) is list:
+            raise NotPlain("SPLIT of a row that is an array")
         if type(row) is not dict:
-            raise NotPlain("SPLIT of a row that is no object")
+            result.append(row)
+            continue
         items = project.extract(row, tuple(ast.FieldPart(name) for name in path))
         items = list(items.values) if type(items) is SurrealSet else items
         if type(items) is not list or not items:
@@ -110,79 +116,18 @@ def _split(rows: _Rows, path: project.Path) -> _Rows:
     return result
 
 
-# --- without GROUP ---------------------------------------------------------------------------------------------------
-
-
-def _ordinary(select: ast.Select, rows: _Rows, scope: Scope) -> _Rows:
-    for key in reversed(select.order):
-        see = _sight(key, select, scope)
-        rows = _sorted(rows, key, see)
-    rows = _cut(select, rows, scope)
-    if select.value:
-        if len(select.fields) != 1 or isinstance(select.fields[0].expr, ast.Star):
-            raise NotPlain("SELECT VALUE of other than one expression")
-        expr = select.fields[0].expr
-        return [expressions.evaluate(expr, _omitted(select, row), scope) for row in rows]
-    return [_omitted(select, project.project(select.fields, row, scope)) for row in rows]
-
-
-def _sight(key: ast.OrderKey, select: ast.Select, scope: Scope) -> Callable[[Value], Value]:
-    """What an ORDER BY key sees of a row."""
-    for field in select.fields:
-        if field.alias is not None and field.alias == key.expr and not isinstance(field.expr, ast.Star):
-            expr = field.expr
-            return lambda row: expressions.evaluate(expr, row, scope)
-    selected = select.value or any(
-        field.expr == key.expr or isinstance(field.expr, ast.Star) for field in select.fields
-    )
-    if not selected or key.expr.head is not None:
-        raise NotPlain("ORDER BY of what is not selected")
-    return _stored(key.expr.parts)
-
-
-def _stored(parts: tuple[ast.Part, ...]) -> Callable[[Value], Value]:
-    return lambda row: project.extract(row, parts)
-
-
-def _sorted(rows: _Rows, key: ast.OrderKey, see: Callable[[Value], Value]) -> _Rows:
-    if key.collate or key.numeric:
-        raise NotPlain("ORDER BY … COLLATE or NUMERIC")
-    return sorted(rows, key=lambda row: order.sort_key(see(row)), reverse=key.descending)
-
-
-def _cut(select: ast.Select, rows: _Rows, scope: Scope) -> _Rows:
-    start = 0 if select.start is None else expressions.whole_number(select.start, scope.parent, scope, "START")
-    if select.limit is None:
-        return rows[start:]
-    return rows[start : start + expressions.whole_number(select.limit, scope.parent, scope, "LIMIT")]
-
-
-def _omitted(select: ast.Select, value: Value) -> Value:
-    """OMIT: of the stored row with VALUE, else of the result. SurrealDB may omit what an alias stands for as well."""
-    for idiom in select.omit:
-        if idiom.head is not None or any(field.alias is not None for field in select.fields):
-            raise NotPlain("OMIT beside an alias")
-        value = project.omit(value, idiom.parts)
-    return value
-
-
 # --- GROUP, FETCH, ONLY ----------------------------------------------------------------------------------------------
 
 
-def _grouped(select: ast.Select, rows: _Rows, scope: Scope) -> _Rows:
-    results: list[Any] = list(group.grouped(select, rows, scope))
-    names = {project.output_path(field) for field in select.fields}
-    for key in reversed(select.order):
-        path = project.plain_path(key.expr, "ORDER BY")
-        if path not in names:
-            raise NotPlain("ORDER BY of what is not selected")
-        results = _sorted(results, key, _stored(key.expr.parts))
-    return [_omitted(select, row) for row in _cut(select, results, scope)]
+def _groups(select: ast.Select, outputs: _Rows, scope: Scope) -> _Rows:
+    results = ordering.grouped_in_order(select, outputs, scope)
+    for idiom in select.omit:
+        if idiom.head is not None:
+            raise NotPlain("OMIT of something other than names")
+    return [project.omitted(select, row) for row in reading.cut_of(select, scope).of(results)]
 
 
 def _fetched(select: ast.Select, result: Value, scope: Scope) -> Value:
-    if select.value:
-        raise NotPlain("FETCH with SELECT VALUE")
     for idiom in select.fetch:
         if idiom.head is not None:
             raise NotPlain("FETCH of something other than names")
@@ -190,7 +135,19 @@ def _fetched(select: ast.Select, result: Value, scope: Scope) -> Value:
     return result
 
 
-def _single(results: _Rows) -> Value:
-    if len(results) > 1:
-        raise EvaluationError("ONLY with several results")
+def _single(select: ast.Select, results: _Rows, scope: Scope) -> Value:
+    """No row of a table or a record is NONE, no row of values alone an error."""
+    if len(results) > 1 or (not results and all(_is_value(target, scope) for target in select.targets)):
+        raise EvaluationError("ONLY with other than one result")
     return results[0] if results else NONE
+
+
+def _is_value(target: ast.Target, scope: Scope) -> bool:
+    if isinstance(target, ast.Array):
+        return True
+    if not isinstance(target, ast.Literal | ast.Param | ast.Call):
+        return False
+    return type(constants.known(target, scope.params)) in _VALUE_KINDS
+
+
+__all__ = ["chosen", "finish", "finish_groups", "run_select", "source_rows"]

@@ -1,37 +1,38 @@
-"""`string::*`: what depends on the Unicode tables of one version, or on a dialect of regular expressions, is not here.
+"""`string::*` on characters. Notations are in `validity.py`, versions in `semvers.py`, distances in `distances.py`, and
+HTML and slugs in `markup.py`.
 
-Lengths and positions count code points, as SurrealDB's do.
+Lengths and positions count code points, as SurrealDB's do; its limit on what a function may make counts bytes.
 """
 
 from __future__ import annotations
 
-import re
-
-from sp00ky.proto.values.kinds import UUID, Value
+from sp00ky.proto.values.kinds import Regex, Value
 from sp00ky.proto.values.text import raw_text
-from sp00ky.proto.whole.functions import ANY, INT, TEXT, function
-from sp00ky.proto.whole.scope import NotPlain
+from sp00ky.proto.whole import characters, regexes
+from sp00ky.proto.whole.functions import ANY, TEXT, WHOLE, function
+from sp00ky.proto.whole.scope import EvaluationError, NotPlain
+from sp00ky.proto.whole.slices import sliced
 
-LENGTH_MAX = 1_000_000
+BYTES_MAX = 2**20
 
-_DIGITS = re.compile(r"[+-]?[0-9]+\Z")
+_TEXT_OR_REGEX = frozenset({str, Regex})
 
 
-def _ascii(text: str) -> str:
-    """Letter case and classes beyond ASCII depend on the version of Unicode."""
-    if not text.isascii():
-        raise NotPlain("letters beyond ASCII")
+def limited(text: str) -> str:
+    """A result, unless SurrealDB finds it too long."""
+    if len(text) > BYTES_MAX // 4 and len(text.encode()) > BYTES_MAX:
+        raise EvaluationError("a string that is too long")
     return text
 
 
 @function("string::capitalize", kinds=(TEXT,))
 def capitalize(text: str) -> str:
-    return re.sub(r"(?:^|(?<=\s))\S", lambda match: match.group().upper(), _ascii(text))
+    return characters.capitalized(text)
 
 
-@function("string::concat", kinds=(ANY,) * 16, optional=15)
+@function("string::concat", kinds=(), rest=ANY)
 def concat(*values: Value) -> str:
-    return "".join([raw_text(value) for value in values])
+    return limited("".join([raw_text(value) for value in values]))
 
 
 @function("string::contains", kinds=(TEXT, TEXT))
@@ -49,9 +50,9 @@ def starts_with(text: str, part: str) -> bool:
     return text.startswith(part)
 
 
-@function("string::join", kinds=(ANY,) * 16, optional=14)
+@function("string::join", kinds=(ANY,), rest=ANY)
 def join(separator: Value, *values: Value) -> str:
-    return raw_text(separator).join([raw_text(value) for value in values])
+    return limited(raw_text(separator).join([raw_text(value) for value in values]))
 
 
 @function("string::len", kinds=(TEXT,))
@@ -61,24 +62,39 @@ def length(text: str) -> int:
 
 @function("string::lowercase", kinds=(TEXT,))
 def lowercase(text: str) -> str:
-    return _ascii(text).lower()
+    return characters.cased(text).lower()
 
 
 @function("string::uppercase", kinds=(TEXT,))
 def uppercase(text: str) -> str:
-    return _ascii(text).upper()
+    return characters.cased(text).upper()
 
 
-@function("string::repeat", kinds=(TEXT, INT))
+@function("string::matches", kinds=(TEXT, ANY))
+def matches(text: str, pattern: Value) -> bool:
+    if type(pattern) not in _TEXT_OR_REGEX:
+        raise EvaluationError("string::matches with something other than a pattern")
+    return regexes.matches(pattern.pattern if type(pattern) is Regex else pattern, text)
+
+
+@function("string::repeat", kinds=(TEXT, WHOLE))
 def repeat(text: str, count: int) -> str:
-    if count < 0 or len(text) * count > LENGTH_MAX:
-        raise NotPlain("string::repeat of this length")
-    return text * count
+    if count < 0:
+        raise EvaluationError("string::repeat less than no times")
+    if len(text) * count > BYTES_MAX:
+        raise EvaluationError("a string that is too long")
+    return limited(text * count) if text else ""
 
 
-@function("string::replace", kinds=(TEXT, TEXT, TEXT))
-def replace(text: str, old: str, new: str) -> str:
-    return text.replace(old, new)
+@function("string::replace", kinds=(TEXT, ANY, TEXT))
+def replace(text: str, old: Value, new: str) -> str:
+    if type(old) is Regex:
+        return limited(regexes.replace(old.pattern, text, new))
+    if type(old) is not str:
+        raise EvaluationError("string::replace of something other than text or a pattern")
+    if len(new) > BYTES_MAX // (len(text) + 1):
+        raise NotPlain("string::replace of this length")
+    return limited(text.replace(old, new))
 
 
 @function("string::reverse", kinds=(TEXT,))
@@ -86,9 +102,10 @@ def reverse(text: str) -> str:
     return text[::-1]
 
 
-@function("string::slice", kinds=(TEXT, INT, INT), optional=2)
-def string_slice(text: str, start: int = 0, end: int | None = None) -> str:
-    return text[start:] if end is None else text[start:end]
+@function("string::slice", kinds=(TEXT, ANY, WHOLE), optional=2)
+def string_slice(text: str, *bounds: Value) -> str:
+    begin, end = sliced(len(text), bounds)
+    return text[begin:end]
 
 
 @function("string::split", kinds=(TEXT, TEXT))
@@ -98,22 +115,22 @@ def split(text: str, separator: str) -> list[Value]:
 
 @function("string::trim", kinds=(TEXT,))
 def trim(text: str) -> str:
-    return _ascii(text).strip(" \t\n\r\x0b\x0c")
+    return text.strip(characters.WHITE_SPACE)
 
 
 @function("string::words", kinds=(TEXT,))
 def words(text: str) -> list[Value]:
-    return list(re.split(r"[ \t\n\r\x0b\x0c]+", trim(text))) if trim(text) else []
+    return list(characters.words(text))
 
 
 @function("string::is_alphanum", kinds=(TEXT,))
 def is_alphanum(text: str) -> bool:
-    return bool(text) and _ascii(text).isalnum()
+    return bool(text) and all(map(characters.is_alphanumeric, text))
 
 
 @function("string::is_alpha", kinds=(TEXT,))
 def is_alpha(text: str) -> bool:
-    return bool(text) and _ascii(text).isalpha()
+    return bool(text) and all(map(characters.is_alphabetic, text))
 
 
 @function("string::is_ascii", kinds=(TEXT,))
@@ -123,20 +140,4 @@ def is_ascii(text: str) -> bool:
 
 @function("string::is_numeric", kinds=(TEXT,))
 def is_numeric(text: str) -> bool:
-    return bool(text) and _ascii(text).isdigit()
-
-
-@function("string::is_hexadecimal", kinds=(TEXT,))
-def is_hexadecimal(text: str) -> bool:
-    return re.fullmatch(r"[0-9A-Fa-f]+", text) is not None
-
-
-@function("string::is_uuid", kinds=(TEXT,))
-def is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    if re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text) is None:
-        raise NotPlain("string::is_uuid of an unusual form")
-    return True
+    return bool(text) and all(map(characters.is_numeric, text))

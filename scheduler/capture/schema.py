@@ -1,8 +1,15 @@
-"""The database's schema as far as the mesh acts on it: which tables there are, and what of them is not stored.
+"""The database's schema as far as the mesh acts on it: which tables there are, what of them is not stored, who sees it.
 
 A table with COMPUTED fields, or defined `AS SELECT`, holds more than its records' own bytes: what such a table shows
-can change without a change of the table in the feed. So each table is a row of `_00_schema` in the replica, and a
-change of one is an entry of the log like any other; views are planned by those rows.
+can change without a change of the table in the feed. What a user sees of a table changes with its PERMISSIONS. So each
+table is a row of `_00_schema` in the replica, and a change of one is an entry of the log like any other; views are
+planned by those rows:
+
+    {name, computed, derived, indexes: [[field, …]], select, fields: [{name, select}]}
+
+`select` is "FULL", "NONE" or a rule: the text of its expression, as the database writes it. `fields` names, in the
+database's order, those that not everyone sees; a name is a path, `tags.*` or `items.*.price`, with names in backticks
+where they need it.
 
 Invariant: `_00_schema` holds exactly the captured tables: those of the database but the mesh's own and those that keep
 nothing (`DROP`).
@@ -24,6 +31,8 @@ from sp00ky.scheduler.capture.feed import MESH_PREFIX
 from sp00ky.scheduler.datastore.datastore import Datastore, Row
 
 SCHEMA_TABLE: Final = "_00_schema"
+EVERYONE: Final = "FULL"
+NOBODY: Final = "NONE"
 _TABLES_A_REQUEST: Final = 200
 
 
@@ -31,16 +40,19 @@ _TABLES_A_REQUEST: Final = 200
 class TableSchema:
     """`number`: the database's own for this table; another one under the same name is another table.
 
-    `indexed`: a LIMIT without ORDER BY may take rows in an index's order; `computed`: names of COMPUTED fields, always
-    top-level; `feeds`: derived tables that select from this one."""
+    `indexes`: the fields of each, in whose order rows may be taken; `computed`: names of COMPUTED fields, always
+    top-level; `feeds`: derived tables that select from this one; `select`, `fields`: PERMISSIONS FOR select, of the
+    table and of the fields (name, rule) that not everyone sees."""
 
     name: str
     number: int
     dropped: bool = False
     derived: bool = False
-    indexed: bool = False
+    indexes: tuple[tuple[str, ...], ...] = ()
     computed: tuple[str, ...] = ()
     feeds: tuple[str, ...] = ()
+    select: str = NOBODY
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 Schema = Mapping[str, TableSchema]
@@ -75,10 +87,29 @@ def table_schema(table: Mapping[str, Value], info: Mapping[str, Value]) -> Table
         number=table.get("id", 0),
         dropped=bool(table.get("drop")),
         derived=bool(table.get("view") or False),
-        indexed=bool(info["indexes"]),
+        indexes=tuple(tuple(map(str, index["cols"])) for index in info["indexes"] if index["index"] in _BY_VALUE),
         computed=tuple(field["name"] for field in info["fields"] if field.get("computed", NONE) not in (NONE, None)),
         feeds=tuple(view["name"] for view in info["tables"]),
+        select=_select_rule(table),
+        fields=tuple((field["name"], rule) for field in info["fields"] if (rule := _select_rule(field)) != EVERYONE),
     )
+
+
+_BY_VALUE = (
+    "",
+    "UNIQUE",
+)  # kinds of index that comparisons and ORDER BY are answered by; not full text, vectors, counts
+
+
+def _select_rule(defined: Mapping[str, Value]) -> str:
+    """PERMISSIONS FOR select of a table or a field: true, false or the text of an expression in INFO … STRUCTURE."""
+    match defined["permissions"]["select"]:
+        case True:
+            return EVERYONE
+        case False:
+            return NOBODY
+        case rule:
+            return str(rule) if rule != EVERYONE else f"({rule})"  # a field that is called FULL
 
 
 def captured(schema: Schema) -> Schema:
@@ -104,14 +135,25 @@ def schema_changes(schema: Schema, stored: Iterable[Row]) -> list[common_pb2.Cha
     changes = []
     for table in captured(schema).values():
         key = pack(table.name)
-        facts = {"computed": bool(table.computed), "derived": table.derived, "indexed": table.indexed}
-        packed = pack({"name": table.name, **facts})
+        packed = pack(schema_row(table))
         old = before.pop(key, None)
         if old != packed:
             op = common_pb2.OP_CREATE if old is None else common_pb2.OP_UPDATE
             changes.append(common_pb2.Change(table=SCHEMA_TABLE, op=op, key=key, packed=packed))
     changes += [common_pb2.Change(table=SCHEMA_TABLE, op=common_pb2.OP_DELETE, key=key) for key in before]
     return changes
+
+
+def schema_row(table: TableSchema) -> dict[str, Value]:
+    """What `_00_schema` says of a table."""
+    return {
+        "name": table.name,
+        "computed": bool(table.computed),
+        "derived": table.derived,
+        "indexes": [list(columns) for columns in table.indexes],
+        "select": table.select,
+        "fields": [{"name": name, "select": rule} for name, rule in table.fields],
+    }
 
 
 def stored_schema(store: Datastore) -> dict[str, Row]:

@@ -36,7 +36,9 @@ class View:
     expires_ms: int = 0  # monotonic; 0: never
 
     def same_query(self, spec: common_pb2.ViewSpec) -> bool:
-        return self.spec.surql == spec.surql and self.spec.params == spec.params
+        """Of the same user, too: in key and claims."""
+        kept = self.spec
+        return (kept.surql, kept.params, kept.auth) == (spec.surql, spec.params, spec.auth)
 
     def meta(self) -> MetaWrite:
         spec = self.spec.SerializeToString(deterministic=True)

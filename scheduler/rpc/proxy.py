@@ -31,7 +31,7 @@ from sp00ky.proto.values.kinds import NONE, RecordId, Value
 from sp00ky.proto.values.order import sort_key
 from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.proto.whole.expr import evaluate
-from sp00ky.proto.whole.scope import NotPlain, Scope
+from sp00ky.proto.whole.scope import Indexed, NotPlain, Scope
 from sp00ky.proto.whole.select import run_select
 from sp00ky.scheduler.datastore.datastore import Datastore, Row
 from sp00ky.scheduler.errors import overloaded
@@ -62,6 +62,9 @@ class ReplicaSource:
         key = pack(record.key)
         row = self._on_loop(lambda: self._store.get(record.table, key, self._at))
         return unpack(row.packed) if row is not None else None
+
+    def tables(self) -> Sequence[str]:
+        return self._on_loop(lambda: self._store.tables(self._at))
 
     def _pages(self, table: str) -> Iterator[Row]:
         after = b""
@@ -163,7 +166,7 @@ class ProxyServicer(proxy_pb2_grpc.ProxyServiceServicer):
 
             def work() -> None:
                 try:
-                    packed = _evaluated(statement, Scope(params, source))
+                    packed = _evaluated(statement, Scope(params, Indexed(source)))
                 except Exception as error:
                     _tell(loop, answer, error)
                 else:

@@ -20,6 +20,7 @@ from sp00ky.proto.surrealql.admit import admit
 from sp00ky.proto.v1 import common_pb2, views_pb2, views_pb2_grpc
 from sp00ky.proto.values.json import from_json
 from sp00ky.proto.values.pack import pack, unpack
+from sp00ky.proto.viewer import auth_id_of, canonical_auth_id, check_params, pack_viewer, unpack_viewer, viewer_of
 from sp00ky.scheduler import errors
 from sp00ky.scheduler.coordinator.assignments import View, key_of, wire_key
 from sp00ky.scheduler.coordinator.events import ViewKey
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 READ_SECONDS_MAX = 30.0
 LIST_SECONDS = 3.0
+WHY_SECONDS = 20.0
 OWNER_POLL_SECONDS = 0.2
 RETRY_SECONDS = 0.02
 ID_CHARS_MAX = 512
@@ -39,22 +41,32 @@ Context: TypeAlias = aio.ServicerContext[object, object]
 
 
 def checked_spec(request: views_pb2.RegisterViewRequest) -> common_pb2.ViewSpec:
-    """The spec with packed, canonical params. Raises Fault INVALID, UNSUPPORTED_QUERY, UNIMPLEMENTED."""
+    """The spec with packed, canonical params and auth. Raises Fault INVALID, TOO_LARGE, UNSUPPORTED_QUERY."""
     spec = common_pb2.ViewSpec()
     spec.CopyFrom(request.spec)
     if not 0 < len(spec.key.id) <= ID_CHARS_MAX:
         raise Fault(Code.INVALID, f"view id has {len(spec.key.id)} characters", f"use 1 to {ID_CHARS_MAX}")
-    if spec.key.auth_id:
-        raise Fault(
-            Code.UNIMPLEMENTED,
-            f'view "{spec.key.id}" is registered for a user, and views do not follow a user\'s permissions yet',
-            "register it without auth, from a service that may see every row of it",
-        )
     if len(spec.surql) > SURQL_CHARS_MAX:
         raise Fault(Code.TOO_LARGE, f'query of view "{spec.key.id}" is longer than {SURQL_CHARS_MAX} characters')
     spec.params = _packed_params(spec, request.params_json)
-    admit(spec.surql)
+    _state_auth(spec)
+    admit(spec.surql, as_user=bool(spec.auth))
     return spec
+
+
+def _state_auth(spec: common_pb2.ViewSpec) -> None:
+    """Both names of the user, `auth` and the key's `auth_id`, of either; they must agree."""
+    if not spec.auth and not spec.key.auth_id:
+        return
+    viewer = unpack_viewer(spec.auth) if spec.auth else viewer_of(spec.key.auth_id)
+    auth_id = auth_id_of(viewer)
+    if spec.key.auth_id and canonical_auth_id(spec.key.auth_id) != auth_id:
+        raise Fault(Code.INVALID, f'view "{spec.key.id}" has auth id {spec.key.auth_id}, and auth of {auth_id}')
+    spec.key.auth_id, spec.auth = auth_id, pack_viewer(viewer)
+
+
+def _canonical(key: common_pb2.ViewKey) -> ViewKey:
+    return ViewKey(key.id, canonical_auth_id(key.auth_id))
 
 
 def _packed_params(spec: common_pb2.ViewSpec, params_json: str) -> bytes:
@@ -67,6 +79,7 @@ def _packed_params(spec: common_pb2.ViewSpec, params_json: str) -> bytes:
         raise Fault(Code.INVALID, f'params of view "{spec.key.id}" cannot be read: {error}') from error
     if not isinstance(params, dict):
         raise Fault(Code.INVALID, f'params of view "{spec.key.id}" are not an object')
+    check_params(params)
     if len(packed) > PARAMS_BYTES_MAX:
         raise Fault(Code.TOO_LARGE, f'params of view "{spec.key.id}" are larger than {PARAMS_BYTES_MAX} bytes')
     return packed if params else b""
@@ -105,7 +118,7 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         self, request: views_pb2.UnregisterViewRequest, context: Context
     ) -> views_pb2.UnregisterViewResponse:
         self._driver.require_ready()
-        seq = await self._driver.committer.abandon(key_of(request.key))
+        seq = await self._driver.committer.abandon(_canonical(request.key))
         return views_pb2.UnregisterViewResponse(revision=self._driver.token(seq))
 
     # --- reads -------------------------------------------------------------------------------------------------------
@@ -121,9 +134,9 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
             raise Fault(Code.TIMEOUT, message, "its ssp is behind: retry") from None
 
     async def _read(self, request: views_pb2.GetViewRequest, seconds: float) -> views_pb2.GetViewResponse:
-        key = key_of(request.key)
+        key = _canonical(request.key)
         self._view(key)
-        forwarded = await self._forwarded(request)
+        forwarded = await self._forwarded(request, key)
         deadline = asyncio.get_running_loop().time() + seconds
         while True:
             view = self._view(key)
@@ -143,7 +156,7 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
                 raise fault
             if forwarded.consistency in _AT_ONCE:
                 return views_pb2.GetViewResponse(
-                    key=request.key, state=views_pb2.VIEW_STATE_PENDING, ssp_id=view.ssp_id
+                    key=forwarded.key, state=views_pb2.VIEW_STATE_PENDING, ssp_id=view.ssp_id
                 )
             await asyncio.sleep(RETRY_SECONDS)  # the owner has not been told yet
 
@@ -163,10 +176,11 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
                 call.cancel()
                 answer.cancel()
 
-    async def _forwarded(self, request: views_pb2.GetViewRequest) -> views_pb2.GetViewRequest:
+    async def _forwarded(self, request: views_pb2.GetViewRequest, key: ViewKey) -> views_pb2.GetViewRequest:
         """What the owner is asked: a barrier is made here, and a revision of ours is checked here."""
         forwarded = views_pb2.GetViewRequest()
         forwarded.CopyFrom(request)
+        forwarded.key.CopyFrom(wire_key(key))
         match request.consistency:
             case views_pb2.CONSISTENCY_FULLY_CONSISTENT:
                 forwarded.consistency = views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH
@@ -239,6 +253,22 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
                 if fault.code is not Code.UNAVAILABLE:
                     raise fault from error
         raise errors.no_ready_ssp("to explain the query")
+
+    async def WhyView(self, request: views_pb2.WhyViewRequest, context: Context) -> views_pb2.WhyViewResponse:
+        key = _canonical(request.key)
+        view = self._view(key)
+        forwarded = views_pb2.WhyViewRequest(key=wire_key(key), record=request.record)
+        try:
+            response: views_pb2.WhyViewResponse
+            response = await self._stub(self._owner(view)).WhyView(forwarded, timeout=WHY_SECONDS)
+            return response
+        except aio.AioRpcError as error:
+            fault = fault_of(error)
+        if fault.code is Code.UNAVAILABLE:
+            raise _between_owners(key, f'its ssp "{view.ssp_id}" cannot be reached')
+        if fault.code is Code.NOT_FOUND:
+            raise _between_owners(key, f'its ssp "{view.ssp_id}" has not been told of it yet')
+        raise fault
 
 
 _AT_ONCE = frozenset({views_pb2.CONSISTENCY_UNSPECIFIED, views_pb2.CONSISTENCY_MINIMIZE_LATENCY})

@@ -14,11 +14,13 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from sp00ky.proto.surrealql.ast import Binary, Expr, Hole, Literal, Param, Unary
+from sp00ky.proto.surrealql.ast import Binary, Call, Expr, Hole, Idiom, Literal, Param, Unary
 from sp00ky.proto.values import order
 from sp00ky.proto.values.kinds import NONE, Value
+from sp00ky.proto.whole.access import INDEXED, indexed
 from sp00ky.proto.whole.expr import evaluate
-from sp00ky.proto.whole.scope import Scope
+from sp00ky.proto.whole.project import extract
+from sp00ky.proto.whole.scope import Scope, Source
 from sp00ky.ssp.circuit.arrangement import Record
 from sp00ky.ssp.plan.nodes import SortKey
 from sp00ky.ssp.plan.tree import field_of, rewrite
@@ -31,9 +33,9 @@ HOLE_PARAM = "_00_hole_"
 _ORDERED = {"<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal"}
 
 
-def scope_of(binding: Binding) -> Scope:
+def scope_of(binding: Binding, source: Source | None = None) -> Scope:
     """What `whole.evaluate` needs to know a group's constants by."""
-    return Scope({f"{HOLE_PARAM}{index}": value for index, value in enumerate(binding)}, None)
+    return Scope({f"{HOLE_PARAM}{index}": value for index, value in enumerate(binding)}, source)
 
 
 def holes_as_params(expr: Expr) -> Expr:
@@ -52,6 +54,7 @@ class _Writer:
             "equal": order.equal,
             "truthy": order.truthy,
             "evaluate": evaluate,
+            "indexed": indexed,
             **{name: getattr(order, name) for name in _ORDERED.values()},
         }
         self._count = 0
@@ -86,6 +89,8 @@ class _Writer:
                 return f"binding[{index}]"
             case Literal(value=value):
                 return self._constant(value)
+            case Call(name=name, args=args) if name == INDEXED:
+                return f"indexed({', '.join(map(self.value, args))})"
             case _:
                 return f"evaluate({self._constant(holes_as_params(expr))}, record, scope)"
 
@@ -107,7 +112,7 @@ class _Writer:
         text = f"def compiled(record, binding, scope):\n    get = record.get\n    return {body}\n"
         names = dict(self.names)
         exec(compile(text, "<shape>", "exec"), names)
-        return names["compiled"]  # type: ignore[return-value]
+        return names.pop("compiled")  # type: ignore[return-value]
 
 
 def compile_predicate(expr: Expr | None) -> Predicate | None:
@@ -155,9 +160,14 @@ def descending(key: tuple[Any, ...]) -> tuple[Any, ...]:
     return (-key[0], _Descending(key[1:]))
 
 
+def _stored(expr: Expr) -> Callable[[Record, Binding, Scope], Value]:
+    assert isinstance(expr, Idiom), "a stored key is a path"
+    return lambda record, binding, scope: extract(record, expr.parts)
+
+
 def compile_sort(keys: Sequence[SortKey]) -> SortFunction:
     """The sort key of a record as a tuple of SurrealDB sort keys, one a key of ORDER BY."""
-    parts = [(compile_value(key.expr), key.descending) for key in keys]
+    parts = [(_stored(key.expr) if key.stored else compile_value(key.expr), key.descending) for key in keys]
     if len(parts) == 1:
         value_of, backwards = parts[0]
         if backwards:

@@ -20,16 +20,22 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from heapq import nsmallest
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from sp00ky.proto.values.kinds import RecordId
 from sp00ky.ssp.circuit.arrangement import Arrangement, Row
 from sp00ky.ssp.circuit.members import Members
 from sp00ky.ssp.circuit.predicate import Binding, SortFunction
+from sp00ky.ssp.engine.ready import MemberChange
+
+if TYPE_CHECKING:
+    from sp00ky.ssp.circuit.presentation import Presentation
 
 Place: TypeAlias = tuple[
     Any, tuple[Any, ...]
 ]  # (keys of ORDER BY, record id order); the latter ends with the row's key
 
+_LEAVING: Final = MemberChange(RecordId("", ""), 0)
 SLACK_ROWS_MIN = 64
 SLACK_SHARE = 64  # one of so many rows
 
@@ -44,18 +50,22 @@ class Window(Members):
         arrangement: Arrangement,
         binding: Binding,
         sort: SortFunction | None,
+        presentation: Presentation | None = None,
         *,
         start: int,
         limit: int | None,
         slack_min: int = SLACK_ROWS_MIN,
     ) -> None:
-        super().__init__(arrangement, binding, sort)
+        super().__init__(arrangement, binding, sort, presentation)
         self._start = start
         self._stop = None if limit is None else start + limit
         self._slack_min = slack_min
         self._places: dict[bytes, Place] = {}
         self._front: list[Place] = []
         self._all = True  # `front` is all of the places
+
+    def known(self) -> set[bytes]:
+        return set(self._places)
 
     def push(self, key: bytes, row: Row | None) -> None:
         if self._stop == self._start:
@@ -113,8 +123,15 @@ class Window(Members):
             self._admit(front[stop - 1])
 
     def _admit(self, place: Place) -> None:
+        """The row at the place is a member. One that the step has deleted has no row any more: it is one only until
+        its own push, later in the step, takes it out."""
         key = place[1][-1]
-        self._enter(key, self._arrangement.rows[key])
+        row = self._arrangement.images.get(key)
+        if row is not None:
+            self._enter(key, row)
+        else:
+            self._touched.setdefault(key, self.members.get(key))
+            self.members[key] = _LEAVING
 
     # --- the front ---
 

@@ -51,8 +51,8 @@ class PendingEdges:
         """Fold one delta of this view in."""
         for member in (*delta.added, *delta.updated):
             self.enter(edge_of(key, member), member)
-        for record in delta.removed:
-            self.leave(edge_of(key, MemberChange(record, 0)))
+        for member in delta.removed:
+            self.leave(edge_of(key, member))
 
     def then(self, later: PendingEdges) -> PendingEdges:
         """This followed by `later`: what to write when this could not be written in time."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from sp00ky.proto.values.kinds import RecordId, Value
+from sp00ky.proto.values.text import parse_record_id
 from sp00ky.ssp.edges.outbox import PendingEdges, record_of_view
 from sp00ky.ssp.engine.events import ViewKey
 
@@ -108,6 +109,11 @@ def view_row(key: ViewKey) -> RecordId:
     return RecordId("_00_view", record_of_view(key).key)
 
 
+def auth_field(key: ViewKey) -> dict[str, Value]:
+    """Whose rows a view's are: the user may select them, and nobody else who is one."""
+    return {"auth": parse_record_id(key.auth_id)} if key.auth_id else {}
+
+
 def write_params(
     holder: Holder,
     written_seq: int,
@@ -131,6 +137,7 @@ def write_params(
             }
             if member.parent is not None:
                 row |= {"parent": member.parent, "parent_rel": member.parent_rel}
+            row |= auth_field(key)
             put.append(row)
         gone.extend(RecordId("_00_list_ref", edge) for edge in edges.gone)
     rows = [
@@ -142,6 +149,7 @@ def write_params(
             "state": fact.state,
             "mode": fact.mode,
             "ssp": fact.ssp_id,
+            **auth_field(key),
         }
         for key, fact in facts.items()
     ]

@@ -244,6 +244,7 @@ class EdgeWriter:
                 "params": unpack(hydrated.params) if hydrated.params else {},
                 "clientId": hydrated.client_id,
                 "lastActiveAt": Datetime(time.time_ns()),
+                **statements.auth_field(key),
             }
             if hydrated.ttl_ms:
                 row["ttl"] = Duration(hydrated.ttl_ms * 1_000_000)

@@ -6,8 +6,7 @@ hydrated after the delta was made.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import msgspec
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.ready import LoadPage, Ready, RunQuery, ViewDelta, ViewDropped, ViewHydrated
 
@@ -52,7 +51,8 @@ class Emission:
         if key in self._named:
             self._named.discard(key)
             deltas = [
-                replace(each, views=tuple(view for view in each.views if view != key)) for each in self._ready.deltas
+                msgspec.structs.replace(each, views=tuple(view for view in each.views if view != key))
+                for each in self._ready.deltas
             ]
             self._ready.deltas = [each for each in deltas if each.views]
 

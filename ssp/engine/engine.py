@@ -17,11 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.surrealql.admit import admit
 from sp00ky.proto.v1 import common_pb2, replication_pb2
-from sp00ky.proto.values.kinds import Value
-from sp00ky.proto.values.pack import PackError, pack, unpack
-from sp00ky.ssp.circuit.explain import circuit_text, sizes_text
+from sp00ky.proto.values.kinds import RecordId, Value
+from sp00ky.proto.values.pack import PackError, unpack
+from sp00ky.proto.whole.rules import TableRules
+from sp00ky.ssp.circuit.arrangement import Moved
+from sp00ky.ssp.circuit.tracing import Tracing
 from sp00ky.ssp.engine.emission import Emission
 from sp00ky.ssp.engine.events import (
     CheckpointReceived,
@@ -34,15 +35,17 @@ from sp00ky.ssp.engine.events import (
     ViewKey,
     WelcomeReceived,
 )
+from sp00ky.ssp.engine.explained import Explanation, explained
 from sp00ky.ssp.engine.hosting import Hosting
+from sp00ky.ssp.engine.hosting import Outcome as Flushed
 from sp00ky.ssp.engine.keeping import Keeping
-from sp00ky.ssp.engine.reading import Explanation, ViewReading
+from sp00ky.ssp.engine.reading import ViewReading
 from sp00ky.ssp.engine.ready import LoadPage, Ready, ViewDropped
 from sp00ky.ssp.engine.tables import Tables
 from sp00ky.ssp.engine.transactions import SCHEMA_TABLE, Batch, Transactions
-from sp00ky.ssp.plan.build import TableFacts, build
-from sp00ky.ssp.plan.explain import plan_text, tokens_text, tree_text
-from sp00ky.ssp.plan.nodes import Incremental
+from sp00ky.ssp.engine.why import Reasoning, Why
+from sp00ky.ssp.plan.facts import MESH_PREFIX, TableFacts
+from sp00ky.ssp.plan.nodes import User
 from sp00ky.ssp.views.lifecycle import State
 from sp00ky.ssp.views.registry import Registry, View, key_of
 
@@ -70,13 +73,26 @@ class Engine:
         self._planned = False  # the bootstrap tables are held
         self._transactions = Transactions()
         self._tables = Tables(chosen.backlog_max)
-        self._hosting = Hosting(chosen.rerun_ticks_min)
+        self._tracing = Tracing(self._tables.held, self._why_closed, self._table_names)
+        self._hosting = Hosting(chosen.rerun_ticks_min, self._tracing, self._rules)
         self._registry = Registry()
         self._emission = Emission()
         self._keeping = Keeping(
             self._registry, self._tables, self._hosting, self._emission,
             applied_seq=lambda: self.applied_seq, kept=self._bootstrap_tables,
         )  # fmt: skip
+
+    def _why_closed(self, table: str) -> str:
+        return self._keeping.schema(table).why_closed(table)
+
+    def _rules(self, table: str) -> TableRules:
+        return self._keeping.rules(table)
+
+    def _table_names(self) -> set[str]:
+        schema = self._tables.held.get(SCHEMA_TABLE)
+        named = [row[0].get("name") for row in schema.rows.values()] if schema is not None else []
+        held = [name for name in self._tables.held if not name.startswith(MESH_PREFIX)]
+        return {name for name in (*named, *held) if isinstance(name, str)}
 
     # --- in and out ---
 
@@ -122,6 +138,7 @@ class Engine:
         self._emission.forget()
         self.loaded = self._planned = False
         self._transactions.reset_to(welcome.at_seq)
+        self._keeping.schema_changed()
         for assigned in welcome.views:
             key = key_of(assigned.spec.key)
             self._registry.views[key] = View(key, assigned.spec, assigned.from_ssp_id, assigned.assigned_seq)
@@ -170,18 +187,33 @@ class Engine:
     def _apply(self, batch: Batch) -> None:
         before = batch.first_seq - 1
         facts = self._facts_of(batch)
-        for page in self._tables.step(batch.tables, self.applied_seq):
+        moved, pages = self._tables.apply(batch.tables, self.applied_seq)
+        for page in pages:
             self._emission.load(page)
-        for out in self._hosting.flush(batch.tables, batch.last_seq):
+        waiting = self._keeping.waiting_for(batch.tables)
+        for out in self._move(moved, batch.last_seq):
             self._keeping.emit(out)
-        self._keeping.records_changed(batch.tables)
+        self._keeping.records_changed(batch.tables, waiting)
         schema = batch.spans.pop(SCHEMA_TABLE, None)
         self._hosting.touch(batch.spans, before, batch.tables)
         if schema is not None:
+            self._keeping.schema_changed()
             self._replan(facts, schema, before)
         for entry in batch.commands:
             self._command(entry)
         self._keeping.judge_all()
+
+    def _move(self, moved: Mapping[str, Sequence[Moved]], seq: int) -> list[Flushed]:
+        """Every table has moved: tell who has read what did, then images and indexes, then what came of it."""
+        for table, changes in moved.items():
+            self._tracing.touch(table, changes)
+        stale, self._tracing.stale = self._tracing.stale, {}
+        tables = dict.fromkeys((*moved, *stale))
+        for table in tables:
+            arrangement = self._tables.held.get(table)
+            if arrangement is not None:
+                arrangement.propagate(moved.get(table, ()))
+        return list(self._hosting.flush(tables, seq))
 
     def _facts_of(self, batch: Batch) -> dict[str, TableFacts]:
         """What is known until now of the tables whose schema this batch touches."""
@@ -196,7 +228,10 @@ class Engine:
     def _replan(self, before: Mapping[str, TableFacts], span: tuple[int, int], applied_before: int) -> None:
         """The schema of tables changed: views that it may move are planned anew, and what reads them is run again."""
         moved = frozenset(name for name, facts in before.items() if self._keeping.schema(name) != facts)
-        for view in self._registry.readers(moved):
+        views = self._registry.readers(moved) if moved else []
+        for view in views:  # all of them first: what one still held another would be given again, as it was
+            self._hosting.evict(view)
+        for view in views:
             self._keeping.plan(view)
         self._hosting.touch(dict.fromkeys(before, span), applied_before)
 
@@ -248,15 +283,14 @@ class Engine:
     def views(self) -> list[ViewReading]:
         return [self._keeping.reading(view) for view in self._registry.views.values()]
 
-    def explain(self, surql: str, params: Mapping[str, Value]) -> Explanation:
+    def why(self, key: ViewKey, record: RecordId) -> Why | None:
+        """Why the record is, or is not, in the view; None if this SSP does not own the view."""
+        view = self._registry.views.get(key)
+        if view is None:
+            return None
+        reasoning = Reasoning(self._tracing.source, self._tables.held, self._rules)
+        return reasoning.why(view, self._keeping.reading(view), record)
+
+    def explain(self, surql: str, params: Mapping[str, Value], user: User | None = None) -> Explanation:
         """Every stage of a query. Raises Fault UNSUPPORTED_QUERY as registering it would."""
-        admitted = admit(surql)
-        plan = build(admitted, params, self._keeping.schema)
-        tree = "not taken apart" if admitted.select is None else tree_text(admitted.select)
-        stages = [("tokens", tokens_text(surql)), ("ast", tree), ("plan", plan_text(plan))]
-        if isinstance(plan, Incremental):
-            stages.append(("circuit", circuit_text(plan, self._hosting.circuits.get(plan.shape))))
-            return Explanation("incremental", "", stages, plan.tables, plan.shape)
-        rerun = self._hosting.reruns.get((plan.text, pack(dict(params)) if params else b""))
-        stages.append(("circuit", "not live" if rerun is None else sizes_text(rerun.state_sizes())))
-        return Explanation("reevaluated", plan.reason, stages, plan.tables, "")
+        return explained(surql, params, user, self._keeping.schema, self._hosting)

@@ -1,4 +1,4 @@
-"""Who keeps a view's result: circuits by shape, reruns by text and params.
+"""Who keeps a view's result: circuits by shape, traced results by text, params and user, reruns by text and params.
 
 Giving a view its holder subscribes it; `evict` takes it back and forgets what nobody holds any more. Invariant: a
 circuit has a group, a group has a view, a rerun has a view; a circuit's table is held.
@@ -6,23 +6,37 @@ circuit has a group, a group has a view, a rerun has a view; a circuit's table i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeAlias
 
+from sp00ky.proto.values.pack import pack
+from sp00ky.proto.whole.permitted import Permitted
+from sp00ky.proto.whole.rules import TableRules
+from sp00ky.proto.whole.scope import Source
 from sp00ky.ssp.circuit.arrangement import Arrangement, NetChange
-from sp00ky.ssp.circuit.circuit import BadWindow, Circuit
+from sp00ky.ssp.circuit.circuit import Circuit
 from sp00ky.ssp.circuit.members import Failure, Members
+from sp00ky.ssp.circuit.pipeline import BadWindow
+from sp00ky.ssp.circuit.traced import TracedResult
+from sp00ky.ssp.circuit.tracing import Tracing
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.ready import RunQuery, ViewDelta
-from sp00ky.ssp.plan.nodes import Incremental, Reevaluated
+from sp00ky.ssp.plan.nodes import Incremental, Plan, Reevaluated, Traced
 from sp00ky.ssp.views.reevaluated import Rerun
 from sp00ky.ssp.views.registry import View
 
+Outcome: TypeAlias = ViewDelta | Members | TracedResult
+
 
 class Hosting:
-    """All circuits and reruns of an SSP. `rerun_ticks_min` spaces the runs of one query."""
+    """All circuits and reruns of an SSP. `rerun_ticks_min` spaces the runs of one query; `rules` answers a table's
+    permissions."""
 
-    def __init__(self, rerun_ticks_min: int) -> None:
+    def __init__(self, rerun_ticks_min: int, tracing: Tracing, rules: Callable[[str], TableRules]) -> None:
+        self.tracing = tracing
+        self._rules = rules
         self.circuits: dict[str, Circuit] = {}
+        self.traced: dict[object, TracedResult] = {}
         self.reruns: dict[tuple[str, bytes], Rerun] = {}
         self._rerun_ticks_min = rerun_ticks_min
         self._circuits_on: dict[str, list[Circuit]] = {}
@@ -34,7 +48,8 @@ class Hosting:
 
     def clear(self) -> None:
         """Forget all; answers to runs under way will be ignored."""
-        for held in (self.circuits, self.reruns, self._circuits_on, self._hosts, self._readers):
+        self.tracing.clear()
+        for held in (self.circuits, self.traced, self.reruns, self._circuits_on, self._hosts, self._readers):
             held.clear()
         self._runs.clear()
         self._answered.clear()
@@ -45,7 +60,7 @@ class Hosting:
         """The group of the plan, with the view among its views; or why it cannot be kept."""
         circuit = self.circuits.get(plan.shape)
         if circuit is None:
-            circuit = self.circuits[plan.shape] = Circuit(plan.shape, plan.root, arrangement)
+            circuit = self.circuits[plan.shape] = Circuit(plan, arrangement, self.tracing, self.source_of(plan))
             self._circuits_on.setdefault(plan.table, []).append(circuit)
         try:
             group = circuit.group(plan.binding)
@@ -59,19 +74,62 @@ class Hosting:
         self._hosts[id(group)] = circuit
         return group
 
-    def flush(self, tables: Iterable[str], seq: int) -> list[ViewDelta | Members]:
-        """What the circuits on these tables made of a batch; a failed group comes as itself."""
-        return [out for table in tables for circuit in self._circuits_on.get(table, ()) for out in circuit.flush(seq)]
+    def source_of(self, plan: Incremental | Traced) -> Source:
+        """The held tables, as far as the plan's user may see them. Rules see the parameters of the query as well."""
+        if plan.user is None or (isinstance(plan, Incremental) and not plan.restricted):
+            return self.tracing.source
+        return self._permitted(plan)
+
+    def _permitted(self, plan: Incremental | Traced) -> Permitted:
+        return Permitted(self.tracing.source, self._rules, plan.params)
+
+    def check(self, plan: Plan) -> None:
+        """Raises NotPlain for a user's query that SurrealDB answers otherwise than by what its rules let him see."""
+        if not isinstance(plan, Reevaluated) and plan.user is not None:
+            permitted = self._permitted(plan)
+            permitted.check_query(plan.select)
+            if isinstance(plan, Incremental):
+                permitted.hides(plan.table)  # asks the table's rules whether they can be kept
+
+    def flush(self, tables: Iterable[str], seq: int) -> Iterator[Outcome]:
+        """What a batch made of the circuits on these tables, and of whatever it woke; a group that failed comes as
+        itself, and so does a traced result that has run."""
+        awake = self.tracing.awake()
+        for node in awake:
+            node.settle()
+        circuits = [circuit for table in tables for circuit in self._circuits_on.get(table, ())]
+        circuits += [node for node in awake if isinstance(node, Circuit) and node.table not in tables]
+        for circuit in circuits:
+            yield from circuit.flush(seq)
+        for node in awake:
+            if isinstance(node, TracedResult):
+                delta = node.flush(seq)
+                if delta is not None:
+                    yield delta
+                yield node
+
+    def host_traced(self, view: ViewKey, plan: Traced) -> TracedResult:
+        """The traced result of the query, params and user, with the view among its views."""
+        key = _key_of(plan)
+        result = self.traced.get(key)
+        if result is None:
+            result = self.traced[key] = TracedResult(plan, key, self.tracing, self.source_of(plan))
+            result.flush(0)
+        result.subscribe(view)
+        return result
+
+    def traced_of(self, plan: Traced) -> TracedResult | None:
+        return self.traced.get(_key_of(plan))
 
     def _maybe_close(self, circuit: Circuit) -> bool:
         if circuit.groups:
             return False
         circuit.close()
         del self.circuits[circuit.shape]
-        beside = self._circuits_on[circuit.pipeline.table]
+        beside = self._circuits_on[circuit.table]
         beside.remove(circuit)
         if not beside:
-            del self._circuits_on[circuit.pipeline.table]
+            del self._circuits_on[circuit.table]
         return True
 
     # --- re-evaluated ---
@@ -134,6 +192,10 @@ class Hosting:
         if isinstance(holder, Rerun):
             self._forget_rerun(holder)
             return
+        if isinstance(holder, TracedResult):
+            holder.close()
+            del self.traced[holder.key]
+            return
         circuit = self._hosts.pop(id(holder))
         circuit.discard(holder)
         self._maybe_close(circuit)
@@ -147,3 +209,7 @@ class Hosting:
             readers.remove(rerun)
             if not readers:
                 del self._readers[table]
+
+
+def _key_of(plan: Traced) -> object:
+    return plan.text, pack(dict(plan.params)), None if plan.user is None else pack(dict(plan.user.params))

@@ -1,8 +1,9 @@
 """What becomes of a view: planned, hosted when its table is held, hydrated, judged, quarantined, dropped.
 
 Every change of a view's state goes through `View.signal` here, and every ViewHydrated and ViewDropped comes from here.
-A view that fails takes nobody with it: it leaves its holder, keeps its error, and is planned again when the record it
-failed on, the schema of its table, or its specification changes.
+A view that fails takes nobody with it. One that a circuit cannot keep on some record is traced instead, one that cannot
+be evaluated here is run on SurrealDB, and one on which SurrealDB fails as well keeps its error until something that it
+has read changes. All are planned again when the record that did it, the schema, or the specification changes.
 """
 
 from __future__ import annotations
@@ -12,19 +13,25 @@ from functools import lru_cache
 
 from sp00ky.proto.faults import Fault
 from sp00ky.proto.surrealql.admit import Admitted, admit
-from sp00ky.proto.values.kinds import Value
 from sp00ky.proto.values.pack import PackError, pack, unpack
-from sp00ky.proto.values.text import to_surql
+from sp00ky.proto.viewer import unpack_viewer
+from sp00ky.proto.whole.rules import TableRules, auth_params
+from sp00ky.proto.whole.scope import NotPlain
 from sp00ky.ssp.circuit.members import Failure, Members
+from sp00ky.ssp.circuit.traced import TracedResult
+from sp00ky.ssp.circuit.tracing import shown_key
 from sp00ky.ssp.engine.emission import Emission
 from sp00ky.ssp.engine.events import QueryFailed, QueryRan, ViewKey
 from sp00ky.ssp.engine.hosting import Hosting
+from sp00ky.ssp.engine.hosting import Outcome as Flushed
 from sp00ky.ssp.engine.reading import ViewReading
 from sp00ky.ssp.engine.ready import ViewDelta, ViewDropped, ViewHydrated
 from sp00ky.ssp.engine.tables import Tables
 from sp00ky.ssp.engine.transactions import SCHEMA_TABLE
-from sp00ky.ssp.plan.build import TableFacts, build, demoted
-from sp00ky.ssp.plan.nodes import Incremental, Plan, Reevaluated
+from sp00ky.ssp.plan.build import demoted
+from sp00ky.ssp.plan.facts import TableFacts, facts_of
+from sp00ky.ssp.plan.nodes import Incremental, Plan, Reevaluated, Traced, User
+from sp00ky.ssp.plan.templates import Templates
 from sp00ky.ssp.views.lifecycle import Signal, State
 from sp00ky.ssp.views.reevaluated import Outcome, Rerun
 from sp00ky.ssp.views.registry import Registry, View
@@ -49,40 +56,65 @@ class Keeping:
         self._emission = emission
         self._applied_seq = applied_seq
         self._kept = frozenset(kept)
+        self._facts: dict[str, tuple[int, TableFacts]] = {}  # read off a row of the schema, with its seq
+        self._templates = Templates(self.schema)
         self.tick = 0
 
     # --- planning ---
 
     def schema(self, table: str) -> TableFacts:
-        """What `_00_schema` says of a table; nothing special if it says nothing."""
+        """What `_00_schema` says of a table."""
         held = self._tables.held.get(SCHEMA_TABLE)
         row = held.rows.get(pack(table)) if held is not None else None
         if row is None:
-            return TableFacts()
-        return TableFacts(*(row[0].get(name) is True for name in ("computed", "derived", "indexed")))
+            return facts_of(None)
+        known = self._facts.get(table)
+        if known is None or known[0] != row[1]:
+            known = self._facts[table] = (row[1], facts_of(row[0]))
+        return known[1]
+
+    def schema_changed(self) -> None:
+        """Plans are to be made anew."""
+        self._templates.clear()
+
+    def rules(self, table: str) -> TableRules:
+        return self.schema(table).rules
 
     def plan(self, view: View) -> None:
-        """Plan the view, from whatever state, and host it as far as its table is held."""
-        view.signal(Signal.REPLANNED)
-        self._hosting.evict(view)
+        """Plan the view, from whatever state, and host it as far as its tables are held."""
+        self._become_pending(view)
         self._registry.absolve(view)
         view.error = ""
         try:
             params = unpack(view.spec.params) if view.spec.params else {}
-            self._plan_to(view, build(_admitted(view.spec.surql), params, self.schema))
+            user = user_of(view.spec.auth)
+            plan = self._templates.plan(_admitted(view.spec.surql, user is not None), params, user)
+            self._hosting.check(plan)
         except Fault as fault:
             self._plan_to(view, None)
-            self.fail(view, Failure(b"", str(fault), not_plain=False))
+            self._break(view, str(fault))
         except PackError as error:
             self._plan_to(view, None)
-            self.fail(view, Failure(b"", f"params cannot be read: {error}", not_plain=False))
+            self._break(view, f"params cannot be read: {error}")
+        except NotPlain as error:
+            self._plan_to(view, None)
+            self._break(view, f"it cannot be evaluated for a user: {error}")
         else:
+            self._plan_to(view, plan)
             self.host(view)
 
     def _plan_to(self, view: View, plan: Plan | None) -> None:
-        unused = self._registry.plan_to(view, plan)
-        if unused and unused not in self._kept:
-            self._tables.release(unused)
+        """Give the view a plan, and the tables that it needs; tables that nobody needs any more are let go."""
+        self._registry.release(view)
+        view.plan = plan
+        if isinstance(plan, Incremental):
+            self._registry.need(view, plan.table)
+        if isinstance(plan, Incremental | Traced):
+            for table in plan.tables or ():
+                self._registry.need(view, table)
+        for table in self._tables.names():
+            if not (table in self._registry.users or table in self._kept or self._hosting.tracing.is_read(table)):
+                self._tables.release(table)
 
     def want(self, table: str) -> bool:
         """Whether the table is held; if not it is on its way."""
@@ -92,27 +124,37 @@ class Keeping:
         return table in self._tables.held
 
     def host(self, view: View) -> None:
+        """Give the view its holder, if every table that it needs is held; those that are not are on their way."""
+        if isinstance(view.plan, Reevaluated):
+            self._host_rerun(view, view.plan)
+            return
+        held = [self.want(table) for table in sorted(view.needs)]  # each is asked for
+        if not all(held):
+            return
+        for table in sorted(view.needs):
+            poisoned = self._tables.held[table].poisoned
+            if poisoned:
+                self._poison(view, table, poisoned)
+                return
         match view.plan:
             case Incremental() as plan:
                 self._host_incremental(view, plan)
-            case Reevaluated() as plan:
-                self._host_rerun(view, plan)
-            case None:
+            case Traced() as plan:
+                self._host_traced(view, plan)
+            case _:
                 raise AssertionError("a view is planned before it is hosted")
 
     def _host_incremental(self, view: View, plan: Incremental) -> None:
-        if not self.want(plan.table):
-            return
-        arrangement = self._tables.held[plan.table]
-        if arrangement.poisoned:
-            self.fail(view, poisoning(arrangement.poisoned))
-            return
-        holder = self._hosting.host_circuit(view.key, plan, arrangement)
+        holder = self._hosting.host_circuit(view.key, plan, self._tables.held[plan.table])
         if isinstance(holder, Failure):
             self.fail(view, holder)
             return
         view.holder = holder
         self._become_hydrated(view)
+
+    def _host_traced(self, view: View, plan: Traced) -> None:
+        holder = view.holder = self._hosting.host_traced(view.key, plan)
+        self._traced_ran(view, holder)
 
     def _host_rerun(self, view: View, plan: Reevaluated) -> None:
         rerun = view.holder = self._hosting.host_rerun(view.key, plan, bytes(view.spec.params))
@@ -120,6 +162,20 @@ class Keeping:
             self._become_hydrated(view)
         elif rerun.due(self.tick):
             self._emission.run(self._hosting.begin(rerun, self.tick))
+
+    def _become_pending(self, view: View) -> None:
+        """Without a holder; a user's view without members too, since he may not be shown them any more."""
+        shown = view.state in (State.LIVE, State.LAGGING)
+        view.signal(Signal.REPLANNED)
+        self._hosting.evict(view)
+        if shown:
+            self._maybe_withdraw(view)
+
+    def _maybe_withdraw(self, view: View) -> bool:
+        """Take back what a user's view held, until it is hydrated again."""
+        if view.spec.auth:
+            self.emit_hydrated(view)
+        return bool(view.spec.auth)
 
     # --- results ---
 
@@ -146,7 +202,7 @@ class Keeping:
         )
 
     def reading(self, view: View) -> ViewReading:
-        return ViewReading(view, self._applied_seq(), self._tables.held.get(view.table))
+        return ViewReading(view, self._applied_seq(), self._tables.held.get(view.table), self._hosting.source_of)
 
     def drop(self, key: ViewKey, *, unregistered: bool) -> None:
         view = self._registry.views.get(key)
@@ -160,40 +216,83 @@ class Keeping:
 
     # --- failures ---
 
-    def emit(self, out: ViewDelta | Members) -> None:
-        """A group's delta; or the group, when it failed."""
-        if isinstance(out, ViewDelta):
-            self._emission.delta(out)
-            return
-        assert out.failure is not None
-        for key in out.views:
-            self.fail(self._registry.views[key], out.failure)
+    def emit(self, out: Flushed) -> None:
+        """A delta; or a group that failed, or a traced result that has run."""
+        match out:
+            case ViewDelta():
+                self._emission.delta(out)
+            case Members():
+                assert out.failure is not None, "a group comes as itself when it failed"
+                for key in out.views:
+                    self.fail(self._registry.views[key], out.failure)
+            case TracedResult():
+                for key in out.views:
+                    self._traced_ran(self._registry.views[key], out)
+
+    def _traced_ran(self, view: View, result: TracedResult) -> None:
+        failure = result.failure
+        if failure is None:
+            if view.state is not State.LIVE:
+                self._become_hydrated(view)
+        elif failure.missing or failure.culprit is not None or (failure.not_plain and not view.spec.auth):
+            self.fail(view, failure)
+        else:  # it stays with its holder, which runs again when what it has read changes
+            beyond = "it cannot be evaluated for a user: " if failure.not_plain else ""
+            self._break(view, f"{beyond}{failure.reason}")
 
     def fail(self, view: View, failure: Failure) -> None:
-        """Quarantine the view; one that only we cannot evaluate is given to SurrealDB instead."""
-        self._hosting.evict(view)
+        """The view cannot be kept as it is planned: it waits for a table, or is planned to the next way there is."""
         plan = view.plan
-        if failure.not_plain and isinstance(plan, Incremental):
-            view.signal(Signal.REPLANNED)
-            self._plan_to(view, demoted(plan, f"a record needs {failure.reason}"))
+        assert isinstance(plan, Incremental | Traced), "a re-evaluated view fails in its runs"
+        self._become_pending(view)
+        if failure.missing:
+            self._registry.need(view, failure.missing)
             self.host(view)
             return
-        view.signal(Signal.BROKE)
-        view.error = failure.reason
-        if failure.key and isinstance(plan, Incremental):
-            view.error = f"record {plan.table}:{_shown(failure.key)}: {failure.reason}"
+        if failure.culprit is not None:
+            self._break(view, failure.reason)
+            self._registry.blame(view, failure.culprit)
+            return
+        reason = f"a record needs {failure.reason}" if failure.not_plain else failure.reason
+        try:
+            self._plan_to(view, demoted(plan, reason, plain=isinstance(plan, Incremental)))
+        except Fault as fault:
+            self._plan_to(view, None)
+            self._break(view, str(fault))
+            return
+        self.host(view)
+        if failure.key and isinstance(plan, Incremental) and view.culprit is None:  # else it waits for another already
             self._registry.blame(view, (plan.table, failure.key))
 
-    def records_changed(self, changes: Mapping[str, Iterable[bytes]]) -> None:
-        """Views that failed on one of these records try again; a record that cannot be read fails the views on it."""
-        for table, keys in changes.items():
-            for view in list(self._registry.waiting_for(table, keys)):
-                self.plan(view)
+    def _break(self, view: View, reason: str) -> None:
+        """Quarantine the view."""
+        known = view.state is State.FAILED
+        view.signal(Signal.BROKE)
+        view.error = reason
+        if not known:
+            self._maybe_withdraw(view)
+
+    def _poison(self, view: View, table: str, poisoned: Mapping[bytes, str]) -> None:
+        """A table that it needs holds records that cannot be decoded; one of them is named."""
+        self._hosting.evict(view)
+        key = min(poisoned)
+        self._break(view, f"record {table}:{shown_key(key)}: {poisoned[key]}")
+        self._registry.blame(view, (table, key))
+
+    def waiting_for(self, changes: Mapping[str, Iterable[bytes]]) -> list[View]:
+        """Views that failed on one of these records, until now: to be asked before what the change itself fails."""
+        return [view for table, keys in changes.items() for view in self._registry.waiting_for(table, keys)]
+
+    def records_changed(self, changes: Mapping[str, Iterable[bytes]], waiting: Iterable[View]) -> None:
+        """Views that waited for a record try again; a record that cannot be read fails the views on it."""
+        for view in waiting:
+            self.plan(view)
+        for table in changes:
             arrangement = self._tables.held.get(table)
             if arrangement is not None and arrangement.poisoned:
                 for view in self._registry.users_of(table):
                     if view.state is not State.FAILED:
-                        self.fail(view, poisoning(arrangement.poisoned))
+                        self._poison(view, table, arrangement.poisoned)
 
     # --- re-evaluated views ---
 
@@ -241,20 +340,14 @@ class Keeping:
 
 
 @lru_cache(maxsize=1_024)
-def _admitted(surql: str) -> Admitted:
+def _admitted(surql: str, as_user: bool) -> Admitted:
     """Many views have one text: it is read once."""
-    return admit(surql)
+    return admit(surql, as_user=as_user)
 
 
-def poisoning(poisoned: Mapping[bytes, str]) -> Failure:
-    """A table with records that cannot be decoded: named by one of them."""
-    key = min(poisoned)
-    return Failure(key, poisoned[key], not_plain=False)
-
-
-def _shown(key: bytes) -> str:
-    try:
-        value: Value = unpack(key)
-        return to_surql(value)
-    except (PackError, ValueError, TypeError):
-        return key.hex()
+def user_of(auth: bytes) -> User | None:
+    """Whose eyes a view is kept with; None for a service's. Raises Fault INVALID."""
+    if not auth:
+        return None
+    viewer = unpack_viewer(auth)
+    return User(viewer["id"], auth_params(viewer))

@@ -1,44 +1,42 @@
-"""What a reader gets of a view, and what an explanation holds. Valid until the engine's next step."""
+"""What a reader gets of a view. Valid until the engine's next step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sp00ky.proto import digest
-from sp00ky.proto.values.kinds import RecordId, Value
-from sp00ky.proto.whole.scope import Scope
-from sp00ky.proto.whole.select import run_select
+from sp00ky.proto.values.kinds import Value
+from sp00ky.proto.whole.scope import Scope, Source
+from sp00ky.proto.whole.select import finish
 from sp00ky.ssp.circuit.arrangement import Arrangement, Record
+from sp00ky.ssp.circuit.grouped import Groups
 from sp00ky.ssp.circuit.members import Members
+from sp00ky.ssp.circuit.traced import TracedResult
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.ready import MemberChange
-from sp00ky.ssp.plan.nodes import Incremental
+from sp00ky.ssp.plan.nodes import Incremental, Traced
 from sp00ky.ssp.views.lifecycle import State
 from sp00ky.ssp.views.reevaluated import Rerun
 from sp00ky.ssp.views.registry import View
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What a query becomes, stage by stage."""
-
-    mode: str  # "incremental" | "reevaluated"
-    reason: str  # why it is re-evaluated
-    stages: list[tuple[str, str]]  # tokens, ast, plan, circuit
-    tables: frozenset[str] | None  # read set; None: any table
-    shape: str  # shared by all queries that differ in constants only; empty if re-evaluated
-
-
 class ViewReading:
     """One view as it is now. `members`, `hash` and `rows` are made when they are asked for."""
 
-    __slots__ = ("_applied_seq", "_arrangement", "_view")
+    __slots__ = ("_applied_seq", "_arrangement", "_source_of", "_view")
 
-    def __init__(self, view: View, applied_seq: int, arrangement: Arrangement | None) -> None:
+    def __init__(
+        self,
+        view: View,
+        applied_seq: int,
+        arrangement: Arrangement | None,
+        source_of: Callable[[Incremental | Traced], Source],
+    ) -> None:
         self._view = view
         self._applied_seq = applied_seq
         self._arrangement = arrangement
+        self._source_of = source_of
 
     @property
     def key(self) -> ViewKey:
@@ -82,6 +80,8 @@ class ViewReading:
         match self._view.holder:
             case Members():
                 return self._applied_seq
+            case TracedResult() as holder:
+                return self._applied_seq if holder.failure is None else 0
             case Rerun() as holder:
                 return holder.seq(self._applied_seq) if holder.hydrated else 0
             case None:
@@ -95,46 +95,39 @@ class ViewReading:
     @property
     def size(self) -> int:
         holder = self._view.holder
-        return 0 if holder is None else holder.size
+        return 0 if holder is None or self._view.state is State.FAILED else holder.size
 
     @property
     def members(self) -> list[MemberChange]:
-        """In the query's order; none for a query whose rows have no record ids."""
+        """In the query's order, their children behind them; none for a query whose rows have no record ids."""
         match self._view.holder:
+            case _ if self._view.state is State.FAILED:
+                return []
             case Members() as holder:
-                return [holder.members[key] for key in holder.ordered()]
-            case Rerun() as holder:
+                return [*(holder.members[key] for key in holder.ordered()), *holder.children()]
+            case TracedResult() | Rerun() as holder:
                 return holder.members()
             case None:
                 return []
 
     def rows(self) -> Value:
-        """The query's result."""
+        """The query's result. Raises NotPlain where SurrealDB could not project a row."""
         match self._view.holder, self._view.plan:
+            case _ if self._view.state is State.FAILED:
+                return []
+            case Groups() as holder, _:
+                return holder.result()
             case Members() as holder, Incremental() as plan:
-                assert self._arrangement is not None
+                assert self._arrangement is not None, "the table of a live view is held"
                 held = self._arrangement.rows
-                return project(plan, [held[key][0] for key in holder.ordered()])
-            case Rerun() as holder, _:
+                return project(plan, [held[key][0] for key in holder.ordered()], self._source_of(plan))
+            case TracedResult() | Rerun() as holder, _:
                 return holder.rows
             case _:
                 return []
 
 
-class _Given:
-    """A source that holds one table's chosen rows, in the order given."""
-
-    def __init__(self, records: Sequence[Record]) -> None:
-        self._records = records
-
-    def rows(self, table: str) -> Iterable[tuple[RecordId, Record]]:
-        return [(record["id"], record) for record in self._records]
-
-    def get(self, record: RecordId) -> Record | None:
-        return None
-
-
-def project(plan: Incremental, records: Sequence[Record]) -> Value:
+def project(plan: Incremental, records: Sequence[Record], source: Source) -> Value:
     """π of the members: the query itself without what chose and ordered them."""
     projection = replace(plan.select, where=None, order=(), limit=None, start=None)
-    return run_select(projection, Scope(plan.params, _Given(records)))
+    return finish(projection, list(records), Scope(plan.params, source))

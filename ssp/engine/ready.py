@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 from sp00ky.proto.values.kinds import RecordId
 from sp00ky.ssp.engine.events import ViewKey
 
@@ -23,8 +24,7 @@ class LoadPage:
     after_key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class MemberChange:
+class MemberChange(msgspec.Struct, frozen=True, gc=False):
     """One record in a view's delta. The edge's id is derived from (view, record, parent path)."""
 
     id: RecordId
@@ -33,8 +33,7 @@ class MemberChange:
     parent_rel: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ViewDelta:
+class ViewDelta(msgspec.Struct, frozen=True):
     """The net effect of one step on one result, shared by all views with the same shape and binding.
 
     A view is exact at `seq` once the delta is applied. `views` are those whose members changed alike."""
@@ -43,7 +42,7 @@ class ViewDelta:
     seq: int
     added: Sequence[MemberChange] = ()
     updated: Sequence[MemberChange] = ()
-    removed: Sequence[RecordId] = ()
+    removed: Sequence[MemberChange] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sp00ky.ssp.circuit.arrangement import Arrangement, NetChange
+from sp00ky.ssp.circuit.arrangement import Arrangement, Moved, NetChange
 from sp00ky.ssp.engine.events import PageReceived
 from sp00ky.ssp.engine.ready import LoadPage
 
@@ -48,6 +48,10 @@ class Tables:
             return None
         return self._begin(table, at_seq)
 
+    def names(self) -> list[str]:
+        """The tables that are held or coming."""
+        return [*self.held, *self.loading]
+
     def release(self, table: str) -> None:
         """Nobody needs the table: forget it."""
         self.held.pop(table, None)
@@ -73,18 +77,22 @@ class Tables:
         if page.next_after_key:
             loading.after_key = page.next_after_key
             return LoadPage(loading.load_id, page.table, loading.at_seq, loading.after_key)
-        arrangement.step(loading.backlog)
+        arrangement.apply(loading.backlog)
         del self.loading[page.table]
         self.held[page.table] = arrangement
         return True
 
-    def step(self, changes: Mapping[str, Mapping[bytes, NetChange]], applied_seq: int) -> list[LoadPage]:
-        """Apply a batch: held tables move, backlogs grow; loads that must begin again because theirs is full."""
+    def apply(
+        self, changes: Mapping[str, Mapping[bytes, NetChange]], applied_seq: int
+    ) -> tuple[dict[str, list[Moved]], list[LoadPage]]:
+        """The first phase of a batch: held tables move, backlogs grow. What has moved, and the loads that must begin
+        again because their backlog is full."""
+        moved: dict[str, list[Moved]] = {}
         again: list[LoadPage] = []
         for table, net in changes.items():
             arrangement = self.held.get(table)
             if arrangement is not None:
-                arrangement.step(net)
+                moved[table] = arrangement.apply(net)
                 continue
             loading = self.loading.get(table)
             if loading is not None:
@@ -92,4 +100,4 @@ class Tables:
                 if len(loading.backlog) > self._backlog_max:
                     self.reloads += 1
                     again.append(self._begin(table, applied_seq))
-        return again
+        return moved, again

@@ -6,14 +6,30 @@ id, and then depends on another table, so it is not. What `whole` has no impleme
 
 from __future__ import annotations
 
-from sp00ky.proto.surrealql.ast import Binary, Call, Closure, Idiom, Param, RecordIdExpr, Subquery
+from sp00ky.proto.surrealql.ast import Binary, Call, Closure, Idiom, Param, RecordIdExpr, Select, Subquery
 from sp00ky.proto.surrealql.printer import print_node
 from sp00ky.proto.surrealql.shape import STRUCTURAL_PARAMS
+from sp00ky.proto.whole.access import INDEXED
 from sp00ky.proto.whole.functions import plain_functions
 from sp00ky.ssp.plan.tree import field_of, walk
 
-_INDEXED_OPERATORS = frozenset({"@@"})  # answered by a full-text or vector index only
+_INDEXED_OPERATORS = ("@", "<|")  # their beginnings: `@@`, `@1@`, `<|3,40|>` are answered by an index only
 _READING_FUNCTIONS = ("record::", "search::", "vector::distance::knn", "sequence::")
+
+
+def why_not_plain(select: Select | None) -> str:
+    """The first construct that `whole` does not evaluate on any row; empty if there is none."""
+    if select is None:
+        return "the query is accepted but not taken apart"
+    if select.order_rand or select.version is not None or select.explain:
+        return "ORDER BY RAND(), VERSION or EXPLAIN"
+    for node in walk(select):
+        match node:
+            case Call(name=name) if name not in plain_functions():
+                return f"{name}()"
+            case Binary(op=op) if op.startswith(_INDEXED_OPERATORS):
+                return f"operator {op}"
+    return ""
 
 
 def why_not_alone(expr: object) -> str:
@@ -36,12 +52,12 @@ def _reason(node: object) -> str:
         case RecordIdExpr():
             return "a computed record id"
         case Call(name=name):
-            if name in plain_functions() and not name.startswith(_READING_FUNCTIONS):
+            if name == INDEXED or (name in plain_functions() and not name.startswith(_READING_FUNCTIONS)):
                 return ""
             return f"{name}()"
         case Param(name=name) if name in STRUCTURAL_PARAMS:
             return f"${name}"
-        case Binary(op=op) if op in _INDEXED_OPERATORS:
+        case Binary(op=op) if op.startswith(_INDEXED_OPERATORS):
             return f"operator {op}"
         case _:
             return ""

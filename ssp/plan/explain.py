@@ -1,4 +1,4 @@
-"""Every stage of a query as text: tokens → tree → plan. (The circuit prints itself, with what it holds.)"""
+"""Every stage of a query as text: tokens → tree → plan. (A circuit prints itself: what it looks up, what it holds.)"""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from sp00ky.proto.surrealql.ast import Field, Literal, Star
 from sp00ky.proto.surrealql.lexer import tokenize
 from sp00ky.proto.surrealql.printer import print_node
 from sp00ky.proto.values.text import to_surql
-from sp00ky.ssp.plan.nodes import Filter, Incremental, Node, Order, Plan, Project, Scan, Window
+from sp00ky.ssp.plan.nodes import Filter, Group, Incremental, Node, Order, Plan, Project, Reevaluated, Scan, Window
+from sp00ky.ssp.plan.rewrites import legible, plain_text
 
 
 def tokens_text(text: str) -> str:
@@ -46,15 +47,16 @@ def _empty(name: str, value: object) -> bool:
 def plan_text(plan: Plan) -> str:
     """Operators from the result down to the table, each indented under what reads it."""
     if not isinstance(plan, Incremental):
+        verb = "Reevaluate" if isinstance(plan, Reevaluated) else "Trace"
         reads = "any table" if plan.tables is None else ", ".join(sorted(plan.tables)) or "no table"
-        lines = [f"Reevaluate  {plan.reason}", f"  reads {reads}"]
-        if plan.ids_surql:
+        lines = [f"{verb}  {plan.reason}", f"  reads {reads}"]
+        if isinstance(plan, Reevaluated) and plan.ids_surql:
             lines.append(f"  ids   {plan.ids_surql}")
         return "\n".join(lines)
-    return "\n".join(f"{'  ' * depth}{line}" for depth, line in enumerate(_operators(plan.root)))
+    return "\n".join(f"{'  ' * depth}{line}" for depth, line in enumerate(_operators(plan.root, plan)))
 
 
-def _operators(node: Node) -> Iterator[str]:
+def _operators(node: Node, plan: Incremental) -> Iterator[str]:
     match node:
         case Project(input=below, fields=fields_, value=value):
             yield f"Project {'VALUE ' if value else ''}{', '.join(_field(field) for field in fields_)}"
@@ -62,14 +64,16 @@ def _operators(node: Node) -> Iterator[str]:
             parts = [("start", start), ("limit", limit)]
             yield "Window " + " ".join(f"{name}={print_node(expr)}" for name, expr in parts if expr is not None)
         case Order(input=below, keys=keys):
-            yield "Order " + ", ".join(print_node(key.expr) + (" DESC" if key.descending else "") for key in keys)
+            yield "Order " + ", ".join(legible(key.expr, plan) + (" DESC" if key.descending else "") for key in keys)
+        case Group(input=below, keys=names):
+            yield f"Group by {', '.join(map(print_node, names))}" if names else "Group all"
         case Filter(input=below, cond=cond):
-            yield f"Filter {print_node(cond)}"
+            yield f"Filter {legible(cond, plan)}"
         case Scan(table=table):
             yield f"Scan {table}"
             return
-    yield from _operators(below)
+    yield from _operators(below, plan)
 
 
 def _field(field: Field) -> str:
-    return print_node(field)
+    return plain_text(field)

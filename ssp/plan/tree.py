@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
+from operator import is_
 from typing import TypeVar
 
 from sp00ky.proto.surrealql.ast import Binary, Expr, FieldPart, Idiom, Literal
@@ -29,7 +30,8 @@ def walk(node: object) -> Iterator[object]:
 def rewrite(node: T, change: Callable[[object], object]) -> T:
     """A copy in which `change` was applied to every node, children first; it answers the node itself to keep it."""
     if isinstance(node, tuple):
-        return tuple(rewrite(item, change) for item in node)  # type: ignore[return-value]
+        items = tuple(rewrite(item, change) for item in node)
+        return node if all(map(is_, items, node)) else items  # type: ignore[return-value]
     if not is_dataclass(node) or isinstance(node, type):
         return node
     if isinstance(node, Literal):

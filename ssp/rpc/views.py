@@ -1,4 +1,5 @@
-"""The SSP's ViewService: reads and explanations of its own views. Registration belongs to the scheduler."""
+"""The SSP's ViewService: reads and explanations of its own views, and why a record is in one. Registration belongs to
+the scheduler."""
 
 from __future__ import annotations
 
@@ -8,15 +9,19 @@ from typing import Protocol
 from grpc import aio
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import StoreId, seq_of
-from sp00ky.proto.v1 import views_pb2, views_pb2_grpc
+from sp00ky.proto.v1 import common_pb2, views_pb2, views_pb2_grpc
 from sp00ky.proto.values.json import encode_json, from_json
-from sp00ky.proto.values.kinds import Value
+from sp00ky.proto.values.kinds import Range, RecordId, Value
 from sp00ky.proto.values.pack import pack
-from sp00ky.proto.values.text import record_id_text
+from sp00ky.proto.values.text import TextError, parse_record_id, record_id_text
 from sp00ky.proto.whole.scope import NotPlain
 from sp00ky.ssp.engine.engine import Engine
 from sp00ky.ssp.engine.events import ViewKey
+from sp00ky.ssp.engine.keeping import user_of
 from sp00ky.ssp.engine.reading import ViewReading
+from sp00ky.ssp.engine.ready import MemberChange
+from sp00ky.ssp.engine.standing import Standing
+from sp00ky.ssp.engine.why import Decider, Why
 from sp00ky.ssp.freshness import Freshness
 
 STATES: Mapping[str, views_pb2.ViewState] = {
@@ -29,7 +34,19 @@ MODES: Mapping[str, views_pb2.ViewMode] = {
     "incremental": views_pb2.VIEW_MODE_INCREMENTAL,
     "reevaluated": views_pb2.VIEW_MODE_REEVALUATED,
 }
+DECIDERS: Mapping[Decider, views_pb2.WhyDecider] = {
+    Decider.CONDITIONS: views_pb2.WHY_DECIDER_CONDITIONS,
+    Decider.NESTED: views_pb2.WHY_DECIDER_NESTED,
+    Decider.TERM: views_pb2.WHY_DECIDER_TERM,
+    Decider.PERMISSION: views_pb2.WHY_DECIDER_PERMISSION,
+    Decider.FROM: views_pb2.WHY_DECIDER_FROM,
+    Decider.MISSING: views_pb2.WHY_DECIDER_MISSING,
+    Decider.WINDOW: views_pb2.WHY_DECIDER_WINDOW,
+    Decider.ROWS: views_pb2.WHY_DECIDER_ROWS,
+    Decider.UNKNOWN: views_pb2.WHY_DECIDER_UNKNOWN,
+}
 WAIT_SECONDS_MAX = 30.0
+RECORD_CHARS_MAX = 4_096
 
 
 class Reads(Protocol):
@@ -62,11 +79,7 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
     async def GetView(
         self, request: views_pb2.GetViewRequest, context: aio.ServicerContext[object, object]
     ) -> views_pb2.GetViewResponse:
-        key = ViewKey(request.key.id, request.key.auth_id)
-        if not self._reads.store_id:
-            raise Fault(
-                Code.NOT_READY, f'ssp "{self._reads.ssp_id}" is not following a scheduler yet', "try again soon"
-            )
+        key = self._key(request.key)
         exact = request.consistency == views_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT
         wanted = seq_of(request.revision, self._reads.store_id) if request.revision else 0
         remaining = context.time_remaining()
@@ -81,6 +94,14 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
             )
         return self._response(key, reading, rows=request.rows, json=request.json)
 
+    def _key(self, key: common_pb2.ViewKey) -> ViewKey:
+        """The view that is asked about; raises Fault NOT_READY while there can be none."""
+        if not self._reads.store_id:
+            raise Fault(
+                Code.NOT_READY, f'ssp "{self._reads.ssp_id}" is not following a scheduler yet', "try again soon"
+            )
+        return ViewKey(key.id, key.auth_id)
+
     def _response(self, key: ViewKey, reading: ViewReading, *, rows: bool, json: bool) -> views_pb2.GetViewResponse:
         response = views_pb2.GetViewResponse(
             revision=self._reads.token(reading.seq),
@@ -91,13 +112,7 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
             ssp_id=self._reads.ssp_id,
         )
         response.key.id, response.key.auth_id = key
-        for member in reading.members:
-            response.members.add(
-                id=record_id_text(member.id),
-                version=member.version,
-                parent=record_id_text(member.parent) if member.parent is not None else "",
-                parent_rel=member.parent_rel,
-            )
+        response.members.extend(map(_member, reading.members))
         if rows:
             self._put_rows(response, reading, json=json)
         return response
@@ -140,13 +155,86 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         params: Value = from_json(request.params_json) if request.params_json else {}
         if not isinstance(params, dict):
             raise Fault(Code.INVALID, "params is not a JSON object")
-        explanation = self._reads.engine.explain(request.surql, params)
+        explanation = self._reads.engine.explain(request.surql, params, user_of(request.auth))
         response = views_pb2.ExplainViewResponse(
             mode=MODES[str(explanation.mode)],
             reason=explanation.reason,
             tables=sorted(explanation.tables or ()),
             shape=explanation.shape,
+            nearest=explanation.nearest,
+            nearest_change=explanation.nearest_change,
         )
         for name, text in explanation.stages:
             response.stages.add(name=name, text=text)
         return response
+
+    async def WhyView(
+        self, request: views_pb2.WhyViewRequest, context: aio.ServicerContext[object, object]
+    ) -> views_pb2.WhyViewResponse:
+        key, record = self._key(request.key), asked_record(request.record)
+        reading = await self._reads.freshness.view_at_least(key, 0, WAIT_SECONDS_MAX)
+        if str(reading.state) == "pending":
+            raise Fault(Code.NOT_READY, f'view "{key.id}" has no result yet', "its tables are being loaded: retry")
+        why = self._reads.engine.why(key, record)
+        assert why is not None, "a view that can be read is there"
+        response = why_response(why)
+        response.key.id, response.key.auth_id = key
+        response.revision, response.ssp_id = self._reads.token(reading.seq), self._reads.ssp_id
+        return response
+
+
+def asked_record(text: str) -> RecordId:
+    """The record of a question. Raises Fault INVALID."""
+    hint = "for example person:1 or person:⟨a b⟩"
+    if not text:
+        raise Fault(Code.INVALID, "record is empty", hint)
+    if len(text) > RECORD_CHARS_MAX:
+        raise Fault(Code.INVALID, f"record has {len(text)} characters, the limit is {RECORD_CHARS_MAX}", hint)
+    try:
+        record = parse_record_id(text)
+    except (TextError, RecursionError) as error:
+        raise Fault(Code.INVALID, f"record is no record id: {error}"[:200], hint) from None
+    if isinstance(record.key, Range):
+        raise Fault(Code.INVALID, "record is a range of records", hint)
+    return record
+
+
+def why_response(why: Why) -> views_pb2.WhyViewResponse:
+    """All but where the answer comes from."""
+    response = views_pb2.WhyViewResponse(
+        record=record_id_text(why.record),
+        in_view=why.in_view,
+        position=why.position,
+        decider=DECIDERS[why.decider],
+        sentence=why.sentence,
+        below=map(_member, why.below),
+    )
+    for term in why.terms:
+        said = response.terms.add(text=term.text, origin=str(term.origin), holds=term.holds)
+        for each in term.seen:
+            said.values.add(text=each.text, value=each.value, through=each.through)
+    if why.window is not None:
+        response.window.CopyFrom(_window(why.window))
+    return response
+
+
+def _window(standing: Standing) -> views_pb2.WhyWindow:
+    window = views_pb2.WhyWindow(
+        rank=standing.rank,
+        passing=standing.passing,
+        start=standing.start,
+        limit=standing.limit,
+        boundary="" if standing.boundary is None else record_id_text(standing.boundary),
+    )
+    for key in standing.keys:
+        window.order.add(text=key.text, value=key.value, boundary=key.boundary)
+    return window
+
+
+def _member(member: MemberChange) -> views_pb2.Member:
+    return views_pb2.Member(
+        id=record_id_text(member.id),
+        version=member.version,
+        parent=record_id_text(member.parent) if member.parent is not None else "",
+        parent_rel=member.parent_rel,
+    )

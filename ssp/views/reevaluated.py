@@ -22,8 +22,9 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 from sp00ky.proto import digest
-from sp00ky.proto.values.kinds import NONE, RecordId, Value
+from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.pack import pack
+from sp00ky.ssp.circuit.traced import listing
 from sp00ky.ssp.engine.events import QueryFailed, QueryRan, ViewKey
 from sp00ky.ssp.engine.ready import MemberChange, RunQuery, ViewDelta
 from sp00ky.ssp.plan.identified import IDS_FIELD
@@ -157,7 +158,7 @@ class Rerun:
         if self._all_changed_at <= answer.seq_after:
             self._all_changed_at = 0
         added = [held.change for key, held in self._members.items() if key not in before]
-        removed = [held.change.id for key, held in before.items() if key not in self._members]
+        removed = [held.change for key, held in before.items() if key not in self._members]
         updated = [
             held.change
             for key, held in self._members.items()
@@ -169,7 +170,7 @@ class Rerun:
         return ViewDelta(self.views, seq, added, updated, removed)
 
     def _identified(self, answer: QueryRan, seq: int) -> dict[bytes, _Held]:
-        rows = _listed(answer.rows)
+        rows = listing(answer.rows)
         ids: Sequence[Value] = answer.ids or ()
         if len(ids) != len(rows) or not all(isinstance(each, RecordId) for each in ids):
             return {}
@@ -191,7 +192,7 @@ class Rerun:
 
     def _hash(self) -> int:
         if not self._members:
-            return digest.member_digest(pack(self.rows), 0) if _listed(self.rows) else digest.EMPTY
+            return digest.member_digest(pack(self.rows), 0) if listing(self.rows) else digest.EMPTY
         total = digest.EMPTY
         for key, held in self._members.items():
             total = digest.add(total, digest.member_digest(key, held.change.version))
@@ -210,7 +211,7 @@ class Rerun:
 
     @property
     def size(self) -> int:
-        return len(self._members) if self._members else len(_listed(self.rows))
+        return len(self._members) if self._members else len(listing(self.rows))
 
     def members(self) -> list[MemberChange]:
         """In the order of the rows; empty where rows have no ids."""
@@ -223,11 +224,4 @@ class Rerun:
         self.views = tuple(each for each in self.views if each != key)
 
     def state_sizes(self) -> Mapping[str, int]:
-        return {"rows": len(_listed(self.rows)), "members": len(self._members), "views": len(self.views)}
-
-
-def _listed(rows: Value) -> list[Value]:
-    """The rows of a result; FROM ONLY answers a row itself, or NONE."""
-    if isinstance(rows, list):
-        return rows
-    return [] if rows is None or rows is NONE else [rows]
+        return {"rows": len(listing(self.rows)), "members": len(self._members), "views": len(self.views)}

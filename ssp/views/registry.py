@@ -1,26 +1,27 @@
 """The views of this SSP: what was registered, what they were planned to, who keeps their result.
 
-A view's result is kept by its holder, which it may share: `Members` (one a shape and binding) for an incremental view,
-`Rerun` (one a text and params) for a re-evaluated one.
+A view's result is kept by its holder, which it may share: `Members` (one a shape and binding) or `TracedResult` (one a
+text, params and user) for an incremental view, `Rerun` (one a text and params) for a re-evaluated one.
 
 Invariant: a live view has a holder, a failed one an error; every holder has a view; `users` of a table are exactly the
-views that are planned to be kept from its rows.
+views that need its rows, and a view's `needs` the tables that it does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.ssp.circuit.members import Members
+from sp00ky.ssp.circuit.traced import TracedResult
 from sp00ky.ssp.engine.events import ViewKey
-from sp00ky.ssp.plan.nodes import Incremental, Plan
+from sp00ky.ssp.plan.nodes import Incremental, Plan, Reevaluated
 from sp00ky.ssp.views.lifecycle import Signal, State, after
 from sp00ky.ssp.views.reevaluated import Rerun
 
-Holder: TypeAlias = Members | Rerun
+Holder: TypeAlias = Members | TracedResult | Rerun
 Culprit: TypeAlias = tuple[str, bytes]  # table and key of the record on which a view failed
 
 
@@ -41,26 +42,35 @@ class View:
     plan: Plan | None = None
     holder: Holder | None = None
     culprit: Culprit | None = None
+    needs: set[str] = field(default_factory=set)  # tables
 
     def signal(self, signal: Signal) -> None:
         self.state = after(self.state, signal)
 
     @property
     def table(self) -> str:
-        """The table from whose rows it is kept; empty if it is kept otherwise."""
+        """The table whose records are its members; empty if a circuit does not keep it."""
         return self.plan.table if isinstance(self.plan, Incremental) else ""
 
     @property
     def mode(self) -> str:
-        return "incremental" if isinstance(self.plan, Incremental) else "reevaluated"
+        return "reevaluated" if isinstance(self.plan, Reevaluated) else "incremental"
 
     @property
     def reason(self) -> str:
         """Why it is re-evaluated."""
-        return "" if self.plan is None or isinstance(self.plan, Incremental) else self.plan.reason
+        return self.plan.reason if isinstance(self.plan, Reevaluated) else ""
 
     def same_query(self, spec: common_pb2.ViewSpec) -> bool:
-        return bool(self.spec.surql == spec.surql and self.spec.params == spec.params)
+        return bool(self.spec.surql == spec.surql and self.spec.params == spec.params and self.spec.auth == spec.auth)
+
+
+def _may_read(plan: Plan | None, tables: frozenset[str]) -> bool:
+    if plan is None:
+        return True
+    if plan.tables is None:
+        return not isinstance(plan, Reevaluated)  # that one's answers are touched by any table
+    return bool(plan.tables & tables)
 
 
 class Registry:
@@ -81,32 +91,27 @@ class Registry:
 
     # --- views ---
 
-    def plan_to(self, view: View, plan: Plan | None) -> str:
-        """Give the view a plan; the name of a table that nobody uses any more, or empty."""
-        before = view.table
-        view.plan = plan
-        table = view.table
-        if table:
-            self.users.setdefault(table, set()).add(view.key)
-        if not before or before == table:
-            return ""
-        users = self.users[before]
-        users.discard(view.key)
-        if users:
-            return ""
-        del self.users[before]
-        return before
+    def need(self, view: View, table: str) -> None:
+        """The view is kept from this table's rows, too."""
+        view.needs.add(table)
+        self.users.setdefault(table, set()).add(view.key)
+
+    def release(self, view: View) -> None:
+        """The view needs no table any more."""
+        for table in view.needs:
+            users = self.users[table]
+            users.discard(view.key)
+            if not users:
+                del self.users[table]
+        view.needs.clear()
 
     def readers(self, tables: frozenset[str]) -> list[View]:
-        """Views whose query is known to read one of these tables."""
-        return [
-            view
-            for view in self.views.values()
-            if view.plan is not None and view.plan.tables is not None and view.plan.tables & tables
-        ]
+        """Views that may read one of these tables: some only find out by their records which they read, and of one that
+        could not be planned nothing is known."""
+        return [view for view in self.views.values() if view.needs & tables or _may_read(view.plan, tables)]
 
     def users_of(self, table: str) -> list[View]:
-        """Views that are kept, or are to be kept, from the table's rows."""
+        """Views that need the table's rows."""
         return [self.views[key] for key in sorted(self.users.get(table, ()))]
 
     # --- records on which views failed ---

@@ -144,11 +144,43 @@ async def test_register_answers_where_the_view_is(api: Served) -> None:
 
 async def test_the_older_name_of_register_takes_its_older_fields(api: Served) -> None:
     client, mesh = api
-    body = {"query_id": "q1", "view_plan": "SELECT * FROM user", "auth": "user:ada"}
+    body = {"query_id": "q1", "view_plan": "SELECT * FROM user"}
     async with client.post("/query/register", json=body) as response:
         assert (response.status, (await response.json())["query_id"]) == (200, "q1")
-    key = mesh.last(views_pb2.RegisterViewRequest).spec.key
-    assert (key.id, key.auth_id) == ("q1", "user:ada")
+    spec = mesh.last(views_pb2.RegisterViewRequest).spec
+    assert (spec.key.id, spec.key.auth_id, spec.auth) == ("q1", "", b"")
+
+
+@pytest.mark.parametrize(
+    ("auth", "auth_id", "viewer"),
+    [
+        ("user:ada", "user:ada", {"id": RecordId("user", "ada"), "access": "", "claims": {}}),
+        ("user:⟨a b⟩", "user:`a b`", {"id": RecordId("user", "a b"), "access": "", "claims": {}}),
+        (
+            {"id": "user:1", "access": "account", "claims": {"role": "reader"}},
+            "user:1",
+            {"id": RecordId("user", 1), "access": "account", "claims": {"role": "reader"}},
+        ),
+    ],
+)
+async def test_a_view_is_registered_read_and_forgotten_as_its_user(
+    api: Served, auth: object, auth_id: str, viewer: dict[str, object]
+) -> None:
+    client, mesh = api
+    async with client.post("/view/register", json={**VIEW, "id": "q1", "auth": auth}) as response:
+        assert response.status == 200
+    spec = mesh.last(views_pb2.RegisterViewRequest).spec
+    assert (spec.key.auth_id, unpack(spec.auth)) == (auth_id, viewer)
+    named = auth["id"] if isinstance(auth, dict) else auth
+    async with client.get("/view/q1", params={"auth": str(named)}) as response:
+        assert response.status == 200
+    assert mesh.last(views_pb2.GetViewRequest).key == spec.key
+    async with client.post("/view/unregister", json={"id": "q1", "auth": auth}) as response:
+        assert response.status == 200
+    assert mesh.last(views_pb2.UnregisterViewRequest).key == spec.key
+    async with client.post("/view/explain", json={"surql": VIEW["surql"], "auth": auth}) as response:
+        assert response.status == 200
+    assert mesh.last(views_pb2.ExplainViewRequest).auth == spec.auth
 
 
 async def test_register_with_rows_answers_the_first_result(scheduler: Served) -> None:
@@ -170,7 +202,7 @@ async def test_register_with_rows_answers_the_first_result(scheduler: Served) ->
         (Fault(Code.UNSUPPORTED_QUERY, "line 1, column 15: RANDOM is not supported", "remove it"), 400),
         (Fault(Code.CONFLICT, "view exists"), 409),
         (Fault(Code.NO_READY_SSP, "no ssp is ready"), 503),
-        (Fault(Code.UNIMPLEMENTED, "auth is not planned yet"), 501),
+        (Fault(Code.UNIMPLEMENTED, "it is not planned yet"), 501),
     ],
 )
 async def test_register_refuses(scheduler: Served, fault: Fault, status: int) -> None:
@@ -242,6 +274,84 @@ async def test_explain_shows_every_stage(api: Served) -> None:
             "tables": ["person"],
             "shape": "s1",
         }
+
+
+async def test_explain_names_the_nearest_query(scheduler: Served) -> None:
+    client, mesh = scheduler
+    mesh.answers["ExplainView"] = views_pb2.ExplainViewResponse(
+        mode=views_pb2.VIEW_MODE_REEVALUATED, reason="ties", nearest="SELECT 1", nearest_change="ids"
+    )
+    async with client.post("/view/explain", json={"surql": "SELECT * FROM person"}) as response:
+        body = await response.json()
+    assert (body["mode"], body["reason"]) == ("reevaluated", "ties")
+    assert body["nearest"] == {"surql": "SELECT 1", "change": "ids"}
+
+
+async def test_why_says_what_decides(api: Served) -> None:
+    client, mesh = api
+    asked = {"record": "person:3", "auth": "user:⟨a b⟩"}
+    async with client.get("/view/_00_query:v1/why", params=asked) as response:
+        assert (response.status, response.headers["Spky-Revision"]) == (200, token(42))
+        assert await response.json() == {
+            "id": "_00_query:v1",
+            "revision": token(42),
+            "ssp_id": "ssp-1",
+            "record": "person:3",
+            "in_view": False,
+            "decider": "window",
+            "sentence": "person:3 is not in the view: it is row 3 of 3",
+            "terms": [
+                {
+                    "text": "boss.age > 40",
+                    "origin": "where",
+                    "holds": True,
+                    "values": [{"text": "boss.age", "value": "60", "through": ["person:9 is there"]}],
+                }
+            ],
+            "window": {
+                "rank": 3,
+                "passing": 3,
+                "start": 0,
+                "limit": 2,
+                "boundary": "person:1",
+                "order": [{"text": "age", "value": "50", "boundary": "41"}],
+            },
+        }
+    request = mesh.last(views_pb2.WhyViewRequest)
+    assert (request.key.id, request.key.auth_id, request.record) == ("v1", "user:`a b`", "person:3")
+
+
+async def test_why_of_a_member_leaves_out_what_there_is_not(scheduler: Served) -> None:
+    client, mesh = scheduler
+    why = views_pb2.WhyViewResponse(
+        record="note:9", in_view=True, position=2, decider=views_pb2.WHY_DECIDER_CONDITIONS, revision=token(42)
+    )
+    why.below.add(id="note:9", version=12, parent="person:2", parent_rel="notes")
+    mesh.answers["WhyView"] = why
+    async with client.get("/view/v1/why?record=note:9") as response:
+        body = await response.json()
+    assert (body["in_view"], body["position"], body["decider"], "window" in body) == (True, 2, "conditions", False)
+    assert body["below"] == [{"id": "note:9", "version": 12, "parent": "person:2", "parent_rel": "notes"}]
+
+
+@pytest.mark.parametrize(
+    ("address", "fault", "status"),
+    [
+        ("/view/v1/why", None, 400),
+        ("/view/v1/why?record=", None, 400),
+        ("/view/v1/why?record=person:1&auth=nobody", None, 400),
+        ("/view/v1/why?record=person", Fault(Code.INVALID, "record is no record id"), 400),
+        ("/view/nope/why?record=person:1", NOT_FOUND, 404),
+        ("/view/v1/why?record=person:1", Fault(Code.NOT_READY, "between two owners"), 503),
+    ],
+)
+async def test_why_refuses(scheduler: Served, address: str, fault: Fault | None, status: int) -> None:
+    client, mesh = scheduler
+    if fault is not None:
+        mesh.answers["WhyView"] = fault
+    async with client.get(address) as response:
+        body = await response.json()
+        assert response.status == status and body["message"], body
 
 
 async def test_views_and_ssps_are_lists(api: Served) -> None:

@@ -8,20 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from sp00ky.proto.v1 import common_pb2, replication_pb2
 from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.pack import pack
 from sp00ky.ssp.engine.engine import Engine, EngineOptions
 from sp00ky.ssp.engine.events import EntriesReceived, PageReceived, Ticked, ViewKey, WelcomeReceived
-from sp00ky.ssp.engine.ready import LoadPage, Ready, RunQuery, ViewDelta, ViewDropped, ViewHydrated
+from sp00ky.ssp.engine.ready import LoadPage, MemberChange, Ready, RunQuery, ViewDelta, ViewDropped, ViewHydrated
 
 SSP = "ssp-1"
+Place: TypeAlias = tuple[RecordId, str, RecordId]
 
 
-def spec(view: str, surql: str, params: Mapping[str, Value] | None = None, client: str = "") -> common_pb2.ViewSpec:
+def spec(
+    view: str,
+    surql: str,
+    params: Mapping[str, Value] | None = None,
+    client: str = "",
+    auth: Mapping[str, Value] | None = None,
+) -> common_pb2.ViewSpec:
     key = common_pb2.ViewKey(id=view)
-    return common_pb2.ViewSpec(key=key, surql=surql, params=pack(dict(params)) if params else b"", client_id=client)
+    packed, user = (pack(dict(each)) if each else b"" for each in (params, auth))
+    return common_pb2.ViewSpec(key=key, surql=surql, params=packed, client_id=client, auth=user)
 
 
 @dataclass
@@ -55,14 +64,21 @@ class Log:
         change = common_pb2.Change(table=table, key=pack(key), op=common_pb2.OP_UPDATE, packed=b"\xc1")
         return self.append(common_pb2.Entry(change=change))
 
-    def schema(self, table: str, **flags: bool) -> common_pb2.Entry:
-        known = {"computed": False, "derived": False, **flags}
+    def schema(self, table: str, **facts: Value) -> common_pb2.Entry:
+        known = {"computed": False, "derived": False, **facts}
         return self.change("_00_schema", table, {"name": table, **known})
 
     def register(
-        self, view: str, surql: str, params: Mapping[str, Value] | None = None, *, ssp: str = SSP, client: str = ""
+        self,
+        view: str,
+        surql: str,
+        params: Mapping[str, Value] | None = None,
+        *,
+        ssp: str = SSP,
+        client: str = "",
+        auth: Mapping[str, Value] | None = None,
     ) -> list[common_pb2.Entry]:
-        self.specs[view] = spec(view, surql, params, client)
+        self.specs[view] = spec(view, surql, params, client, auth)
         registered = common_pb2.ViewRegistered(spec=self.specs[view])
         first = self.append(common_pb2.Entry(view_registered=registered), txn_last=False)
         return [first, self.assign(view, ssp)]
@@ -96,6 +112,7 @@ class Driven:
         self.serving = True
         self.asked: list[LoadPage] = []
         self.members: dict[ViewKey, dict[RecordId, int]] = {}
+        self.children: dict[ViewKey, dict[Place, int]] = {}
         self.hydrated: list[ViewHydrated] = []
         self.deltas: list[ViewDelta] = []
         self.dropped: list[ViewDropped] = []
@@ -111,8 +128,9 @@ class Driven:
         self.readies.append(ready)
         for dropped in ready.dropped:
             self.members.pop(dropped.key, None)
+            self.children.pop(dropped.key, None)
         for hydrated in ready.hydrated:
-            self.members[hydrated.key] = {member.id: member.version for member in hydrated.members}
+            self.members[hydrated.key], self.children[hydrated.key] = apart(hydrated.members)
         for delta in ready.deltas:
             self._integrate(delta)
         self.dropped += ready.dropped
@@ -127,15 +145,22 @@ class Driven:
 
     def _integrate(self, delta: ViewDelta) -> None:
         for key in delta.views:
-            members = self.members[key]
             for member in delta.added:
-                assert member.id not in members, f"{key.id}: {member.id} was added twice"
-                members[member.id] = member.version
+                held, place = self._held(key, member)
+                assert place not in held, f"{key.id}: {place} was added twice"
+                held[place] = member.version
             for member in delta.updated:
-                assert members[member.id] < member.version, f"{key.id}: {member.id} was updated to an old version"
-                members[member.id] = member.version
-            for record in delta.removed:
-                del members[record]
+                held, place = self._held(key, member)
+                assert held[place] <= member.version, f"{key.id}: {place} was updated to an old version"
+                held[place] = member.version
+            for member in delta.removed:
+                held, place = self._held(key, member)
+                del held[place]
+
+    def _held(self, key: ViewKey, member: MemberChange) -> tuple[dict[Any, int], object]:
+        if member.parent is None:
+            return self.members[key], member.id
+        return self.children[key], place_of(member)
 
     def serve(self, pages: int = 1 << 30) -> None:
         """Answer page requests that wait, and those that follow."""
@@ -163,7 +188,25 @@ class Driven:
         return self.step(Ticked(0))
 
     def current(self, view: str) -> dict[RecordId, int]:
-        """Membership as a reader sees it."""
+        """Membership as a reader sees it, without children."""
         reading = self.engine.view(ViewKey(view))
         assert reading is not None
-        return {member.id: member.version for member in reading.members}
+        return apart(reading.members)[0]
+
+    def current_children(self, view: str) -> dict[Place, int]:
+        reading = self.engine.view(ViewKey(view))
+        assert reading is not None
+        return apart(reading.members)[1]
+
+
+def place_of(member: MemberChange) -> Place:
+    """Where a child stands: its parent, the field, itself."""
+    assert member.parent is not None, "a member of the outermost FROM stands nowhere"
+    return member.parent, member.parent_rel, member.id
+
+
+def apart(members: Iterable[MemberChange]) -> tuple[dict[RecordId, int], dict[Place, int]]:
+    """Versions of the outermost members, and of the children."""
+    listed = list(members)
+    outermost = {member.id: member.version for member in listed if member.parent is None}
+    return outermost, {place_of(member): member.version for member in listed if member.parent is not None}

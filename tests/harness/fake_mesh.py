@@ -120,6 +120,7 @@ class FakeMesh:
             "GetView": view_response(),
             "ListViews": views_pb2.ListViewsResponse(views=[_summary()]),
             "ExplainView": _explanation(),
+            "WhyView": _why(),
             "GetStatus": status or scheduler_status(),
             "Barrier": admin_pb2.BarrierResponse(revision=token(50), seq=50),
         }
@@ -140,6 +141,7 @@ class FakeMesh:
                 "GetView",
                 "ListViews",
                 "ExplainView",
+                "WhyView",
             ),
             _servicer(admin_pb2_grpc.AdminServiceServicer, self, "GetStatus", "Barrier"),
         )
@@ -202,6 +204,22 @@ def _explanation() -> views_pb2.ExplainViewResponse:
         tables=["person"],
         shape="s1",
     )
+
+
+def _why() -> views_pb2.WhyViewResponse:
+    """A record that LIMIT leaves out."""
+    why = views_pb2.WhyViewResponse(
+        revision=token(42),
+        ssp_id="ssp-1",
+        record="person:3",
+        decider=views_pb2.WHY_DECIDER_WINDOW,
+        sentence="person:3 is not in the view: it is row 3 of 3",
+        terms=[views_pb2.WhyTerm(text="boss.age > 40", origin="where", holds=True)],
+        window=views_pb2.WhyWindow(rank=3, passing=3, limit=2, boundary="person:1"),
+    )
+    why.terms[0].values.add(text="boss.age", value="60", through=["person:9 is there"])
+    why.window.order.add(text="age", value="50", boundary="41")
+    return why
 
 
 NOT_FOUND = Fault(Code.NOT_FOUND, 'view "nope" is not registered', "register it first")

@@ -137,15 +137,15 @@ class Mesh:
         await database.connect()
         return database
 
-    async def sql(self, text: str) -> list[Any]:
-        """Each statement's result as SurrealDB's HTTP /sql encodes it. One request for many statements: the password is
-        hashed anew for each."""
+    async def sql(self, text: str, token: str = "") -> list[Any]:
+        """Each statement's result as SurrealDB's HTTP /sql encodes it, asked as root or with a user's token. One
+        request for many statements: the password is hashed anew for each."""
         url = str(self.ready["db"]).replace("ws://", "http://").removesuffix("/rpc") + "/sql"
         headers = {
             "Accept": "application/json",
             "Surreal-NS": "sp00ky",
             "Surreal-DB": "sp00ky",
-            "Authorization": "Basic " + base64.b64encode(b"root:root").decode(),
+            "Authorization": f"Bearer {token}" if token else "Basic " + base64.b64encode(b"root:root").decode(),
         }
         async with (
             aiohttp.ClientSession() as session,
@@ -156,8 +156,10 @@ class Mesh:
             assert all(statement["status"] == "OK" for statement in body), body
             return [statement["result"] for statement in body]
 
-    async def register(self, view: str, surql: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        body = {"id": view, "surql": surql, "params": dict(params or {}), "clientId": "test"}
+    async def register(
+        self, view: str, surql: str, params: Mapping[str, Any] | None = None, auth: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        body = {"id": view, "surql": surql, "params": dict(params or {}), "clientId": "test", "auth": auth}
         async with self.http.post(f"{self.url}/view/register", json=body) as response:
             answer = await response.json()
             assert response.status == 200, answer
@@ -171,14 +173,15 @@ class Mesh:
         async with self.http.get(f"{self.url}/view/{view}", params=arguments) as response:
             return response.status, await response.json()
 
-    async def consistent(self, view: str, timeout_s: float = 30.0) -> Any:
-        """The view, fully consistent, with rows; asks again while a service is away."""
+    async def consistent(self, view: str, timeout_s: float = 30.0, auth: str = "") -> Any:
+        """The view (of the user), fully consistent, with rows; asks again while a service is away."""
         answer: Any = None
+        user = {"auth": auth} if auth else {}
 
         async def asked() -> bool:
             nonlocal answer
             try:
-                status, answer = await self.view(view, rows="1", consistency="fully_consistent")
+                status, answer = await self.view(view, rows="1", consistency="fully_consistent", **user)
             except (aiohttp.ClientError, TimeoutError) as error:
                 answer = repr(error)
                 return False

@@ -7,10 +7,12 @@ decimals: core 3.2.4 aborts the process.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sp00ky.proto.values.cbor import decode, encode
 from sp00ky.proto.values.kinds import Bound, Range, RecordId, SurrealSet, Value
 from sp00ky.proto.values.order import hash_key
+from sp00ky.proto.whole.scope import Indexed, Source
 from surrealdb_embedded import SyncEmbeddedDB
 
 
@@ -30,7 +32,10 @@ class Oracle:
 
     def ask_all(self, surql: str, **params: Value) -> list[Value | Refused]:
         """The answer of each statement; of one that does not parse, one refusal."""
-        reply = self._call("query", surql, params)
+        return self._answers(self._call("query", surql, params))
+
+    @staticmethod
+    def _answers(reply: dict[str, Value]) -> list[Value | Refused]:
         if "result" not in reply:
             return [Refused(str(reply["error"]))]
         return [
@@ -42,8 +47,9 @@ class Oracle:
         """The answer of the last statement."""
         return self.ask_all(surql, **params)[-1]
 
-    def tables(self, *names: str) -> OracleTables:
-        return OracleTables({name: self.ask(f"SELECT * FROM {name}") for name in names})
+    def tables(self, *names: str) -> Source:
+        rows: dict[str, Any] = {name: self.ask(f"SELECT * FROM {name}") for name in names}
+        return Indexed(OracleTables(rows))
 
     def _call(self, method: str, *params: Value) -> dict[str, Value]:
         reply: dict[str, Value] = decode(
@@ -53,7 +59,7 @@ class Oracle:
 
 
 class OracleTables:
-    """Tables as the engine holds them, as a `Source`."""
+    """Tables as the engine holds them."""
 
     def __init__(self, tables: dict[str, list[dict[str, Value]]]) -> None:
         self._tables = {name: [(row["id"], row) for row in rows] for name, rows in tables.items()}
@@ -64,6 +70,9 @@ class OracleTables:
 
     def get(self, record: RecordId) -> dict[str, Value] | None:
         return self._records.get(hash_key(record))
+
+    def tables(self) -> list[str]:
+        return sorted(self._tables)
 
 
 def exact(value: Value) -> str:

@@ -216,6 +216,11 @@ class ViewAnswers(views_pb2_grpc.ViewServiceServicer):
     ) -> views_pb2.ExplainViewResponse:
         return views_pb2.ExplainViewResponse(shape=request.surql)
 
+    async def WhyView(self, request: views_pb2.WhyViewRequest, context: object) -> views_pb2.WhyViewResponse:
+        if self.faults:
+            raise self.faults.pop(0)
+        return views_pb2.WhyViewResponse(key=request.key, record=request.record)
+
 
 @contextlib.asynccontextmanager
 async def answering_ssp() -> AsyncIterator[tuple[str, ViewAnswers]]:

@@ -1,4 +1,4 @@
-"""SurrealDB's grammar, read off SurrealDB: precedence of every pair of operators, and texts damaged at random."""
+"""SurrealDB's grammar, read off SurrealDB: precedence of every pair of operators; and texts that are none of it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from itertools import product
 import pytest
 from sp00ky.proto.faults import Fault
 from sp00ky.proto.surrealql.admit import admit
-from sp00ky.proto.surrealql.errors import NoNode, ParseError
-from sp00ky.proto.surrealql.lexer import tokenize
-from sp00ky.proto.surrealql.parser import parse_expr, parse_select
+from sp00ky.proto.surrealql.errors import ParseError
+from sp00ky.proto.surrealql.parser import parse_expr
 from sp00ky.proto.surrealql.printer import print_node
 
 from tests.language.engine_parser import EngineParser
 
 OPERATORS = ("OR", "AND", "=", "<", "IN", "CONTAINSALL", "+", "*", "**", "..", "??", "?:", "@@")
-DAMAGED = 1_500
-# The engine knows its functions by name, holds fewer levels, and takes a whole SELECT as an operand at the top
-ONLY_THERE = ("Invalid function", "recursion depth")
 
 
 def spaced(operator: str) -> str:
@@ -45,56 +41,6 @@ def test_signs_and_casts(engine_parser: EngineParser) -> None:
             assert engine_parser.canonical(print_node(parse_expr(text))) == engine_parser.canonical(text), text
 
 
-def damaged(generator: random.Random, text: str, donors: list[str]) -> str:
-    """A text with a token lost, doubled, swapped for another, or pushed apart."""
-    pieces: list[str] = []
-    last = 0
-    for token in tokenize(text)[:-1]:
-        pieces.append(text[last : token.end])
-        last = token.end
-    place = generator.randrange(1, len(pieces))
-    match generator.randrange(4):
-        case 0:
-            del pieces[place]
-        case 1:
-            pieces.insert(place, " " + generator.choice(donors))
-        case 2:
-            pieces[place] = " " + generator.choice(donors)
-        case _:
-            pieces[place] = " " + pieces[place]
-    return "".join(pieces)
-
-
-def verdict(text: str) -> str:
-    try:
-        parse_select(text)
-    except NoNode:
-        return "no node"
-    except ParseError as error:
-        return f"error: {error.message}"
-    return "read"
-
-
-def test_damaged_texts_get_the_engines_verdict(corpus: list[str], engine_parser: EngineParser) -> None:
-    """A text that SurrealDB runs is never a syntax error here; what is read here is the same query there."""
-    generator = random.Random(20)
-    donors = [token.text for text in corpus for token in tokenize(text)[:-1] if token.text != ";"]
-    wrong: list[str] = []
-    read = 0
-    for _ in range(DAMAGED):
-        text = damaged(generator, generator.choice(corpus), donors)
-        ours, theirs = verdict(text), engine_parser.canonical(text)
-        whole_select = theirs is not None and theirs.startswith("(SELECT") and theirs.endswith(")")
-        if ours.startswith("error") and whole_select and verdict(str(theirs)[1:-1]) == "read":
-            wrong.append(f"{text}\n  {ours}, but the engine reads {theirs}")
-        if ours == "read" and theirs is not None:
-            read += 1
-            if engine_parser.canonical(print_node(parse_select(text))) is None:
-                wrong.append(f"{text}\n  is printed as what the engine refuses")
-    assert wrong == []
-    assert read > DAMAGED // 20
-
-
 GARBAGE = "SELECT FROM WHERE ( ) [ ] { } < > | ' \" ` ⟨ ⟩ / * . .. : :: $ a 1 , ; @ -> <- - + = ? ! \\ é"
 
 
@@ -102,14 +48,14 @@ def test_garbage_is_an_answer_not_a_crash() -> None:
     """Any characters at all: admitted or refused with a position, and quickly."""
     generator = random.Random(7)
     alphabet = [*GARBAGE.split(), "\n", "\0", " "]
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(3_000):
         text = "SELECT " * generator.randrange(2) + " ".join(generator.choices(alphabet, k=generator.randrange(1, 24)))
         try:
             admit(text)
         except Fault as fault:
             assert "line" in fault.details or "empty" in fault.message
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 HOSTILE = [
@@ -142,9 +88,9 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_texts_take_no_time_and_no_stack(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         assert admit(text).text == text
     except Fault as fault:
         assert fault.details["line"]
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

@@ -8,8 +8,9 @@ from sp00ky.proto.faults import Fault
 from sp00ky.proto.surrealql.admit import admit
 from sp00ky.proto.surrealql.errors import NoNode, ParseError
 from sp00ky.proto.surrealql.lexer import print_tokens, tokenize
+from sp00ky.proto.surrealql.outline import print_tree
 from sp00ky.proto.surrealql.parser import parse_expr, parse_select
-from sp00ky.proto.surrealql.printer import print_node, print_tree
+from sp00ky.proto.surrealql.printer import print_node
 from sp00ky.proto.surrealql.tables import tables_read
 
 from tests.language.commands import check_commands

@@ -7,7 +7,9 @@ import random
 import pytest
 from sp00ky.proto.database import Database
 from sp00ky.proto.values.kinds import RecordId, Value
+from sp00ky.ssp.circuit.traced import listing
 from sp00ky.ssp.engine.events import QueryRan, ViewKey
+from sp00ky.ssp.engine.reading import ViewReading
 from sp00ky.ssp.engine.ready import RunQuery
 
 from tests.harness.driven_engine import Driven
@@ -136,9 +138,10 @@ WITHOUT_IDS = (
     "SELECT author, count() AS n FROM post GROUP BY author",
     "SELECT * FROM post SPLIT tags",
     "SELECT * FROM (SELECT title FROM post)",
-    "SELECT * FROM [{ id: 1 }, { id: 2 }]",
+    "SELECT * FROM [{ id: 1 }, { id: 2 }] WHERE id < count((SELECT * FROM post))",
 )
 PARAMS = {"records": [RecordId("post", 3), RecordId("person", 2)]}
+TABLES = ("person", "post", "wrote")
 
 
 @pytest.fixture
@@ -155,26 +158,44 @@ async def library(database: Database) -> Database:
     return database
 
 
-@pytest.mark.parametrize("surql", [*WITH_IDS, *WITHOUT_IDS])
-async def test_reevaluated_views_know_their_members(library: Database, surql: str) -> None:
+async def registered(library: Database, surql: str, *, computed: bool) -> Driven:
+    """An engine that is told the library and a view of it. `computed`: its records are not what is stored."""
     driven = Driven()
+    for table in TABLES:
+        driven.log.schema(table, computed=computed)
+        for row in (await library.query(f"SELECT * FROM {table}"))[0]:
+            driven.log.change(table, row["id"].key, row)
     driven.welcome()
     driven.log.register("v", surql, PARAMS)
     driven.catch_up()
+    return driven
+
+
+def view(driven: Driven) -> ViewReading:
+    reading = driven.engine.view(ViewKey("v"))
+    assert reading is not None and str(reading.state) == "live"
+    return reading
+
+
+@pytest.mark.parametrize("surql", [*WITH_IDS, *WITHOUT_IDS])
+async def test_reevaluated_views_know_their_members(library: Database, surql: str) -> None:
+    """And they are those of the same query kept incrementally."""
+    driven = await registered(library, surql, computed=True)
     (query,) = driven.queries
     assert bool(query.ids_surql) == (surql in WITH_IDS)
-    answer = await run(library, query, PARAMS, driven.engine.applied_seq)
-    driven.step(answer)
-    reading = driven.engine.view(ViewKey("v"))
-    assert reading is not None and (reading.mode, str(reading.state)) == ("reevaluated", "live")
-    assert reading.rows() == (await library.query(surql, PARAMS))[0]
-    if surql in WITHOUT_IDS:
-        assert reading.members == [] and reading.size == len(reading.rows())
-        return
+    driven.step(await run(library, query, PARAMS, driven.engine.applied_seq))
+    reading, kept = view(driven), view(await registered(library, surql, computed=False))
+    assert (reading.mode, kept.mode) == ("reevaluated", "incremental")
+    assert reading.rows() == kept.rows() == (await library.query(surql, PARAMS))[0]
+    rows = listing(reading.rows())
+    assert reading.size == kept.size == len(rows)
     members = [member.id for member in reading.members]
-    assert all(isinstance(each, RecordId) for each in members)
-    rows = reading.rows() if isinstance(reading.rows(), list) else [reading.rows()] if members else []
-    assert len(members) == len(rows) == reading.size
+    assert members == [member.id for member in kept.members if member.parent is None]
+    if surql in WITHOUT_IDS:
+        assert members == []
+        return
+    assert len(members) == reading.size
     for member, row in zip(members, rows, strict=True):
+        assert isinstance(member, RecordId)
         if isinstance(row, dict) and isinstance(row.get("id"), RecordId):
             assert row["id"] == member

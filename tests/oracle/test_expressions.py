@@ -14,10 +14,10 @@ from sp00ky.proto.surrealql.errors import ParseError
 from sp00ky.proto.surrealql.parser import parse_expr, parse_select
 from sp00ky.proto.values.kinds import NONE, Value
 from sp00ky.proto.whole.expr import evaluate
-from sp00ky.proto.whole.scope import EvaluationError, NotPlain, Scope
+from sp00ky.proto.whole.scope import EvaluationError, NotPlain, Scope, Source
 from sp00ky.proto.whole.select import run_select
 
-from tests.harness.oracle import Oracle, OracleTables, Refused, exact
+from tests.harness.oracle import Oracle, Refused, exact
 
 HERE = Path(__file__).parent
 EXPRESSIONS = sorted((HERE / "expressions").glob("*.surql"))
@@ -28,23 +28,41 @@ NOT_PLAIN = [
     "rand::int()",
     "time::now()",
     "fn::mine(1)",
-    "string::slug('a')",
-    "string::uppercase('é')",
-    "time::format(d'2020-01-01T00:00:00Z', '%Y')",
+    "string::slug('漢')",
+    "string::uppercase('ƛ')",
+    "string::matches('a', '(?=a)')",
+    "string::matches('é', '\\\\w')",
+    "string::matches('a', '(a+)+')",
+    "string::html::sanitize('<b>a')",
+    "string::similarity::fuzzy('a', 'b')",
+    "string::is_datetime('2020', '%Y')",
+    "string::is_url('mailto:a@b')",
+    "value::diff('a', 'b')",
+    "value::patch(1, [])",
+    "record::exists(a:1)",
     "array::shuffle([1, 2])",
-    "array::filter([1, 2], |$x, $i| $i > 0)",
-    "10dec / 4",
-    "1.5 + 1.5dec",
-    "0.1 + 0.2dec",
+    "array::sort_natural(['a'])",
     "2dec ** 0.5",
-    "1h * 2.5",
-    "math::sum([9223372036854775807, 1])",
-    "math::round(0.49999999999999994)",
-    "<int | string> '5'",
+    "math::pow(2dec, 1.5dec)",
+    "math::clamp(1, 0, math::sqrt(-1))",
+    "math::fixed(0.1, 100000)",
+    "math::lerpangle(0, math::inf, 0.5)",
+    "vector::divide([1dec], [1e-40])",
+    "1s * 79228162514264337593543950335dec",
+    "time::set_nanosecond(d'2020-01-01T00:00:00Z', 1500000000)",
+    "time::format(d'-0200-01-01T00:00:00Z', '%C')",
+    "crypto::argon2::compare('a', 'b')",
+    "encoding::cbor::encode(1)",
+    "encoding::json::decode('0.12345678901234567')",
+    "parse::url::host('http://ü.de')",
+    "parse::url::path('http://a.de/../b')",
+    "parse::email::host('a@ü.de')",
+    "<record> 'a:b-c'",
+    "<datetime> ' 2020-01-01T00:00:00Z'",
+    "<decimal> '0.12345678901234567890123456789e1'",
+    "<[int]> [1]",
     "<regex> 'a'",
     "[1, 2][1.0]",
-    "{1, 5}[*]",
-    "type::table('a') = type::table('a')",
     "$auth",
     "a:1.name",
     "a:1->likes",
@@ -57,7 +75,7 @@ def oracle() -> Oracle:
     return Oracle()
 
 
-def _ours(text: str, source: OracleTables | None) -> Value | Refused:
+def _ours(text: str, source: Source | None) -> Value | Refused:
     """Our answer; an error that the engine must have as well is a Refused."""
     scope = Scope({}, source)
     try:
@@ -70,7 +88,7 @@ def _ours(text: str, source: OracleTables | None) -> Value | Refused:
         return Refused(str(error))
 
 
-def _differences(oracle: Oracle, lines: list[str], source: OracleTables | None) -> list[str]:
+def _differences(oracle: Oracle, lines: list[str], source: Source | None) -> list[str]:
     found = []
     for line in lines:
         theirs = oracle.ask(line if line.startswith("SELECT") else f"RETURN {line}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sp00ky.deploy.cli import app
 from sp00ky.deploy.cli_client import BATCH_LINES, batches
-from sp00ky.deploy.cli_view import parse_params
+from sp00ky.deploy.cli_view import parse_auth, parse_params
 from sp00ky.deploy.environment import parse_assignments
 from sp00ky.deploy.remote import Remote, fault_of_response, view_path
 from sp00ky.proto.faults import Code, Fault
@@ -34,7 +34,7 @@ def run(*arguments: str) -> str:
 def test_every_documented_command_is_there() -> None:
     assert all(name in run("--help") for name in ("serve", "dev", "status", "view", "ingest", "demo", "config"))
     assert all(name in run("serve", "--help") for name in ("db", "scheduler", "ssp", "gateway", "all"))
-    assert all(name in run("view", "--help") for name in ("register", "get", "list", "unregister", "explain"))
+    assert all(name in run("view", "--help") for name in ("register", "get", "list", "unregister", "explain", "why"))
 
 
 def test_client_commands_import_no_server() -> None:
@@ -84,6 +84,94 @@ def test_params_are_json_or_text() -> None:
     }
     with pytest.raises(Fault):
         parse_params(["=3"])
+
+
+def test_auth_is_a_record_id_or_an_object() -> None:
+    assert parse_auth("") == {}
+    assert parse_auth("user:1") == {"auth": "user:1"}
+    assert parse_auth('{"id": "user:1", "claims": {"role": "a"}}') == {
+        "auth": {"id": "user:1", "claims": {"role": "a"}}
+    }
+    with pytest.raises(Fault):
+        parse_auth("{user:1}")
+
+
+WHY = {
+    "id": "adults",
+    "revision": "v1.x",
+    "ssp_id": "ssp-1",
+    "record": "person:3",
+    "in_view": False,
+    "decider": "window",
+    "sentence": "person:3 is not in the view: it is row 3 of 3",
+    "terms": [
+        {"text": "open", "origin": "permission", "holds": True},
+        {
+            "text": "boss.age > 40",
+            "origin": "where",
+            "holds": False,
+            "values": [{"text": "boss.age", "value": "NONE", "through": ["person:9 is not there"]}],
+        },
+    ],
+    "window": {
+        "rank": 3,
+        "passing": 3,
+        "start": 1,
+        "limit": 2,
+        "boundary": "person:1",
+        "order": [{"text": "age", "value": "50", "boundary": "41"}],
+    },
+    "below": [{"id": "person:3", "version": 4, "parent": "team:1", "parent_rel": "members"}],
+}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """A mesh that answers why; what it was asked."""
+    seen: dict[str, object] = {}
+
+    def get(self: Remote, path: str, **arguments: str) -> object:
+        seen.update(path=path, **arguments)
+        return WHY
+
+    monkeypatch.setattr(Remote, "get", get)
+    return seen
+
+
+def test_why_prints_the_sentence_and_what_it_rests_on(asked: dict[str, object]) -> None:
+    printed = run("view", "why", "adults", "person:3", "--auth", "user:1")
+    assert asked == {"path": "/view/adults/why", "record": "person:3", "auth": "user:1"}
+    assert printed.splitlines() == [
+        "person:3 is not in the view: it is row 3 of 3",
+        "  holds  open  (permission)",
+        "  FAILS  boss.age > 40  (where)",
+        "           boss.age = NONE  through person:9 is not there",
+        "  row 3 of 3 that pass; LIMIT 2 START 1",
+        "           age: 50, at the edge (person:1) 41",
+        "  below team:1 as members",
+        "  at revision v1.x, by ssp-1",
+    ]
+
+
+def test_why_as_json_is_the_answer(asked: dict[str, object]) -> None:
+    assert json.loads(run("view", "why", "adults", "person:3", "--json")) == WHY
+    assert asked == {"path": "/view/adults/why", "record": "person:3"}
+
+
+def test_explain_prints_the_nearest_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = {
+        "mode": "reevaluated",
+        "reason": "ties",
+        "tables": ["t"],
+        "stages": [{"name": "rewrites", "text": "read as SELECT"}],
+        "nearest": {"surql": "SELECT 1", "change": "ties are broken"},
+    }
+    monkeypatch.setattr(Remote, "post", lambda self, path, body: answer)
+    assert run("view", "explain", "SELECT 2").splitlines() == [
+        *("mode: reevaluated (ties)", "tables: t", "nearest: SELECT 1", "  ties are broken"),
+        *("", "-- rewrites", "read as SELECT"),
+    ]
+    assert run("view", "explain", "SELECT 2", "--stage", "rewrites") == "read as SELECT\n"
 
 
 def test_lines_are_sent_in_bounded_batches() -> None:

@@ -56,6 +56,9 @@ def test_dev_serves_the_client_commands_and_drains(tmp_path: Path) -> None:
         assert [row["n"] for row in view["rows"]] == [1, 2, 7]
         assert [member["id"] for member in view["members"]] == ["note:1", "note:2", "note:7"]
         assert spky("view", "explain", "SELECT * FROM note WHERE n > 3")["mode"] == "incremental"
+        why = spky("view", "why", "v1", "note:0")
+        assert (why["in_view"], why["decider"], why["terms"][-1]["text"]) == (False, "term", "n >= $least")
+        assert spky("view", "why", "v1", "note:7")["position"] == 3
         spky("view", "unregister", "v1")
         assert spky("view", "list") == []
         assert (tmp_path / "data").is_dir()

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
-from sp00ky.ssp.garbage import QUIET_MS, SETTLE_MS, Garbage
+from sp00ky.ssp.garbage import QUIET_MS, SETTLE_MS, SETTLE_OBJECTS, Garbage
 
 
 @pytest.fixture(autouse=True)
@@ -40,10 +40,42 @@ def test_work_is_frozen_once_a_second_and_garbage_in_cycles_is_found_when_it_is_
     assert gone() is None
 
 
-def test_a_second_freeze_waits_its_time() -> None:
+def test_a_second_freeze_waits_its_time_or_for_much_work() -> None:
     garbage = Garbage()
+    garbage.loaded()
     garbage.tick(10 * SETTLE_MS, work=1)
     kept = [{"row": [number]} for number in range(1_000)]
     frozen = gc.get_freeze_count()
     garbage.tick(10 * SETTLE_MS + 1, work=2)
     assert gc.get_freeze_count() <= frozen < frozen + len(kept)
+    kept += [{"row": [number]} for number in range(SETTLE_OBJECTS)]
+    assert garbage.maybe_settle()
+    assert gc.get_freeze_count() >= frozen + len(kept)
+    assert not garbage.maybe_settle()
+
+
+def test_no_collection_walks_what_is_held_while_there_is_work_or_too_much_is_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    garbage = Garbage()
+    garbage.dropped()
+    kept: list[object] = []
+    walked: list[int] = []
+
+    def began(phase: str, _: object) -> None:
+        if phase == "start":
+            walked.append(len(gc.get_objects()))  # of all generations, none of what is frozen
+
+    garbage.loaded()
+    monkeypatch.setattr("sp00ky.ssp.garbage.QUIET_OBJECTS_MAX", 10 * SETTLE_OBJECTS)
+    gc.callbacks.append(began)
+    try:
+        for tick in range(30):
+            kept += [{"row": [number]} for number in range(SETTLE_OBJECTS)]
+            garbage.maybe_settle()
+            garbage.tick(tick, work=tick)
+        garbage.tick(2 * QUIET_MS, work=29)
+    finally:
+        gc.callbacks.remove(began)
+    assert len(walked) >= 20
+    assert max(walked) < 8 * SETTLE_OBJECTS < gc.get_freeze_count()

@@ -50,9 +50,7 @@ async def edges_in(database: Database) -> dict[RecordId, int]:
 async def test_hydration_writes_the_difference_and_deltas_follow(installed: Database) -> None:
     writer = writer_of(installed, "a", 5)
     writer.hydrate(hydrated([member(1), member(2)]))
-    writer.fold(
-        ViewDelta([KEY], 11, added=[member("⟨x⟩ `y`", 11)], updated=[member(2, 11)], removed=[RecordId("t", 1)])
-    )
+    writer.fold(ViewDelta([KEY], 11, added=[member("⟨x⟩ `y`", 11)], updated=[member(2, 11)], removed=[member(1)]))
     writer.applied_to(11)
     await writer.flush()
     assert await edges_in(installed) == {RecordId("t", 2): 11, RecordId("t", "⟨x⟩ `y`"): 11}
@@ -113,7 +111,7 @@ async def test_an_overtaken_incarnation_cannot_write(installed: Database) -> Non
     new = writer_of(installed, "b", 6)
     new.hydrate(hydrated([member(1), member(2)], from_ssp_id="a", assigned_seq=7))
     await new.flush()
-    old.fold(ViewDelta([KEY], 12, removed=[RecordId("t", 1)]))
+    old.fold(ViewDelta([KEY], 12, removed=[member(1)]))
     with pytest.raises(Fenced):
         await old.flush()
     assert await edges_in(installed) == {RecordId("t", 1): 1, RecordId("t", 2): 1}

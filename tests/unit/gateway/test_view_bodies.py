@@ -99,13 +99,53 @@ def test_a_ttl_is_a_duration_text(text: str | None, milliseconds: int) -> None:
         ({"params": "[1]"}, '"params" is an array'),
         ({"params": "{ a: rand::int(1) }"}, '"params" is not a SurrealQL object'),
         ({"rows": "many"}, '"rows"'),
-        ({"auth": {"id": "u"}}, '"auth" is an object'),
+        ({"auth": ""}, "auth is empty"),
+        ({"auth": {}}, "auth is not the record id of a user"),
+        ({"auth": ["user:1"]}, "auth is not the record id of a user"),
+        ({"auth": True}, "auth is not the record id of a user"),
+        ({"auth": "nobody"}, "auth is no record id"),
+        ({"auth": "user:1; DELETE note"}, "auth is no record id"),
+        ({"params": {"auth": "user:1"}}, "params have $auth"),
+        ({"params": "{ token: { role: 'admin' } }"}, "params have $token"),
+        ({"auth": {"id": "u"}}, "auth is no record id"),
+        ({"auth": "user:1..2"}, "auth is not the record id of a user"),
+        ({"auth": 5}, "auth is not the record id of a user"),
+        ({"auth": {"access": "account"}}, "auth is not the record id of a user"),
+        ({"auth": {"id": "user:1", "access": 5}}, "access of auth is not text"),
+        ({"auth": {"id": "user:1", "claims": "a"}}, "claims of auth are not an object"),
+        ({"auth": {"id": "user:1", "role": "admin"}}, 'auth has "role"'),
+        ({"auth": f"user:{'x' * 600}"}, "auth has an id of"),
         ({"clientId": 9}, '"clientId" is a number'),
     ],
 )
 def test_a_registration_of_the_wrong_shape_names_the_field(change: dict[str, object], words: str) -> None:
     with pytest.raises(Fault) as caught:
         register_request(asked({**VIEW, **change}))
+    assert (status_of(caught.value), words in caught.value.message) == (400, True), caught.value.message
+
+
+def test_a_user_of_too_many_claims_is_too_large() -> None:
+    stated = {"id": "user:1", "claims": {"roles": ["reader"] * 20_000}}
+    for request in (register_request, explain_request):
+        with pytest.raises(Fault) as caught:
+            request(asked({**VIEW, "auth": stated}))
+        assert (status_of(caught.value), "auth has" in caught.value.message) == (413, True), caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        ("", "auth is empty"),
+        ("nobody", "auth is no record id"),
+        ("user:1..2", "auth is not the record id of a user"),
+        ('{"id": "user:1"}', "auth is no record id"),
+        (f"user:{'x' * 600}", "auth has an id of"),
+    ],
+)
+def test_a_read_as_nobody_is_refused(user: str, words: str) -> None:
+    """Not answered with the view that a service has under the same id."""
+    with pytest.raises(Fault) as caught:
+        get_request(reading("v", auth=user))
     assert (status_of(caught.value), words in caught.value.message) == (400, True), caught.value.message
 
 

@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator
 import pytest
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.v1 import common_pb2, views_pb2
-from sp00ky.proto.values.pack import pack
+from sp00ky.proto.values.kinds import RecordId
+from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
 
 from tests.harness.eventually import eventually
 from tests.harness.scheduler import Peer, Scheduler, ViewAnswers, answering_ssp, change, fault_from
 
+USER_1 = pack({"id": RecordId("user", 1), "access": "account", "claims": {"role": "reader"}})
 SURQL = "SELECT * FROM person WHERE age > 3"
 
 
@@ -58,12 +60,45 @@ async def test_a_view_is_registered_assigned_and_told_to_its_owner() -> None:
         assert done.revision == scheduler.driver.token(peer.entries[-1].seq)
 
 
+async def test_the_same_id_for_another_user_is_another_view() -> None:
+    async with mesh() as (scheduler, peer, answers):
+        own = "SELECT * FROM person WHERE id = $auth"
+        for stated in (request(surql=own, auth=USER_1), request(surql=own, auth_id="user:`a b`"), request()):
+            await scheduler.views.RegisterView(stated)
+        keys = {key.auth_id for key in scheduler.driver.coordinator.views}
+        assert keys == {"user:1", "user:`a b`", ""}
+        await eventually(lambda: len(peer.entries) == 6)
+        specs = [entry.view_registered.spec for entry in peer.entries if entry.HasField("view_registered")]
+        assert [(spec.key.auth_id, unpack(spec.auth)["access"] if spec.auth else None) for spec in specs] == [
+            ("user:1", "account"),
+            ("user:`a b`", ""),
+            ("", None),
+        ]
+        head = scheduler.driver.store.head_seq
+        await scheduler.views.RegisterView(request(surql=own, auth=USER_1, auth_id="user:1"))
+        assert scheduler.driver.store.head_seq == head, "a repeated registration is no entry"
+        for other in (request(surql=SURQL, auth=USER_1), request(surql=own, auth_id="user:1")):
+            assert (await fault_from(scheduler.views.RegisterView(other))).code is Code.CONFLICT
+        key = common_pb2.ViewKey(id="v", auth_id="user:⟨a b⟩")
+        await scheduler.views.GetView(views_pb2.GetViewRequest(key=key))
+        assert answers.asked[-1].key.auth_id == "user:`a b`"
+        await scheduler.views.UnregisterView(views_pb2.UnregisterViewRequest(key=key))
+        assert {key.auth_id for key in scheduler.driver.coordinator.views} == {"user:1", ""}
+
+
 @pytest.mark.parametrize(
     ("given", "code", "words"),
     [
         (request(view_id=""), Code.INVALID, "view id"),
-        (request(auth_id="user:1"), Code.UNIMPLEMENTED, "permissions"),
+        (request(auth_id="nobody"), Code.INVALID, "auth is no record id"),
+        (request(auth_id="user:2", auth=USER_1), Code.INVALID, "auth id user:2, and auth of user:1"),
+        (request(auth=b"\xc1"), Code.INVALID, "auth cannot be read"),
+        (request(auth=pack({"id": RecordId("user", 1), "claims": 5})), Code.INVALID, "claims of auth"),
+        (request(auth=pack({"id": RecordId("user", 1), "claims": {"a": "x" * 70_000}})), Code.TOO_LARGE, "auth has"),
+        (request(surql="SELECT $auth FROM person"), Code.UNSUPPORTED_QUERY, "line 1, column 8"),
+        (request(auth=USER_1, surql="SELECT $session FROM person"), Code.UNSUPPORTED_QUERY, "line 1, column 8"),
         (request(params_json="[1]"), Code.INVALID, "not an object"),
+        (request(auth=USER_1, params=pack({"session": {}})), Code.INVALID, "params have $session"),
         (request(params_json="{"), Code.INVALID, "cannot be read"),
         (request(params=b"\xc1"), Code.INVALID, "cannot be read"),
         (request(surql="DELETE person"), Code.UNSUPPORTED_QUERY, "line 1, column 1"),
@@ -120,6 +155,24 @@ async def test_the_owners_answer_is_passed_on_and_its_ignorance_is_not() -> None
         answers.faults = [unknown, unknown]
         answer = await scheduler.views.GetView(reading(consistency=views_pb2.CONSISTENCY_FULLY_CONSISTENT))
         assert answer.state == views_pb2.VIEW_STATE_LIVE and not answers.faults
+
+
+async def test_why_is_the_owners_to_say() -> None:
+    async with mesh() as (scheduler, _, answers):
+        asked = views_pb2.WhyViewRequest(key=common_pb2.ViewKey(id="v"), record="person:1")
+        assert (await fault_from(scheduler.views.WhyView(asked))).code is Code.NOT_FOUND
+        await scheduler.views.RegisterView(request(auth=USER_1))
+        assert (await fault_from(scheduler.views.WhyView(asked))).code is Code.NOT_FOUND  # the user's is another view
+        asked.key.auth_id = "user:⟨1⟩"
+        assert (await fault_from(scheduler.views.WhyView(asked))).code is Code.NOT_FOUND
+        asked.key.auth_id = "user:1"
+        answer = await scheduler.views.WhyView(asked)
+        assert (answer.key.id, answer.key.auth_id, answer.record) == ("v", "user:1", "person:1")
+        answers.faults = [Fault(Code.INVALID, "record is no record id", "hint")]
+        fault = await fault_from(scheduler.views.WhyView(asked))
+        assert (fault.code, fault.hint) == (Code.INVALID, "hint")
+        answers.faults = [Fault(Code.NOT_FOUND, "not here")]
+        assert (await fault_from(scheduler.views.WhyView(asked))).code is Code.NOT_READY
 
 
 async def test_between_two_owners_is_not_ready_and_the_view_moves() -> None:

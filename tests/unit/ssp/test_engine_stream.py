@@ -237,6 +237,63 @@ def test_a_table_nobody_uses_any_more_is_forgotten_and_loaded_again() -> None:
     assert len(driven.current("w")) == 2
 
 
+READERS = {  # by link only: no text names the table
+    "shown": "SELECT *, author.name AS by FROM post",
+    "column": "SELECT * FROM post WHERE author.name = 'eve'",
+    "dynamic": "SELECT * FROM post WHERE title = $me.name",
+    "traced term": "SELECT * FROM post WHERE (SELECT id FROM $parent.author WHERE name = $name)",
+    "traced": "SELECT VALUE name FROM $list",
+}
+
+
+def linked(surql: str) -> Driven:
+    """A view that reads persons by link only, registered while another view holds their table."""
+    driven = Driven()
+    driven.log.change("person", 1, {"name": "ann"})
+    driven.log.change("post", 1, {"author": person(1), "title": "eve"})
+    driven.log.register("holder", "SELECT * FROM person")
+    driven.welcome()
+    driven.log.register("holder", "SELECT * FROM person")
+    driven.catch_up()
+    driven.log.register("v", surql, {"me": person(1), "list": [person(1)], "name": "eve"})
+    driven.catch_up()
+    return driven
+
+
+@pytest.mark.parametrize("surql", READERS.values(), ids=READERS)
+def test_a_table_that_is_read_by_link_only_stays_when_those_who_named_it_go(surql: str) -> None:
+    driven = linked(surql)
+    driven.log.unregister("holder")
+    driven.catch_up()
+    assert "person" in driven.engine._tables.held
+    before = driven.engine.view(ViewKey("v"))
+    assert before is not None
+    hash_before = before.hash
+    driven.log.change("person", 1, {"name": "eve"})
+    driven.catch_up()
+    after = driven.engine.view(ViewKey("v"))
+    assert after is not None and after.state == "live" and after.hash != hash_before and "eve" in str(after.rows())
+    driven.log.unregister("v")
+    driven.catch_up()
+    assert "person" not in driven.engine._tables.held
+
+
+@pytest.mark.parametrize("surql", READERS.values(), ids=READERS)
+def test_g7_a_record_that_cannot_be_decoded_fails_those_who_read_it_by_link_until_it_is_mended(surql: str) -> None:
+    driven = linked(surql)
+    driven.log.garbage("person", 2)
+    driven.catch_up()
+    reading = driven.engine.view(ViewKey("v"))
+    assert reading is not None and reading.state == "live", "another record of the table is none of its business"
+    driven.log.garbage("person", 1)
+    driven.catch_up()
+    assert (reading.state, reading.rows()) == ("failed", []) and "record person:1" in reading.error
+    driven.log.change("person", 1, {"name": "eve"})
+    driven.catch_up()
+    assert reading.state == "live" and "eve" in str(reading.rows())
+    assert driven.members[ViewKey("v")] == driven.current("v")
+
+
 # --- ownership ---
 
 

@@ -145,7 +145,7 @@ def test_a_hint_does_not_hide_another_table() -> None:
         (-0.0, "-0f"),
         (float("nan"), "NaN"),
         (float("-inf"), "-Infinity"),
-        (Decimal("1.50"), "1.5dec"),
+        (Decimal("1.5"), "1.5dec"),
         (Decimal("1E+3"), "1000dec"),
         ("a'b\"c", '"a\'b\\"c"'),
         (b"ab", 'b"6162"'),

@@ -191,11 +191,39 @@ async def test_derived_tables_and_computed_fields(database: Database) -> None:
                 assert sink.rows(table, at) == await stored_in(database, table)
         assert sink.rows("sale") == {pack(2): {"id": RecordId("sale", 2), "amount": 7, "city": "a"}}
         assert capture.captured == {"sale", "by_city", "plain"} and not sink.rows("sink")
+        hidden = {"select": "NONE", "fields": []}
         assert sink.rows("_00_schema") == {
-            pack("sale"): {"name": "sale", "computed": True, "derived": False, "indexed": True},
-            pack("by_city"): {"name": "by_city", "computed": False, "derived": True, "indexed": False},
-            pack("plain"): {"name": "plain", "computed": False, "derived": True, "indexed": False},
+            pack("sale"): {"name": "sale", "computed": True, "derived": False, "indexes": [["city"]], **hidden},
+            pack("by_city"): {"name": "by_city", "computed": False, "derived": True, "indexes": [], **hidden},
+            pack("plain"): {"name": "plain", "computed": False, "derived": True, "indexes": [], **hidden},
         }
+        assert (capture.repairs, capture.poisoned) == (0, 0)
+
+
+async def test_permissions_are_part_of_the_schema(database: Database) -> None:
+    await database.query(
+        "DEFINE TABLE note PERMISSIONS FOR select WHERE owner = $auth; CREATE note:1;"
+        "DEFINE FIELD title ON note; DEFINE FIELD secret ON note PERMISSIONS NONE;"
+        "DEFINE FIELD tags.* ON note PERMISSIONS FOR select WHERE $value > 1, FOR update NONE;"
+        "DEFINE TABLE open PERMISSIONS FULL; DEFINE TABLE odd PERMISSIONS FOR select WHERE FULL; CREATE bare:1"
+    )
+    sink = ReplicaSink()
+    async with capturing(database, sink) as capture:
+
+        def permissions() -> dict[str, Value]:
+            rows = sink.rows("_00_schema").values()
+            return {
+                row["name"]: (row["select"], {each["name"]: each["select"] for each in row["fields"]}) for row in rows
+            }
+
+        ruled = {"secret": "NONE", "tags.*": "$value > 1"}
+        others = {"open": ("FULL", {}), "odd": ("(FULL)", {}), "bare": ("NONE", {})}
+        assert permissions() == {"note": ("owner = $auth", ruled), **others}
+        before = len(sink.transactions)
+        await database.query("DEFINE TABLE OVERWRITE note PERMISSIONS NONE; DEFINE FIELD OVERWRITE secret ON note")
+        await eventually(lambda: permissions()["note"] == ("NONE", {"tags.*": "$value > 1"}), 5)
+        logged = [(change.table, unpack(change.key)) for entries in sink.transactions[before:] for change in entries]
+        assert ("_00_schema", "note") in logged and {table for table, _ in logged} == {"_00_schema"}
         assert (capture.repairs, capture.poisoned) == (0, 0)
 
 

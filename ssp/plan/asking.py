@@ -1,0 +1,69 @@
+"""Whether a circuit may ask the conditions of WHERE in its own order.
+
+SurrealDB asks them from the left, of every row, until one is false; an error is the error of the query. A circuit looks
+rows up by what is compared with constants, and asks first what holds for all groups (`circuit/dispatch.py`). Where a
+condition may be an error that is the same only if that one is the last, and is asked behind all others here as well:
+because it has a constant, or because the others have none or are looked up. An alternative is looked up by all its
+sides, so that an error in one side would be missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sp00ky.proto.surrealql.ast import Binary, Call, Expr, Field, Hole, Idiom, Select, Star, TableTarget
+from sp00ky.proto.surrealql.shape import lift
+from sp00ky.proto.values.kinds import Value
+from sp00ky.proto.whole.rowwise import is_perhaps_an_error
+from sp00ky.ssp.plan.terms import Localizer, is_local
+from sp00ky.ssp.plan.tree import conjunction, conjuncts, field_of, rewrite, walk
+
+
+def why_in_order(where: Expr | None, params: Mapping[str, Value]) -> str:
+    """Why the conditions must be asked one after the other; empty if they need not."""
+    if not any(map(is_perhaps_an_error, conjuncts(where))):
+        return ""
+    terms = _lifted(where, params)
+    *before, last = terms
+    follows = (
+        not any(map(is_perhaps_an_error, before))
+        and all(map(is_local, before))
+        and not (isinstance(last, Binary) and last.op == "OR" and is_perhaps_an_error(rewrite(last, _without_prefix)))
+        and (_has_constant(last) or not any(map(_has_constant, before)) or _look_up(before))
+    )
+    return "" if follows else "an error in one condition beside another"
+
+
+def _lifted(where: Expr | None, params: Mapping[str, Value]) -> tuple[Expr, ...]:
+    """The conditions as a circuit has them: other records made columns where that can be, constants taken out."""
+    localizer = Localizer(params)
+    local = conjunction(tuple(localizer.local(term) for term in conjuncts(where)))
+    select = Select((Field(Star()),), (TableTarget("_"),), where=local)
+    return conjuncts(lift(select, {**params, **localizer.dynamics}).select.where)
+
+
+def _without_prefix(node: object) -> object:
+    """A record whose field is no string is heard of by all who ask for a beginning of it."""
+    match node:
+        case Call(name="string::starts_with", args=(field, Hole() as hole)) if field_of(field) is not None:
+            return hole
+        case _:
+            return node
+
+
+def _has_constant(term: Expr) -> bool:
+    return any(isinstance(node, Hole) for node in walk(term))
+
+
+def _look_up(terms: list[Expr]) -> bool:
+    """Whether those with a constant choose the rows: equalities, each of another field."""
+    fields = [_looked_up(term) for term in terms if _has_constant(term)]
+    return None not in fields and len(set(fields)) == len(fields)
+
+
+def _looked_up(term: Expr) -> str | None:
+    match term:
+        case Binary(op="=", left=Idiom() as field, right=Hole()) | Binary(op="=", left=Hole(), right=Idiom() as field):
+            return field_of(field)
+        case _:
+            return None
