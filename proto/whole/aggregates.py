@@ -23,10 +23,19 @@ def _numbers(values: list[Value]) -> list[Value]:
 
 
 def _sum(values: list[Value]) -> Value:
+    """Whole numbers wrap round at the ends of 64 bits."""
     total: Value = 0
     for value in _numbers(values):
-        total = numbers.add(total, value)
+        total = wrapped(total + value) if type(total) is type(value) is int else numbers.add(total, value)
     return total
+
+
+def wrapped(total: int) -> int:
+    """As 64 bits with a sign hold it."""
+    return (total + _HALF) % (2 * _HALF) - _HALF
+
+
+_HALF: Final = 1 << 63
 
 
 def _mean(values: list[Value]) -> Value:

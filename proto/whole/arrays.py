@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from sp00ky.proto.values import order
 from sp00ky.proto.values.kinds import NONE, Value
 from sp00ky.proto.values.text import raw_text
+from sp00ky.proto.whole.effort import repeated
 from sp00ky.proto.whole.functions import ANY, ARRAY, TEXT, WHOLE, function
 from sp00ky.proto.whole.numbers import I64_MAX
 from sp00ky.proto.whole.scope import EvaluationError, NotPlain
@@ -32,16 +33,14 @@ def same(left: Value, right: Value) -> bool:
     return order.hash_key(left) == order.hash_key(right)
 
 
-def _has(items: _Items, value: Value) -> bool:
-    return any(same(item, value) for item in items)
-
-
 @function("array::add", kinds=(ARRAY, ANY))
 def add(items: _Items, value: Value) -> _Items:
     new = value if type(value) is list else [value]
-    result = list(items)
+    result, held = list(items), set(map(order.hash_key, items))
     for item in new:
-        if not _has(result, item):
+        key = order.hash_key(item)
+        if key not in held:
+            held.add(key)
             result.append(item)
     return result
 
@@ -78,18 +77,31 @@ def complement(left: _Items, right: _Items) -> _Items:
 
 @function("array::difference", kinds=(ARRAY, ARRAY))
 def difference(left: _Items, right: _Items) -> _Items:
-    rest, result = list(right), []
+    rest, result = _Rest(right), []
     for item in left:
-        place = _place(rest, item)
-        if place is None:
+        if not rest.take(item):
             result.append(item)
-        else:
-            del rest[place]
-    return result + rest
+    return result + rest.items()
 
 
-def _place(items: _Items, value: Value) -> int | None:
-    return next((place for place, item in enumerate(items) if same(item, value)), None)
+class _Rest:
+    """What is left of an array while equal items are taken from it, the first of each first."""
+
+    def __init__(self, items: _Items) -> None:
+        self._items: dict[int, Value] = dict(enumerate(items))
+        self._places: dict[object, list[int]] = {}
+        for place in range(len(items) - 1, -1, -1):
+            self._places.setdefault(order.hash_key(items[place]), []).append(place)
+
+    def take(self, item: Value) -> bool:
+        places = self._places.get(order.hash_key(item))
+        if not places:
+            return False
+        del self._items[places.pop()]
+        return True
+
+    def items(self) -> _Items:
+        return list(self._items.values())
 
 
 @function("array::distinct", kinds=(ARRAY,))
@@ -125,13 +137,8 @@ def group(items: _Items) -> _Items:
 
 @function("array::intersect", kinds=(ARRAY, ARRAY))
 def intersect(left: _Items, right: _Items) -> _Items:
-    rest, result = list(right), []
-    for item in left:
-        place = _place(rest, item)
-        if place is not None:
-            result.append(item)
-            del rest[place]
-    return result
+    rest = _Rest(right)
+    return [item for item in left if rest.take(item)]
 
 
 @function("array::is_empty", kinds=(ARRAY,))
@@ -196,6 +203,7 @@ def union(left: _Items, right: _Items) -> _Items:
 def windows(items: _Items, size: int) -> _Items:
     if size < 1:
         raise EvaluationError("array::windows of less than 1")
+    repeated(items, max(0, len(items) - size + 1))
     return [items[start : start + size] for start in range(len(items) - size + 1)]
 
 
@@ -227,6 +235,7 @@ def repeat(value: Value, count: int) -> _Items:
     if count < 0:
         raise EvaluationError("array::repeat less than no times")
     _limit(count)
+    repeated(value, count)
     return [value] * count
 
 
@@ -267,4 +276,5 @@ def fill(items: _Items, value: Value, *bounds: Value) -> _Items:
 def transpose(items: _Items) -> _Items:
     rows = [item if type(item) is list else [item] for item in items]
     height = max((len(row) for row in rows), default=0)
+    repeated(NONE, height * len(rows))
     return [[row[place] if place < len(row) else NONE for row in rows] for place in range(height)]

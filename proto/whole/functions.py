@@ -16,6 +16,7 @@ from typing import Final, TypeAlias, TypeVar
 from uuid import UUID
 
 from sp00ky.proto.values.kinds import Datetime, Duration, Geometry, RecordId, SurrealSet, Value
+from sp00ky.proto.whole.effort import bounded, closure_called, outermost
 from sp00ky.proto.whole.numbers import I64_MAX, I64_MIN
 from sp00ky.proto.whole.scope import EvaluationError, NotPlain
 
@@ -28,6 +29,7 @@ class Lambda:
     arity: int
 
     def __call__(self, *values: Value) -> Value:
+        closure_called()
         return self.apply(list(values[: self.arity]))
 
 
@@ -94,7 +96,11 @@ def call(name: str, args: list[Value]) -> Value:
         raise NotPlain(f"function {name} of the present")
     if not len(entry.kinds) - entry.optional <= len(args) <= len(kinds):
         raise EvaluationError(f"function {name} with {len(args)} arguments")
-    return entry.run(*[_argument(name, arg, kind) for arg, kind in zip(args, kinds, strict=False)])
+    taken = [_argument(name, arg, kind) for arg, kind in zip(args, kinds, strict=False)]
+    if type(args[-1] if args else None) is not Lambda:
+        return entry.run(*taken)
+    with outermost():
+        return bounded(entry.run(*taken))
 
 
 def _argument(name: str, arg: Value, kinds: Kinds) -> Value:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 from uuid import UUID
 
 from sp00ky.proto.values import order
@@ -13,6 +14,8 @@ from sp00ky.proto.values.kinds import Geometry, Range, Regex, SurrealSet, Value
 from sp00ky.proto.whole import geometries, numbers, regexes
 from sp00ky.proto.whole.numbers import I64_MAX, I64_MIN, divide, int64, is_number, multiply, negate, power, remainder
 from sp00ky.proto.whole.scope import NotPlain
+
+TEXT_MAX: Final = 1 << 22  # letters that `+` makes
 
 
 def make_set(values: Iterable[Value]) -> SurrealSet:
@@ -29,6 +32,8 @@ def make_set(values: Iterable[Value]) -> SurrealSet:
 def add(a: Value, b: Value) -> Value:
     match a, b:
         case (str(), str()):
+            if len(a) + len(b) > TEXT_MAX:
+                raise NotPlain("a string that is very long")
             return a + b
         case (list(), list()):
             return a + b

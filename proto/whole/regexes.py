@@ -37,11 +37,12 @@ class _Pattern:
     compiled: re.Pattern[str]
     ascii_only: bool  # whether the two agree on ASCII texts only
     loops: int  # repetitions without an upper bound
+    ways: int  # in which the others may be repeated
 
     def check(self, text: str) -> None:
         if self.ascii_only and (not text.isascii() or _PYTHON_SPACE.search(text)):
             raise NotPlain("a regular expression with classes on a text beyond ASCII")
-        if self.loops > 1 and len(text) ** self.loops > STEPS_MAX:
+        if self.ways * (len(text) + 1) ** (self.loops + 1) > STEPS_MAX:  # from each place of the text
             raise NotPlain("a regular expression that repeats much on a long text")
 
 
@@ -87,6 +88,7 @@ class _Reader:
     flags: str = ""
     ascii_only: bool = False
     loops: int = 0
+    ways: int = 1
     atom: bool = False  # whether the last token may be repeated
     group_repeats: bool = False  # whether it is a group with a repetition or a choice inside
     open_groups: list[bool] = field(default_factory=list)  # for each, whether it has one inside so far
@@ -104,7 +106,7 @@ class _Reader:
         if self.open_groups:
             raise self._unknown()
         options = sum({getattr(re, flag.upper()) for flag in self.flags}, start=re.NOFLAG)
-        return _Pattern(re.compile("".join(self.out), options), self.ascii_only, self.loops)
+        return _Pattern(re.compile("".join(self.out), options), self.ascii_only, self.loops, self.ways)
 
     def _unknown(self) -> NotPlain:
         return NotPlain(f"a regular expression with {self.pattern[self.at : self.at + 5]!r}")
@@ -215,6 +217,8 @@ class _Reader:
             raise self._unknown()
         if lead in "*+" or (count is not None and count[2] and not count[3]):
             self.loops += 1
+        elif count is None or count[3]:
+            self.ways *= 2 if count is None else int(count[3]) - int(count[1]) + 1
         if self.open_groups:
             self.open_groups[-1] = True
         lazy = self.pattern.startswith("?", self.at + length)

@@ -146,7 +146,7 @@ def check_params(tree: object, params: Mapping[str, Value]) -> None:
     """NotPlain if an expression or a query reads of `$access`, `$token` or `$session` what was not stated."""
     for name, entry in _params(tree):
         if (name == "access" and name not in params) or (name in _PARTIAL and entry not in params.get(name, ())):
-            raise NotPlain(f"${name}{f'.{entry}' if entry else ''}, which was not stated of the user,")
+            raise NotPlain(f"${name}{f'.{entry}' if entry else ''}, which was not stated of the user")
 
 
 def check_rule(rule: Select, params: Mapping[str, Value]) -> None:

@@ -61,8 +61,8 @@ class Circuit:
         self._grouped = grouped_query(plan) if plan.select.group is not None else None
         self._shared = compile_predicate(self.dispatch.shared)
         self._own = compile_predicate(self.dispatch.own)
-        self._foreign_shared = _foreign(self.dispatch.foreign_shared)
-        self._foreign_own = _foreign(self.dispatch.foreign_own)
+        self._foreign_shared = holes_as_params(self.dispatch.foreign_shared)
+        self._foreign_own = holes_as_params(self.dispatch.foreign_own)
         self._sort = compile_sort(self.pipeline.order) if self.pipeline.order else None
         self._nothing = scope_of((), source)
         self._touched: dict[Members, None] = {}
@@ -229,10 +229,11 @@ class Circuit:
             return
         try:
             binding = self._bound(group)
+            same = pack(list(binding)) == pack(list(group.binding))
         except Exception as error:
             self._fail(group, b"", error)
             return
-        if pack(list(binding)) == pack(list(group.binding)):
+        if same:
             return
         self._placement.take_out(group)
         known = group.known() | set(group.readers)
@@ -262,6 +263,12 @@ class Circuit:
                     yield group
                 elif delta is not None:
                     yield delta
+
+    def fail_all(self, error: Exception) -> list[Members]:
+        """The circuit itself has broken."""
+        self.break_on(b"", error)
+        self._touched.clear()
+        return list(self.groups.values())
 
     # --- groups ---
 
@@ -388,7 +395,3 @@ def group_key(binding: Binding) -> bytes:
     if any(type(each) is Dynamic for each in binding):
         binding = tuple(repr(each) if type(each) is Dynamic else each for each in binding)
     return pack(list(binding))
-
-
-def _foreign(expr: Expr | None) -> Expr | None:
-    return None if expr is None else holes_as_params(expr)

@@ -14,6 +14,7 @@ another. Invariant: between steps the outputs are those of the plain evaluator o
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -24,6 +25,7 @@ from sp00ky.proto.values import order
 from sp00ky.proto.values.kinds import NONE, Value
 from sp00ky.proto.values.pack import pack
 from sp00ky.proto.whole import numbers
+from sp00ky.proto.whole.aggregates import wrapped
 from sp00ky.proto.whole.group import Grouping, Slot, is_counting, key_of, place_of
 from sp00ky.proto.whole.scope import Scope
 from sp00ky.proto.whole.select import finish_groups
@@ -34,8 +36,6 @@ from sp00ky.ssp.circuit.traced import listing
 from sp00ky.ssp.engine.ready import MemberChange, ViewDelta
 from sp00ky.ssp.plan.build import shown_params
 from sp00ky.ssp.plan.nodes import Incremental
-
-_EXACT_MAX: Final = 1 << 62  # sums of absolute values below this never leave 64 bits, whatever their order
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +84,22 @@ class Count:
 
 
 class Sum:
-    """`math::sum` while all numbers are whole, and their sums far from the end of 64 bits in whatever order."""
+    """`math::sum` while all numbers are whole: these wrap round, so that their order does not count."""
 
-    __slots__ = ("_others", "_size", "_total")
+    __slots__ = ("_others", "_total")
 
     def __init__(self) -> None:
         self._total = 0
-        self._size = 0  # sum of the absolute values
         self._others = 0  # numbers that are not whole
 
     def count(self, value: Value, by: int) -> None:
         if type(value) is int:
             self._total += by * value
-            self._size += by * abs(value)
         elif numbers.is_number(value):
             self._others += by
 
     def result(self) -> Value | None:
-        return None if self._others or self._size > _EXACT_MAX else self._total
+        return None if self._others else wrapped(self._total)
 
 
 TALLIES: Final[Mapping[str, Callable[[], Tally]]] = {"count": Count, "math::sum": Sum}
@@ -122,17 +120,19 @@ class _Gathered:
 
     version: int
     at: Hashable
+    key: list[Value]
     values: list[Value]
     place: tuple[Any, ...]  # in record id order; ends with the row's key
 
 
 class Group:
-    """The rows of one key."""
+    """The rows of one key. Equal keys may be of different kinds (1 and 1.0): the first row's is the one that shows."""
 
-    __slots__ = ("key", "output", "part", "places", "rows", "tallies")
+    __slots__ = ("_spellings", "key", "output", "part", "places", "rows", "tallies")
 
     def __init__(self, key: list[Value], query: GroupedQuery) -> None:
         self.key = key
+        self._spellings = Counter[bytes]()  # how many rows have the key in each of its forms
         self.rows: dict[bytes, _Gathered] = {}
         self.tallies = [_tally_of(slot) for slot in query.grouping.slots]
         self.places: list[tuple[Any, ...]] | None = None  # of all rows, in order; None until somebody needs it
@@ -141,6 +141,7 @@ class Group:
 
     def put(self, key: bytes, gathered: _Gathered) -> None:
         self.rows[key] = gathered
+        self._spellings[pack(gathered.key)] += 1
         for tally, value in zip(self.tallies, gathered.values, strict=True):
             if tally is not None:
                 tally.count(value, 1)
@@ -149,14 +150,25 @@ class Group:
 
     def take(self, key: bytes) -> None:
         gathered = self.rows.pop(key)
+        spelling = pack(gathered.key)
+        self._spellings[spelling] -= 1
+        if not self._spellings[spelling]:
+            del self._spellings[spelling]
         for tally, value in zip(self.tallies, gathered.values, strict=True):
             if tally is not None:
                 tally.count(value, -1)
         if self.places is not None:
             del self.places[bisect_left(self.places, gathered.place)]
 
-    def results(self, query: GroupedQuery) -> list[Value]:
-        """Of every slot, as of now."""
+    def output_of(self, query: GroupedQuery) -> Value:
+        """The row of the result, as of now."""
+        if len(self._spellings) > 1:
+            self.key = min(self.rows.values(), key=lambda gathered: gathered.place).key
+        elif self.rows:
+            self.key = next(iter(self.rows.values())).key
+        return query.grouping.output(self.key, self._results(query), query.scope)
+
+    def _results(self, query: GroupedQuery) -> list[Value]:
         return [self._result(at, slot, query.scope) for at, slot in enumerate(query.grouping.slots)]
 
     def _result(self, at: int, slot: Slot, scope: Scope) -> Value:
@@ -207,7 +219,7 @@ class Groups(Members):
         group = self._groups.get(at)
         if group is None:
             group = self._groups[at] = Group(values, self._query)
-        gathered = self._gathered[key] = _Gathered(row[1], at, arguments, self._arrangement.order_of(key))
+        gathered = self._gathered[key] = _Gathered(row[1], at, values, arguments, self._arrangement.order_of(key))
         group.put(key, gathered)
         self._changed[at] = None
 
@@ -253,7 +265,7 @@ class Groups(Members):
         if not group.rows and (at or not query.keeps_nothing):
             del self._groups[at]
             return total
-        group.output = query.grouping.output(group.key, group.results(query), query.scope)
+        group.output = group.output_of(query)
         group.part = _digest_of(group.output)
         return digest.add(total, group.part)
 

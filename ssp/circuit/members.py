@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from sp00ky.proto import digest
 from sp00ky.proto.values.kinds import RecordId
-from sp00ky.proto.values.pack import pack
+from sp00ky.proto.values.pack import PackError, pack
 from sp00ky.proto.whole.scope import EvaluationError, NotPlain, Scope, Source
 from sp00ky.ssp.circuit.arrangement import Arrangement, Row
 from sp00ky.ssp.circuit.predicate import Binding, SortFunction, scope_of
@@ -58,6 +58,7 @@ def failure_of(key: bytes, error: Exception) -> Failure:
     if isinstance(error, Unreadable):
         return Failure(key, str(error), not_plain=False, culprit=error.culprit)
     not_plain = isinstance(error, NotPlain) and not isinstance(error, EvaluationError)
+    not_plain = not_plain or isinstance(error, PackError)  # a value that is too deep for here
     return Failure(key, str(error) or type(error).__name__, not_plain)
 
 

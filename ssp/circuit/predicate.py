@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from sp00ky.proto.surrealql.ast import Binary, Call, Expr, Hole, Idiom, Literal, Param, Unary
 from sp00ky.proto.values import order
@@ -29,6 +29,8 @@ Binding: TypeAlias = tuple[Value, ...]
 Predicate: TypeAlias = Callable[[Record, Binding, Scope], bool]
 SortFunction: TypeAlias = Callable[[Record, Binding, Scope], tuple[Any, ...]]
 
+E = TypeVar("E", Expr, Expr | None)
+
 HOLE_PARAM = "_00_hole_"
 _ORDERED = {"<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal"}
 
@@ -38,7 +40,7 @@ def scope_of(binding: Binding, source: Source | None = None) -> Scope:
     return Scope({f"{HOLE_PARAM}{index}": value for index, value in enumerate(binding)}, source)
 
 
-def holes_as_params(expr: Expr) -> Expr:
+def holes_as_params(expr: E) -> E:
     """The expression for `whole.evaluate`, which knows no holes."""
     return rewrite(expr, lambda node: Param(f"{HOLE_PARAM}{node.index}") if isinstance(node, Hole) else node)
 

@@ -108,6 +108,7 @@ class Presentation:
     def _compute(self, key: bytes, shown: Shown) -> bool:
         """Whether the member shows something else now; what cannot be evaluated fails its holders."""
         record, seq = self._arrangement.rows[key]
+        before = shown.digest, shown.children
         try:
             result, children = self._tracing.trace(
                 shown.reader,
@@ -116,13 +117,12 @@ class Presentation:
                     children_of(self._select, record, self._scope, self._version_of),
                 ),
             )
+            shown.digest = shown_digest(result, children)
         except Exception as error:
             for group in shown.holders:
                 group.failure = group.failure or failure_of(key, error)
             return True
-        before = shown.digest, shown.children
         shown.seq = seq
-        shown.digest = shown_digest(result, children)
         shown.children = children
         return before != (shown.digest, shown.children)
 

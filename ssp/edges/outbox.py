@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from sp00ky.proto.digest import edge_id
 from sp00ky.proto.values.kinds import RecordId
+from sp00ky.proto.values.text import parse_record_id
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.ready import MemberChange, ViewDelta
 
@@ -111,5 +112,5 @@ def halves(batch: Mapping[ViewKey, PendingEdges]) -> Sequence[dict[ViewKey, Pend
 
 
 def record_of_view(key: ViewKey) -> RecordId:
-    """The `_00_query` row that the edges of a view start at."""
-    return RecordId("_00_query", key.id if not key.auth_id else f"{key.id}\u0000{key.auth_id}")
+    """The `_00_query` row that the edges of a view start at: `_00_query:id`, or of a user `_00_query:[id, user]`."""
+    return RecordId("_00_query", [key.id, parse_record_id(key.auth_id)] if key.auth_id else key.id)

@@ -138,7 +138,7 @@ class Engine:
         self._emission.forget()
         self.loaded = self._planned = False
         self._transactions.reset_to(welcome.at_seq)
-        self._keeping.schema_changed()
+        self._keeping.forget_tables()
         for assigned in welcome.views:
             key = key_of(assigned.spec.key)
             self._registry.views[key] = View(key, assigned.spec, assigned.from_ssp_id, assigned.assigned_seq)
@@ -165,6 +165,8 @@ class Engine:
             self._emission.load(taken)
         elif taken and not self._planned:
             self._maybe_plan()
+        elif taken and self._keeping.follow(page.table):
+            self._plan_anew(frozenset({page.table}))
         elif taken:
             for view in self._registry.users_of(page.table):
                 if view.state is State.PENDING and view.holder is None:
@@ -178,6 +180,8 @@ class Engine:
         if self._tables.loading:
             return False
         self._planned = True
+        for table in list(self._tables.held):
+            self._keeping.follow(table)
         for view in list(self._registry.views.values()):
             self._keeping.plan(view)
         return True
@@ -194,6 +198,7 @@ class Engine:
         for out in self._move(moved, batch.last_seq):
             self._keeping.emit(out)
         self._keeping.records_changed(batch.tables, waiting)
+        self._plan_anew(self._keeping.arrays_moved(moved))
         schema = batch.spans.pop(SCHEMA_TABLE, None)
         self._hosting.touch(batch.spans, before, batch.tables)
         if schema is not None:
@@ -227,13 +232,21 @@ class Engine:
 
     def _replan(self, before: Mapping[str, TableFacts], span: tuple[int, int], applied_before: int) -> None:
         """The schema of tables changed: views that it may move are planned anew, and what reads them is run again."""
-        moved = frozenset(name for name, facts in before.items() if self._keeping.schema(name) != facts)
-        views = self._registry.readers(moved) if moved else []
+        for name in before:
+            self._keeping.follow(name)
+        self._plan_anew(frozenset(name for name, facts in before.items() if self._keeping.schema(name) != facts))
+        self._hosting.touch(dict.fromkeys(before, span), applied_before)
+
+    def _plan_anew(self, tables: frozenset[str]) -> None:
+        """Something is known about these tables that was not."""
+        if not tables:
+            return
+        self._keeping.schema_changed()
+        views = self._registry.readers(tables)
         for view in views:  # all of them first: what one still held another would be given again, as it was
             self._hosting.evict(view)
         for view in views:
             self._keeping.plan(view)
-        self._hosting.touch(dict.fromkeys(before, span), applied_before)
 
     def _command(self, entry: common_pb2.Entry) -> None:
         match entry.WhichOneof("body"):

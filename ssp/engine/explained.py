@@ -20,6 +20,7 @@ from sp00ky.ssp.plan.nearest import Nearest, nearest, nearest_admitted
 from sp00ky.ssp.plan.nodes import Incremental, Plan, Traced, User
 from sp00ky.ssp.plan.order import Schema
 from sp00ky.ssp.plan.rewrites import rewrites_of
+from sp00ky.ssp.plan.terms import DERIVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def explained(
             ("circuit", _circuit_stage(plan, params, hosting)),
         ],
         tables=plan.tables,
-        shape=plan.shape if isinstance(plan, Incremental) else "",
+        shape=plan.shape.replace(DERIVED, "") if isinstance(plan, Incremental) else "",
         nearest="" if near is None else near.surql,
         nearest_change="" if near is None else _change(near),
     )

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
-from sp00ky.proto.values.pack import pack
+from sp00ky.proto.values.pack import PackError, pack
 from sp00ky.proto.whole.permitted import Permitted
 from sp00ky.proto.whole.rules import TableRules
 from sp00ky.proto.whole.scope import Source
 from sp00ky.ssp.circuit.arrangement import Arrangement, NetChange
 from sp00ky.ssp.circuit.circuit import Circuit
-from sp00ky.ssp.circuit.members import Failure, Members
+from sp00ky.ssp.circuit.members import Failure, Members, failure_of
 from sp00ky.ssp.circuit.pipeline import BadWindow
 from sp00ky.ssp.circuit.traced import TracedResult
 from sp00ky.ssp.circuit.tracing import Tracing
@@ -67,6 +67,9 @@ class Hosting:
         except BadWindow as error:
             self._maybe_close(circuit)
             return Failure(b"", str(error), not_plain=False)
+        except PackError as error:
+            self._maybe_close(circuit)
+            return failure_of(b"", error)
         if group.failure is not None:
             self._maybe_close(circuit)
             return group.failure
@@ -96,11 +99,18 @@ class Hosting:
         itself, and so does a traced result that has run."""
         awake = self.tracing.awake()
         for node in awake:
-            node.settle()
+            try:
+                node.settle()
+            except Exception as error:
+                if isinstance(node, Circuit):
+                    node.break_on(b"", error)
         circuits = [circuit for table in tables for circuit in self._circuits_on.get(table, ())]
         circuits += [node for node in awake if isinstance(node, Circuit) and node.table not in tables]
         for circuit in circuits:
-            yield from circuit.flush(seq)
+            try:
+                yield from circuit.flush(seq)
+            except Exception as error:  # nothing that one shape does may end the step of the others
+                yield from circuit.fail_all(error)
         for node in awake:
             if isinstance(node, TracedResult):
                 delta = node.flush(seq)

@@ -9,7 +9,9 @@ has read changes. All are planned again when the record that did it, the schema,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
+from itertools import chain
 
 from sp00ky.proto.faults import Fault
 from sp00ky.proto.surrealql.admit import Admitted, admit
@@ -17,6 +19,7 @@ from sp00ky.proto.values.pack import PackError, pack, unpack
 from sp00ky.proto.viewer import unpack_viewer
 from sp00ky.proto.whole.rules import TableRules, auth_params
 from sp00ky.proto.whole.scope import NotPlain
+from sp00ky.ssp.circuit.arrangement import Moved
 from sp00ky.ssp.circuit.members import Failure, Members
 from sp00ky.ssp.circuit.traced import TracedResult
 from sp00ky.ssp.circuit.tracing import shown_key
@@ -24,6 +27,7 @@ from sp00ky.ssp.engine.emission import Emission
 from sp00ky.ssp.engine.events import QueryFailed, QueryRan, ViewKey
 from sp00ky.ssp.engine.hosting import Hosting
 from sp00ky.ssp.engine.hosting import Outcome as Flushed
+from sp00ky.ssp.engine.indexed import IndexedArrays
 from sp00ky.ssp.engine.reading import ViewReading
 from sp00ky.ssp.engine.ready import ViewDelta, ViewDropped, ViewHydrated
 from sp00ky.ssp.engine.tables import Tables
@@ -57,6 +61,7 @@ class Keeping:
         self._applied_seq = applied_seq
         self._kept = frozenset(kept)
         self._facts: dict[str, tuple[int, TableFacts]] = {}  # read off a row of the schema, with its seq
+        self._arrays = IndexedArrays()
         self._templates = Templates(self.schema)
         self.tick = 0
 
@@ -71,11 +76,29 @@ class Keeping:
         known = self._facts.get(table)
         if known is None or known[0] != row[1]:
             known = self._facts[table] = (row[1], facts_of(row[0]))
-        return known[1]
+        arrays = self._arrays.arrays(table)
+        return replace(known[1], arrays=arrays) if arrays else known[1]
 
     def schema_changed(self) -> None:
         """Plans are to be made anew."""
         self._templates.clear()
+
+    def follow(self, table: str) -> bool:
+        """The table is held now, or its indexes are others: whether that tells something new about it."""
+        before = self._arrays.arrays(table)
+        arrangement = self._tables.held.get(table)
+        if arrangement is not None:
+            self._arrays.follow(arrangement, dict.fromkeys(chain.from_iterable(self.schema(table).indexes)))
+        return before != self._arrays.arrays(table)
+
+    def arrays_moved(self, moved: Mapping[str, Iterable[Moved]]) -> frozenset[str]:
+        """The tables about which the change tells something new."""
+        return frozenset(table for table, changes in moved.items() if self._arrays.move(table, changes))
+
+    def forget_tables(self) -> None:
+        """Nothing is held any more."""
+        self._arrays.clear()
+        self.schema_changed()
 
     def rules(self, table: str) -> TableRules:
         return self.schema(table).rules
@@ -115,6 +138,7 @@ class Keeping:
         for table in self._tables.names():
             if not (table in self._registry.users or table in self._kept or self._hosting.tracing.is_read(table)):
                 self._tables.release(table)
+                self._arrays.forget(table)
 
     def want(self, table: str) -> bool:
         """Whether the table is held; if not it is on its way."""

@@ -135,8 +135,7 @@ def _rerun(view: View, reading: ViewReading, why: Why) -> None:
         found = "the rows of its last result are no records"
     why.decide(
         Decider.UNKNOWN,
-        f"{found}, and which condition decides is not known here: the query is run whole on SurrealDB, because of "
-        f"{view.reason}",
+        f"{found}, and which condition decides is not known here: the query is run whole on SurrealDB ({view.reason})",
     )
 
 

@@ -3,13 +3,14 @@
 SurrealDB asks them from the left, of every row, until one is false; an error is the error of the query. A circuit looks
 rows up by what is compared with constants, and asks first what holds for all groups (`circuit/dispatch.py`). Where a
 condition may be an error that is the same only if that one is the last, and is asked behind all others here as well:
-because it has a constant, or because the others have none or are looked up. An alternative is looked up by all its
-sides, so that an error in one side would be missed.
+because it has a constant, or because the others have none or are looked up. Alternatives that can all be looked up are,
+and an error in one of them would be missed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from sp00ky.proto.surrealql.ast import Binary, Call, Expr, Field, Hole, Idiom, Select, Star, TableTarget
 from sp00ky.proto.surrealql.shape import lift
@@ -28,7 +29,7 @@ def why_in_order(where: Expr | None, params: Mapping[str, Value]) -> str:
     follows = (
         not any(map(is_perhaps_an_error, before))
         and all(map(is_local, before))
-        and not (isinstance(last, Binary) and last.op == "OR" and is_perhaps_an_error(rewrite(last, _without_prefix)))
+        and not (_finds_all(last) and is_perhaps_an_error(rewrite(last, _without_prefix)))
         and (_has_constant(last) or not any(map(_has_constant, before)) or _look_up(before))
     )
     return "" if follows else "an error in one condition beside another"
@@ -40,6 +41,24 @@ def _lifted(where: Expr | None, params: Mapping[str, Value]) -> tuple[Expr, ...]
     local = conjunction(tuple(localizer.local(term) for term in conjuncts(where)))
     select = Select((Field(Star()),), (TableTarget("_"),), where=local)
     return conjuncts(lift(select, {**params, **localizer.dynamics}).select.where)
+
+
+def _finds_all(term: Expr) -> bool:
+    """Whether a record that passes can be found by one of several lookups, so that others are not asked."""
+    match term:
+        case Binary(op="OR", left=left, right=right):
+            return _finds_all(left) and _finds_all(right)
+        case Binary(op="AND", left=left, right=right):
+            return _finds_all(left) or _finds_all(right)
+        case Binary(op=op, left=field, right=Hole()) | Binary(op=op, left=Hole(), right=field) if op in _MEMBERSHIPS:
+            return field_of(field) is not None
+        case Call(name="string::starts_with", args=(field, Hole())):
+            return field_of(field) is not None
+        case _:
+            return False
+
+
+_MEMBERSHIPS: Final = frozenset({"=", "IN", "CONTAINS"})
 
 
 def _without_prefix(node: object) -> object:

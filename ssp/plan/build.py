@@ -70,7 +70,7 @@ def build(admitted: Admitted, params: Mapping[str, Value], schema: Schema, user:
         return reevaluated(admitted.text, select, params, admitted.tables, reason, user=user)
     why_traced = _why_no_circuit(select, admitted.tables, params, schema, user)
     try:
-        select = settled(select, schema)
+        select = settled(select, schema, as_user=user is not None)
     except Unsettled as unsettled:
         return reevaluated(admitted.text, select, params, admitted.tables, str(unsettled), user=user)
     why_traced = why_traced or beyond(select, params)

@@ -29,6 +29,7 @@ class TableFacts:
     indexes: tuple[tuple[str, ...], ...] = ()  # the fields of each; `a.` for a path that goes on below field a
     rules: TableRules = _NOBODYS
     unread: str = ""
+    arrays: frozenset[str] = frozenset()  # fields with an index that hold an array somewhere, as far as is known
 
     @property
     def rule(self) -> Expr | None:

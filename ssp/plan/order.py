@@ -49,14 +49,14 @@ class Unsettled(Exception):
     """Only SurrealDB knows which rows the query takes, or in which order."""
 
 
-def settled(select: Select, schema: Schema) -> Select:
+def settled(select: Select, schema: Schema, *, as_user: bool = False) -> Select:
     """The query with its order written out. Raises Unsettled."""
 
     def settle(node: object) -> object:
-        return _settled(node, schema, nested=True) if isinstance(node, Select) else node
+        return _settled(node, schema, nested=True, as_user=as_user) if isinstance(node, Select) else node
 
     below = {each.name: rewrite(getattr(select, each.name), settle) for each in fields(select)}
-    return _settled(replace(select, **below), schema, nested=False)
+    return _settled(replace(select, **below), schema, nested=False, as_user=as_user)
 
 
 def beyond(select: Select, params: Mapping[str, Value]) -> str:
@@ -85,7 +85,7 @@ def _constant(expr: Expr | None, params: Mapping[str, Value], otherwise: Value) 
 # --- one SELECT ------------------------------------------------------------------------------------------------------
 
 
-def _settled(select: Select, schema: Schema, *, nested: bool) -> Select:
+def _settled(select: Select, schema: Schema, *, nested: bool, as_user: bool) -> Select:
     tables = [target.name for target in select.targets if isinstance(target, TableTarget)]
     indexes = [index for table in tables for index in schema(table).indexes]
     if not indexes:
@@ -95,11 +95,16 @@ def _settled(select: Select, schema: Schema, *, nested: bool) -> Select:
     if not near:
         return select
     if any(column.endswith(".") for index in near for column in index):
-        raise Unsettled("it has an index on a path, of whose values each may be an entry")
+        raise Unsettled("an index on a path may hold a record more than once")
+    arrays = {field for table in tables for field in schema(table).arrays}
+    if any(not arrays.isdisjoint(index) for index in near):
+        raise Unsettled("a field with an index holds an array, of which SurrealDB finds each element")
     if any(not mention.doubtful.isdisjoint(index) for index in near):
-        raise Unsettled("it has an index, and it is open whether SurrealDB asks that for an equality")
+        raise Unsettled("it is open whether SurrealDB asks an index for an equality")
     if any(_read_short(index, mention) for index in near):
-        raise Unsettled("it has an index on several fields, of which SurrealDB does not read every range whole")
+        raise Unsettled("SurrealDB does not read every range of an index on several fields whole")
+    if as_user and select.group == ():
+        raise Unsettled("to a user SurrealDB counts no rows otherwise where it asks an index")
     guarded = _guarded(select, mention, near)
     try:
         by_index = _reads_by_index(select, mention, near)
@@ -130,8 +135,11 @@ def _reads_by_index(select: Select, mention: _Mention, indexes: Sequence[_Index]
     """Whether the rows come in the order of ORDER BY off an index; else they come in that of their ids. Raises
     Unsettled where they come in another, or nobody knows."""
     if len(select.targets) > 1 or select.with_index is not None:
-        raise Unsettled("an index of one of several tables, or WITH INDEX, decides the order")
-    unknown = Unsettled(f"an index on {', '.join(map(' and '.join, indexes))} decides the order")
+        raise Unsettled("SurrealDB may read several tables by their indexes, or one by WITH INDEX, whose order shows")
+    names = " or ".join(", ".join(index) for index in indexes)
+    unknown = Unsettled(f"SurrealDB may read the rows by an index on {names}, whose order shows in the result")
+    if select.group is not None and any(index[0] in mention.groups for index in indexes):
+        raise unknown
     key = mention.order[0] if len(mention.order) == 1 else None
     by_value = [index for index in indexes if index[0] in mention.equal]
     several = [index for index in by_value if len(index) > 1]
@@ -186,7 +194,8 @@ class _Mention:
 
     `equal`: held equal to a constant by a conjunct; `doubtful`: to what SurrealDB's planner perhaps takes for one;
     `otherwise`: named in WHERE in another way that an index might be asked for; `compared`: what a field is compared
-    with; `order`: the keys, None for one that is no plain field."""
+    with; `order`: the keys, None for one that is no plain field, none where they are those of groups; `groups`: what
+    groups are made or ordered by."""
 
     names: frozenset[str]
     equal: frozenset[str]
@@ -194,6 +203,7 @@ class _Mention:
     doubtful: frozenset[str]
     compared: dict[str, tuple[Expr, ...]]
     order: tuple[str | None, ...]
+    groups: frozenset[str]
 
     def __init__(self, select: Select) -> None:
         equal: set[str] = set()
@@ -210,12 +220,15 @@ class _Mention:
                 doubtful.add(sides[0])
             for name, other in _comparisons(term):
                 self.compared[name] = (*self.compared.get(name, ()), other)
-        keys = select.order if select.group is None else ()  # those of groups
+        keys = select.order if select.group is None else ()
+        self.groups = frozenset(
+            name for key in (*select.order, *map(OrderKey, select.group or ())) for name in _fields_in(key.expr)
+        )
         self.order = tuple(_plain_key(key, select) for key in keys)
         self.equal = frozenset(equal)
         self.otherwise = frozenset(otherwise)
         self.doubtful = frozenset(doubtful)
-        ordered = {name for key in keys for name in _fields_in(key.expr)}
+        ordered = {name for key in select.order for name in _fields_in(key.expr)}
         self.names = frozenset({*_fields_in(select.where), *ordered, *filter(None, self.order)})
 
 

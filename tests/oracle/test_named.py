@@ -133,8 +133,8 @@ REEVALUATED = [
     ("SELECT * FROM derived", "table derived is itself a view"),
     ("SELECT ->derived AS a FROM t", "table derived is itself a view"),
     ("SELECT * FROM _00_meta", "table _00_meta belongs to the mesh"),
-    ("SELECT * FROM indexed WHERE n > 1 LIMIT 1", "an index on n decides the order"),
-    ("SELECT * FROM indexed, t WHERE n = 1 LIMIT 1", "an index of one of several tables"),
+    ("SELECT * FROM indexed WHERE n > 1 LIMIT 1", "an index on n, whose order shows"),
+    ("SELECT * FROM indexed, t WHERE n = 1 LIMIT 1", "several tables by their indexes"),
     ("SELECT * FROM deep WHERE o.p = 1 LIMIT 1", "an index on a path"),
 ]
 LONG = "array::combine(array::repeat(n, 2000), array::repeat(n, 2000))"

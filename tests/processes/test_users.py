@@ -222,7 +222,7 @@ async def assert_edges(scene: Scene, user: User, views: dict[str, Any]) -> None:
         nonlocal found
         text = "SELECT in, <string> out AS member, version FROM _00_list_ref"
         edges = (await scene.connections[user].query(text))[0]
-        found = {(edge["in"].key.partition("\0")[0], edge["member"], edge["version"]) for edge in edges}
+        found = {(edge["in"].key[0], edge["member"], edge["version"]) for edge in edges}
         return found == expected
 
     try:
@@ -264,7 +264,7 @@ async def test_a_rule_that_cannot_be_kept_takes_everything_back(scene: Scene) ->
     """A failed view of a user has no edges; when the rule can be kept again it is what it was."""
 
     async def edges(user: User) -> int:
-        query = RecordId("_00_query", f"all\0{user.id}")
+        query = RecordId("_00_query", ["all", RecordId("user", user.name)])
         found = await scene.connections[user].query("SELECT id FROM _00_list_ref WHERE in = $query", {"query": query})
         return len(found[0])
 
