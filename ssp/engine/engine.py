@@ -243,10 +243,11 @@ class Engine:
             return
         self._keeping.schema_changed()
         views = self._registry.readers(tables)
-        for view in views:  # all of them first: what one still held another would be given again, as it was
-            self._hosting.evict(view)
-        for view in views:
-            self._keeping.plan(view)
+        with self._keeping.planning_many():
+            for view in views:  # all of them first: what one still held another would be given again, as it was
+                self._hosting.evict(view)
+            for view in views:
+                self._keeping.plan(view)
 
     def _command(self, entry: common_pb2.Entry) -> None:
         match entry.WhichOneof("body"):

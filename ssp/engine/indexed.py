@@ -2,7 +2,7 @@
 in whatever way the field is compared, so that no query that may ask that index can be answered here.
 
 This is a fact about a table as its definition is, only that it changes with the records: views are planned anew when
-the first array comes, and when the last goes. Invariant: of a followed table, `arrays` names the fields of its held
+the first array comes, and when the last goes. Invariant: of a table that is held, `arrays` names the fields of its
 rows.
 """
 
@@ -19,6 +19,7 @@ class IndexedArrays:
 
     def __init__(self) -> None:
         self._keys: dict[str, dict[str, set[bytes]]] = {}  # table → field → keys of the rows with an array in it
+        self._last: dict[str, frozenset[str]] = {}  # of tables that were let go: what they had
 
     def follow(self, arrangement: Arrangement, fields: Iterable[str]) -> None:
         """The table is held, or its indexes are others now: look at all of its rows."""
@@ -28,12 +29,18 @@ class IndexedArrays:
                 if type(record.get(field)) is list:
                     keys.add(key)
         self._keys[arrangement.table] = found
+        self._last.pop(arrangement.table, None)
 
-    def forget(self, table: str) -> None:
-        self._keys.pop(table, None)
+    def let_go(self, table: str) -> None:
+        """The table is not held any more. What it had is supposed of it: else whoever comes back to it would be planned
+        for what it has not, find out, be planned anew, and let it go."""
+        arrays = self.arrays(table)
+        if self._keys.pop(table, None) is not None and arrays:
+            self._last[table] = arrays
 
     def clear(self) -> None:
         self._keys.clear()
+        self._last.clear()
 
     def move(self, table: str, moved: Iterable[Moved]) -> bool:
         """Whether other fields hold arrays than before."""
@@ -51,4 +58,7 @@ class IndexedArrays:
         return before != self.arrays(table)
 
     def arrays(self, table: str) -> frozenset[str]:
-        return frozenset(field for field, keys in self._keys.get(table, {}).items() if keys)
+        held = self._keys.get(table)
+        if held is None:
+            return self._last.get(table, frozenset())
+        return frozenset(field for field, keys in held.items() if keys)

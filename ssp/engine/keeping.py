@@ -8,7 +8,8 @@ has read changes. All are planned again when the record that did it, the schema,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
@@ -62,6 +63,7 @@ class Keeping:
         self._kept = frozenset(kept)
         self._facts: dict[str, tuple[int, TableFacts]] = {}  # read off a row of the schema, with its seq
         self._arrays = IndexedArrays()
+        self._planning_many = False
         self._templates = Templates(self.schema)
         self.tick = 0
 
@@ -135,10 +137,25 @@ class Keeping:
         if isinstance(plan, Incremental | Traced):
             for table in plan.tables or ():
                 self._registry.need(view, table)
+        if not self._planning_many:
+            self._let_go()
+
+    @contextmanager
+    def planning_many(self) -> Iterator[None]:
+        """Tables that one view lets go, and the next wants again, stay."""
+        self._planning_many = True
+        try:
+            yield
+        finally:
+            self._planning_many = False
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget the tables that nobody needs or reads."""
         for table in self._tables.names():
             if not (table in self._registry.users or table in self._kept or self._hosting.tracing.is_read(table)):
                 self._tables.release(table)
-                self._arrays.forget(table)
+                self._arrays.let_go(table)
 
     def want(self, table: str) -> bool:
         """Whether the table is held; if not it is on its way."""
