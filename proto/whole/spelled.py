@@ -145,13 +145,17 @@ def _bracketed(text: str, needed: bool) -> str:
 def _if_else(expr: ast.IfElse) -> str:
     bodies = [body for _, body in expr.branches] + ([] if expr.otherwise is None else [expr.otherwise])
     if all(isinstance(body, ast.Block) for body in bodies):
-        written = " ELSE ".join(f"IF {text(condition)} {text(body)}" for condition, body in expr.branches)
+        written = " ELSE ".join(f"IF {_condition(condition)} {text(body)}" for condition, body in expr.branches)
         return written if expr.otherwise is None else f"{written} ELSE {text(expr.otherwise)}"
     if len(expr.branches) > 1 or any(isinstance(body, ast.Block) for body in bodies):
         return unknown("a field without an alias")
     ((condition, body),) = expr.branches
     otherwise = "" if expr.otherwise is None else f" ELSE {_branch(expr.otherwise)}"
-    return f"IF {text(condition)} THEN {_branch(body)}{otherwise} END"
+    return f"IF {_condition(condition)} THEN {_branch(body)}{otherwise} END"
+
+
+def _condition(expr: ast.Expr) -> str:
+    return text(expr, 1 if isinstance(expr, ast.Subquery) else 0)
 
 
 def _branch(body: ast.Expr) -> str:

@@ -68,14 +68,14 @@ class Window(Members):
         return set(self._places)
 
     def push(self, key: bytes, row: Row | None) -> None:
-        if self._stop == self._start:
-            return
         old = self._places.get(key)
         if row is None:
             if old is not None:
                 self._remove(key, old)
             return
         by = () if self._sort is None else self._sort(row[0], self.binding, self.scope)
+        if self._stop == self._start:
+            return  # the keys were asked for all the same: one may be an error
         if old is not None and old[0] == by:
             if key in self.members:
                 self._enter(key, row)

@@ -20,14 +20,15 @@ from sp00ky.ssp.plan.terms import Localizer, is_local
 from sp00ky.ssp.plan.tree import conjunction, conjuncts, field_of, rewrite, walk
 
 
-def why_in_order(where: Expr | None, params: Mapping[str, Value]) -> str:
-    """Why the conditions must be asked one after the other; empty if they need not."""
-    if not any(map(is_perhaps_an_error, conjuncts(where))):
+def why_in_order(where: Expr | None, params: Mapping[str, Value], *, restricted: bool = False) -> str:
+    """Why the conditions must be asked one after the other; empty if they need not. `restricted`: rules of other tables
+    are asked wherever records of these are read, and a rule may be an error."""
+    if not any(_may_fail(term, restricted) for term in conjuncts(where)):
         return ""
-    terms = _lifted(where, params)
+    terms = _lifted(where, params, restricted)
     *before, last = terms
     follows = (
-        not any(map(is_perhaps_an_error, before))
+        not any(_may_fail(term, restricted) for term in before)
         and all(map(is_local, before))
         and not (_finds_all(last) and is_perhaps_an_error(rewrite(last, _without_prefix)))
         and (_has_constant(last) or not any(map(_has_constant, before)) or _look_up(before))
@@ -35,9 +36,13 @@ def why_in_order(where: Expr | None, params: Mapping[str, Value]) -> str:
     return "" if follows else "an error in one condition beside another"
 
 
-def _lifted(where: Expr | None, params: Mapping[str, Value]) -> tuple[Expr, ...]:
+def _may_fail(term: Expr, restricted: bool) -> bool:
+    return is_perhaps_an_error(term) or (restricted and not is_local(term))
+
+
+def _lifted(where: Expr | None, params: Mapping[str, Value], restricted: bool) -> tuple[Expr, ...]:
     """The conditions as a circuit has them: other records made columns where that can be, constants taken out."""
-    localizer = Localizer(params)
+    localizer = Localizer(params, columns_allowed=not restricted)
     local = conjunction(tuple(localizer.local(term) for term in conjuncts(where)))
     select = Select((Field(Star()),), (TableTarget("_"),), where=local)
     return conjuncts(lift(select, {**params, **localizer.dynamics}).select.where)

@@ -303,10 +303,13 @@ def _why_no_circuit(
         or _rules(select, schema, user)
         or _expressions(select, params)
     )
-    reason = reason or why_in_order(select.where, params)
     if reason:
         return reason
-    return _order(select, params, restricted=_restricted(tables, source_table(select)[0], schema, user))
+    table = source_table(select)[0]
+    restricted = _restricted(tables, table, schema, user)
+    unsure = restricted and (tables is None or any(may_fail(schema(name).rules.select) for name in tables))
+    reason = why_in_order(select.where, params, restricted=unsure)
+    return reason or _order(select, params, restricted=restricted)
 
 
 def _clauses(select: Select) -> str:
