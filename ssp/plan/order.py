@@ -103,6 +103,10 @@ def _settled(select: Select, schema: Schema, *, nested: bool, as_user: bool) -> 
         raise Unsettled("it is open whether SurrealDB asks an index for an equality")
     if any(_read_short(index, mention) for index in near):
         raise Unsettled("SurrealDB does not read every range of an index on several fields whole")
+    if select.group is None and any(index[0] in mention.renamed for index in near):
+        raise Unsettled("SurrealDB may sort by an index on the field that has the name of an alias")
+    if select.split and (select.limit is not None or select.start is not None):
+        raise Unsettled("SurrealDB cuts what an index gives before it is SPLIT")
     if as_user and select.group == ():
         raise Unsettled("to a user SurrealDB counts no rows otherwise where it asks an index")
     guarded = _guarded(select, mention, near)
@@ -195,7 +199,7 @@ class _Mention:
     `equal`: held equal to a constant by a conjunct; `doubtful`: to what SurrealDB's planner perhaps takes for one;
     `otherwise`: named in WHERE in another way that an index might be asked for; `compared`: what a field is compared
     with; `order`: the keys, None for one that is no plain field, none where they are those of groups; `groups`: what
-    groups are made or ordered by."""
+    groups are made or ordered by; `renamed`: names in ORDER BY that are not the field of that name."""
 
     names: frozenset[str]
     equal: frozenset[str]
@@ -204,6 +208,7 @@ class _Mention:
     compared: dict[str, tuple[Expr, ...]]
     order: tuple[str | None, ...]
     groups: frozenset[str]
+    renamed: frozenset[str]
 
     def __init__(self, select: Select) -> None:
         equal: set[str] = set()
@@ -225,6 +230,8 @@ class _Mention:
             name for key in (*select.order, *map(OrderKey, select.group or ())) for name in _fields_in(key.expr)
         )
         self.order = tuple(_plain_key(key, select) for key in keys)
+        unlike = [key.expr for key, plain in zip(keys, self.order, strict=True) if plain is None]
+        self.renamed = frozenset(name for expr in unlike for name in _fields_in(expr))
         self.equal = frozenset(equal)
         self.otherwise = frozenset(otherwise)
         self.doubtful = frozenset(doubtful)

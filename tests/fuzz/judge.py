@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from sp00ky.proto.surrealql import ast
 from sp00ky.proto.surrealql.printer import print_node
-from sp00ky.proto.values.kinds import Value
+from sp00ky.proto.values.kinds import NONE, Value
 from sp00ky.proto.values.order import sort_key
 
 from tests.harness.oracle import Refused, exact
@@ -74,12 +74,12 @@ def _ties_are_free(select: ast.Select) -> bool:
 
 
 def _sort_keys(select: ast.Select, rows: list[Value]) -> list[object] | None:
-    """The keys of rows that hold them under a plain name; None if some do not."""
+    """The keys of rows that hold them under a plain name, if at all; None if the names are not plain."""
     names = []
     for key in select.order:
         if key.collate or key.numeric or len(key.expr.parts) != 1 or not isinstance(key.expr.parts[0], ast.FieldPart):
             return None
         names.append(key.expr.parts[0].name)
-    if not all(isinstance(row, dict) and all(name in row for name in names) for row in rows):
+    if select.omit or not all(isinstance(row, dict) for row in rows):
         return None
-    return [[sort_key(row[name]) for name in names] for row in rows]
+    return [[sort_key(row.get(name, NONE)) for name in names] for row in rows]
