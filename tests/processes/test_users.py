@@ -264,8 +264,9 @@ async def test_a_rule_that_cannot_be_kept_takes_everything_back(scene: Scene) ->
     """A failed view of a user has no edges; when the rule can be kept again it is what it was."""
 
     async def edges(user: User) -> int:
-        query = RecordId("_00_query", ["all", RecordId("user", user.name)])
-        found = await scene.connections[user].query("SELECT id FROM _00_list_ref WHERE in = $query", {"query": query})
+        found = await scene.connections[user].query(
+            "SELECT VALUE out FROM _00_list_ref WHERE in = _00_query:['all', $auth]"
+        )
         return len(found[0])
 
     assert all([await edges(user) for user in USERS])
