@@ -21,7 +21,7 @@ from sp00ky.gateway.telemetry import Telemetry
 from sp00ky.gateway.translate.status import READY
 from sp00ky.gateway.upstream import Rpc, Upstream
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.v1 import admin_pb2, ingest_pb2, views_pb2
+from sp00ky.proto.v1 import admin_pb2, common_pb2, ingest_pb2, views_pb2
 
 GRACE_SECONDS = 0.5  # beyond the calls' own deadline, whose answer says more
 STATUS_TIMEOUT_SECONDS = 2.0  # a health answer must not outlast the prober
@@ -129,11 +129,11 @@ async def _timed_call(edge_of: Edge, target: Upstream, rpc: Rpc, message: Messag
 
 async def _settled(edge_of: Edge, message: Message, deadline: float) -> Message:
     """On the SSP's API a fully consistent read is the scheduler's barrier, then a read at least as fresh as it."""
-    fully = views_pb2.CONSISTENCY_FULLY_CONSISTENT
+    fully = common_pb2.CONSISTENCY_FULLY_CONSISTENT
     if edge_of.api != "ssp" or not isinstance(message, views_pb2.GetViewRequest) or message.consistency != fully:
         return message
     barrier = await _scheduler_of(edge_of).call(Rpc.BARRIER, admin_pb2.BarrierRequest(), _left(deadline))
-    message.consistency = views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH
+    message.consistency = common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH
     message.revision = barrier.revision
     return message
 

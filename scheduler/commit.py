@@ -180,7 +180,7 @@ class Committer:
             return
         failpoint("wal.before_append")
         head = self.store.head_seq
-        self.store.append(Append(self._config.epoch, head, ready.entries, ready.rows, ready.meta))
+        self.store.append(Append(self._config.epoch, head, ready.entries, ready.rows, ready.meta, ready.pins))
         failpoint("wal.before_fsync")
         synced = await self.store.sync()
         failpoint("wal.after_fsync")

@@ -25,13 +25,13 @@ from sp00ky.proto.viewer import auth_id_of, canonical_auth_id, check_params, pac
 QUERY_TABLE = "_00_query"
 _U64_MAX = 2**64 - 1
 
-CONSISTENCY: Mapping[str, views_pb2.Consistency] = {
-    "minimize_latency": views_pb2.CONSISTENCY_MINIMIZE_LATENCY,
-    "at_least_as_fresh": views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH,
-    "at_exact_snapshot": views_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT,
-    "fully_consistent": views_pb2.CONSISTENCY_FULLY_CONSISTENT,
+CONSISTENCY: Mapping[str, common_pb2.Consistency] = {
+    "minimize_latency": common_pb2.CONSISTENCY_MINIMIZE_LATENCY,
+    "at_least_as_fresh": common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH,
+    "at_exact_snapshot": common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT,
+    "fully_consistent": common_pb2.CONSISTENCY_FULLY_CONSISTENT,
 }
-_NEEDS_REVISION = {views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH, views_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT}
+_NEEDS_REVISION = {common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH, common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT}
 STATES: Mapping[int, str | None] = {
     views_pb2.VIEW_STATE_UNSPECIFIED: None,
     views_pb2.VIEW_STATE_PENDING: "pending",
@@ -149,7 +149,7 @@ def first_read_request(asked: Asked, response: views_pb2.RegisterViewResponse) -
         return None
     return views_pb2.GetViewRequest(
         key=_key(body, asked),
-        consistency=views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH,
+        consistency=common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH,
         revision=response.revision,
         rows=True,
     )

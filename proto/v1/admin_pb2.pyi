@@ -6,12 +6,233 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class DrainSspRequest(_message.Message):
+    __slots__ = ("ssp_id", "undo")
+    SSP_ID_FIELD_NUMBER: _ClassVar[int]
+    UNDO_FIELD_NUMBER: _ClassVar[int]
+    ssp_id: str
+    undo: bool
+    def __init__(self, ssp_id: _Optional[str] = ..., undo: _Optional[bool] = ...) -> None: ...
+
+class DrainSspResponse(_message.Message):
+    __slots__ = ("views", "revision")
+    VIEWS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    views: int
+    revision: str
+    def __init__(self, views: _Optional[int] = ..., revision: _Optional[str] = ...) -> None: ...
+
+class ResyncSspsRequest(_message.Message):
+    __slots__ = ("ssp_id",)
+    SSP_ID_FIELD_NUMBER: _ClassVar[int]
+    ssp_id: str
+    def __init__(self, ssp_id: _Optional[str] = ...) -> None: ...
+
+class ResyncSspsResponse(_message.Message):
+    __slots__ = ("ssp_ids",)
+    SSP_IDS_FIELD_NUMBER: _ClassVar[int]
+    ssp_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, ssp_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class DeadLetter(_message.Message):
+    __slots__ = ("id", "source", "tables", "records", "reason", "at_ms", "attempts", "stamp", "size")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    TABLES_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    source: str
+    tables: _containers.RepeatedScalarFieldContainer[str]
+    records: _containers.RepeatedScalarFieldContainer[str]
+    reason: str
+    at_ms: int
+    attempts: int
+    stamp: int
+    size: int
+    def __init__(self, id: _Optional[int] = ..., source: _Optional[str] = ..., tables: _Optional[_Iterable[str]] = ..., records: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ..., at_ms: _Optional[int] = ..., attempts: _Optional[int] = ..., stamp: _Optional[int] = ..., size: _Optional[int] = ...) -> None: ...
+
+class ListDeadLettersRequest(_message.Message):
+    __slots__ = ("after_id", "limit")
+    AFTER_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    after_id: int
+    limit: int
+    def __init__(self, after_id: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListDeadLettersResponse(_message.Message):
+    __slots__ = ("letters", "total", "forgotten")
+    LETTERS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
+    letters: _containers.RepeatedCompositeFieldContainer[DeadLetter]
+    total: int
+    forgotten: int
+    def __init__(self, letters: _Optional[_Iterable[_Union[DeadLetter, _Mapping]]] = ..., total: _Optional[int] = ..., forgotten: _Optional[int] = ...) -> None: ...
+
+class GetDeadLetterRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    def __init__(self, id: _Optional[int] = ...) -> None: ...
+
+class GetDeadLetterResponse(_message.Message):
+    __slots__ = ("letter", "content")
+    LETTER_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    letter: DeadLetter
+    content: str
+    def __init__(self, letter: _Optional[_Union[DeadLetter, _Mapping]] = ..., content: _Optional[str] = ...) -> None: ...
+
+class RetryDeadLetterRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    def __init__(self, id: _Optional[int] = ...) -> None: ...
+
+class RetryDeadLetterResponse(_message.Message):
+    __slots__ = ("applied", "failed", "revision")
+    APPLIED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    applied: int
+    failed: int
+    revision: str
+    def __init__(self, applied: _Optional[int] = ..., failed: _Optional[int] = ..., revision: _Optional[str] = ...) -> None: ...
+
+class DropDeadLetterRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    def __init__(self, id: _Optional[int] = ...) -> None: ...
+
+class DropDeadLetterResponse(_message.Message):
+    __slots__ = ("dropped",)
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    dropped: int
+    def __init__(self, dropped: _Optional[int] = ...) -> None: ...
+
+class GetReplicaRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetReplicaResponse(_message.Message):
+    __slots__ = ("engine", "store_id", "schema_revision", "head", "floor", "log_floor_seq", "log_entries", "log_bytes", "disk_bytes", "tables", "pins", "snapshots", "metrics")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    STORE_ID_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_REVISION_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_FIELD_NUMBER: _ClassVar[int]
+    LOG_FLOOR_SEQ_FIELD_NUMBER: _ClassVar[int]
+    LOG_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    LOG_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DISK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TABLES_FIELD_NUMBER: _ClassVar[int]
+    PINS_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    engine: str
+    store_id: str
+    schema_revision: str
+    head: str
+    floor: str
+    log_floor_seq: int
+    log_entries: int
+    log_bytes: int
+    disk_bytes: int
+    tables: _containers.RepeatedCompositeFieldContainer[TableStatus]
+    pins: _containers.RepeatedCompositeFieldContainer[PinStatus]
+    snapshots: _containers.RepeatedCompositeFieldContainer[SnapshotStatus]
+    metrics: _containers.ScalarMap[str, float]
+    def __init__(self, engine: _Optional[str] = ..., store_id: _Optional[str] = ..., schema_revision: _Optional[str] = ..., head: _Optional[str] = ..., floor: _Optional[str] = ..., log_floor_seq: _Optional[int] = ..., log_entries: _Optional[int] = ..., log_bytes: _Optional[int] = ..., disk_bytes: _Optional[int] = ..., tables: _Optional[_Iterable[_Union[TableStatus, _Mapping]]] = ..., pins: _Optional[_Iterable[_Union[PinStatus, _Mapping]]] = ..., snapshots: _Optional[_Iterable[_Union[SnapshotStatus, _Mapping]]] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class PinStatus(_message.Message):
+    __slots__ = ("owner", "at_seq", "ttl_ms")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    AT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    owner: str
+    at_seq: int
+    ttl_ms: int
+    def __init__(self, owner: _Optional[str] = ..., at_seq: _Optional[int] = ..., ttl_ms: _Optional[int] = ...) -> None: ...
+
+class SnapshotStatus(_message.Message):
+    __slots__ = ("name", "head_seq", "at_ms", "bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HEAD_SEQ_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    head_seq: int
+    at_ms: int
+    bytes: int
+    def __init__(self, name: _Optional[str] = ..., head_seq: _Optional[int] = ..., at_ms: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class CollectGarbageRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CollectGarbageResponse(_message.Message):
+    __slots__ = ("versions", "log_entries", "floor", "log_floor_seq", "seconds")
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    LOG_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_FIELD_NUMBER: _ClassVar[int]
+    LOG_FLOOR_SEQ_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    versions: int
+    log_entries: int
+    floor: str
+    log_floor_seq: int
+    seconds: float
+    def __init__(self, versions: _Optional[int] = ..., log_entries: _Optional[int] = ..., floor: _Optional[str] = ..., log_floor_seq: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class CheckDriftRequest(_message.Message):
+    __slots__ = ("tables", "repair")
+    TABLES_FIELD_NUMBER: _ClassVar[int]
+    REPAIR_FIELD_NUMBER: _ClassVar[int]
+    tables: _containers.RepeatedScalarFieldContainer[str]
+    repair: bool
+    def __init__(self, tables: _Optional[_Iterable[str]] = ..., repair: _Optional[bool] = ...) -> None: ...
+
+class TableDrift(_message.Message):
+    __slots__ = ("name", "database_rows", "replica_rows", "differing", "repaired")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DATABASE_ROWS_FIELD_NUMBER: _ClassVar[int]
+    REPLICA_ROWS_FIELD_NUMBER: _ClassVar[int]
+    DIFFERING_FIELD_NUMBER: _ClassVar[int]
+    REPAIRED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    database_rows: int
+    replica_rows: int
+    differing: int
+    repaired: int
+    def __init__(self, name: _Optional[str] = ..., database_rows: _Optional[int] = ..., replica_rows: _Optional[int] = ..., differing: _Optional[int] = ..., repaired: _Optional[int] = ...) -> None: ...
+
+class CheckDriftResponse(_message.Message):
+    __slots__ = ("tables", "revision")
+    TABLES_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    tables: _containers.RepeatedCompositeFieldContainer[TableDrift]
+    revision: str
+    def __init__(self, tables: _Optional[_Iterable[_Union[TableDrift, _Mapping]]] = ..., revision: _Optional[str] = ...) -> None: ...
+
 class GetStatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class SspStatus(_message.Message):
-    __slots__ = ("id", "http_url", "grpc_address", "state", "views", "cpu_ratio", "memory_bytes", "heartbeat_age_seconds", "applied_seq", "written_seq", "version", "incarnation", "env", "uptime_seconds")
+    __slots__ = ("id", "http_url", "grpc_address", "state", "views", "cpu_ratio", "memory_bytes", "heartbeat_age_seconds", "applied_seq", "written_seq", "version", "incarnation", "env", "uptime_seconds", "draining", "frozen")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +254,8 @@ class SspStatus(_message.Message):
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     ENV_FIELD_NUMBER: _ClassVar[int]
     UPTIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    FROZEN_FIELD_NUMBER: _ClassVar[int]
     id: str
     http_url: str
     grpc_address: str
@@ -47,7 +270,9 @@ class SspStatus(_message.Message):
     incarnation: int
     env: _containers.ScalarMap[str, str]
     uptime_seconds: float
-    def __init__(self, id: _Optional[str] = ..., http_url: _Optional[str] = ..., grpc_address: _Optional[str] = ..., state: _Optional[str] = ..., views: _Optional[int] = ..., cpu_ratio: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., heartbeat_age_seconds: _Optional[float] = ..., applied_seq: _Optional[int] = ..., written_seq: _Optional[int] = ..., version: _Optional[str] = ..., incarnation: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., uptime_seconds: _Optional[float] = ...) -> None: ...
+    draining: bool
+    frozen: bool
+    def __init__(self, id: _Optional[str] = ..., http_url: _Optional[str] = ..., grpc_address: _Optional[str] = ..., state: _Optional[str] = ..., views: _Optional[int] = ..., cpu_ratio: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., heartbeat_age_seconds: _Optional[float] = ..., applied_seq: _Optional[int] = ..., written_seq: _Optional[int] = ..., version: _Optional[str] = ..., incarnation: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., uptime_seconds: _Optional[float] = ..., draining: _Optional[bool] = ..., frozen: _Optional[bool] = ...) -> None: ...
 
 class TableStatus(_message.Message):
     __slots__ = ("name", "rows", "captured")

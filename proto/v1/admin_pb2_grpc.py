@@ -44,6 +44,51 @@ class AdminServiceStub:
                 request_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.BarrierRequest.SerializeToString,
                 response_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.BarrierResponse.FromString,
                 _registered_method=True)
+        self.DrainSsp = channel.unary_unary(
+                '/sp00ky.v1.AdminService/DrainSsp',
+                request_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.DrainSspRequest.SerializeToString,
+                response_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.DrainSspResponse.FromString,
+                _registered_method=True)
+        self.ResyncSsps = channel.unary_unary(
+                '/sp00ky.v1.AdminService/ResyncSsps',
+                request_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.ResyncSspsRequest.SerializeToString,
+                response_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.ResyncSspsResponse.FromString,
+                _registered_method=True)
+        self.ListDeadLetters = channel.unary_unary(
+                '/sp00ky.v1.AdminService/ListDeadLetters',
+                request_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.ListDeadLettersRequest.SerializeToString,
+                response_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.ListDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.GetDeadLetter = channel.unary_unary(
+                '/sp00ky.v1.AdminService/GetDeadLetter',
+                request_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.GetDeadLetterRequest.SerializeToString,
+                response_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.GetDeadLetterResponse.FromString,
+                _registered_method=True)
+        self.RetryDeadLetter = channel.unary_unary(
+                '/sp00ky.v1.AdminService/RetryDeadLetter',
+                request_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.RetryDeadLetterRequest.SerializeToString,
+                response_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.RetryDeadLetterResponse.FromString,
+                _registered_method=True)
+        self.DropDeadLetter = channel.unary_unary(
+                '/sp00ky.v1.AdminService/DropDeadLetter',
+                request_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.DropDeadLetterRequest.SerializeToString,
+                response_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.DropDeadLetterResponse.FromString,
+                _registered_method=True)
+        self.GetReplica = channel.unary_unary(
+                '/sp00ky.v1.AdminService/GetReplica',
+                request_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.GetReplicaRequest.SerializeToString,
+                response_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.GetReplicaResponse.FromString,
+                _registered_method=True)
+        self.CollectGarbage = channel.unary_unary(
+                '/sp00ky.v1.AdminService/CollectGarbage',
+                request_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.CollectGarbageRequest.SerializeToString,
+                response_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.CollectGarbageResponse.FromString,
+                _registered_method=True)
+        self.CheckDrift = channel.unary_unary(
+                '/sp00ky.v1.AdminService/CheckDrift',
+                request_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.CheckDriftRequest.SerializeToString,
+                response_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.CheckDriftResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -63,6 +108,66 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DrainSsp(self, request, context):
+        """Move an SSP's views to the others, one after the other without a gap, and place none on it. Ends when it says hello
+        as another process, or by `undo`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResyncSsps(self, request, context):
+        """Every SSP, or one, drops its state and loads a new snapshot.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeadLetters(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDeadLetter(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryDeadLetter(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropDeadLetter(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReplica(self, request, context):
+        """Log, versions, pins, snapshots of the replica.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CollectGarbage(self, request, context):
+        """One run of the garbage collector now; its answer says what was removed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckDrift(self, request, context):
+        """Compare the replica with SurrealDB now; `repair`: mend what differs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -75,6 +180,51 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.Barrier,
                     request_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.BarrierRequest.FromString,
                     response_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.BarrierResponse.SerializeToString,
+            ),
+            'DrainSsp': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainSsp,
+                    request_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.DrainSspRequest.FromString,
+                    response_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.DrainSspResponse.SerializeToString,
+            ),
+            'ResyncSsps': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResyncSsps,
+                    request_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.ResyncSspsRequest.FromString,
+                    response_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.ResyncSspsResponse.SerializeToString,
+            ),
+            'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeadLetters,
+                    request_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.ListDeadLettersRequest.FromString,
+                    response_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.ListDeadLettersResponse.SerializeToString,
+            ),
+            'GetDeadLetter': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDeadLetter,
+                    request_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.GetDeadLetterRequest.FromString,
+                    response_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.GetDeadLetterResponse.SerializeToString,
+            ),
+            'RetryDeadLetter': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryDeadLetter,
+                    request_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.RetryDeadLetterRequest.FromString,
+                    response_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.RetryDeadLetterResponse.SerializeToString,
+            ),
+            'DropDeadLetter': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropDeadLetter,
+                    request_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.DropDeadLetterRequest.FromString,
+                    response_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.DropDeadLetterResponse.SerializeToString,
+            ),
+            'GetReplica': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReplica,
+                    request_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.GetReplicaRequest.FromString,
+                    response_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.GetReplicaResponse.SerializeToString,
+            ),
+            'CollectGarbage': grpc.unary_unary_rpc_method_handler(
+                    servicer.CollectGarbage,
+                    request_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.CollectGarbageRequest.FromString,
+                    response_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.CollectGarbageResponse.SerializeToString,
+            ),
+            'CheckDrift': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckDrift,
+                    request_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.CheckDriftRequest.FromString,
+                    response_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.CheckDriftResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -131,6 +281,249 @@ class AdminService:
             '/sp00ky.v1.AdminService/Barrier',
             sp00ky_dot_proto_dot_v1_dot_admin__pb2.BarrierRequest.SerializeToString,
             sp00ky_dot_proto_dot_v1_dot_admin__pb2.BarrierResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainSsp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sp00ky.v1.AdminService/DrainSsp',
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.DrainSspRequest.SerializeToString,
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.DrainSspResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResyncSsps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sp00ky.v1.AdminService/ResyncSsps',
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.ResyncSspsRequest.SerializeToString,
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.ResyncSspsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sp00ky.v1.AdminService/ListDeadLetters',
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.ListDeadLettersRequest.SerializeToString,
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.ListDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDeadLetter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sp00ky.v1.AdminService/GetDeadLetter',
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.GetDeadLetterRequest.SerializeToString,
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.GetDeadLetterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryDeadLetter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sp00ky.v1.AdminService/RetryDeadLetter',
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.RetryDeadLetterRequest.SerializeToString,
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.RetryDeadLetterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropDeadLetter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sp00ky.v1.AdminService/DropDeadLetter',
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.DropDeadLetterRequest.SerializeToString,
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.DropDeadLetterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReplica(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sp00ky.v1.AdminService/GetReplica',
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.GetReplicaRequest.SerializeToString,
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.GetReplicaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CollectGarbage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sp00ky.v1.AdminService/CollectGarbage',
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.CollectGarbageRequest.SerializeToString,
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.CollectGarbageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckDrift(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sp00ky.v1.AdminService/CheckDrift',
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.CheckDriftRequest.SerializeToString,
+            sp00ky_dot_proto_dot_v1_dot_admin__pb2.CheckDriftResponse.FromString,
             options,
             channel_credentials,
             insecure,

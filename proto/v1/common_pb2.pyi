@@ -1,7 +1,8 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -12,10 +13,23 @@ class Op(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OP_CREATE: _ClassVar[Op]
     OP_UPDATE: _ClassVar[Op]
     OP_DELETE: _ClassVar[Op]
+
+class Consistency(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CONSISTENCY_UNSPECIFIED: _ClassVar[Consistency]
+    CONSISTENCY_MINIMIZE_LATENCY: _ClassVar[Consistency]
+    CONSISTENCY_AT_LEAST_AS_FRESH: _ClassVar[Consistency]
+    CONSISTENCY_AT_EXACT_SNAPSHOT: _ClassVar[Consistency]
+    CONSISTENCY_FULLY_CONSISTENT: _ClassVar[Consistency]
 OP_UNSPECIFIED: Op
 OP_CREATE: Op
 OP_UPDATE: Op
 OP_DELETE: Op
+CONSISTENCY_UNSPECIFIED: Consistency
+CONSISTENCY_MINIMIZE_LATENCY: Consistency
+CONSISTENCY_AT_LEAST_AS_FRESH: Consistency
+CONSISTENCY_AT_EXACT_SNAPSHOT: Consistency
+CONSISTENCY_FULLY_CONSISTENT: Consistency
 
 class Source(_message.Message):
     __slots__ = ("epoch", "stamp")
@@ -48,7 +62,7 @@ class Change(_message.Message):
     def __init__(self, table: _Optional[str] = ..., op: _Optional[_Union[Op, str]] = ..., key: _Optional[bytes] = ..., id: _Optional[str] = ..., packed: _Optional[bytes] = ..., json: _Optional[str] = ..., surql: _Optional[str] = ..., source: _Optional[_Union[Source, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("seq", "epoch", "txn_last", "at_ms", "change", "view_registered", "view_assigned", "view_unregistered", "ssp_joined")
+    __slots__ = ("seq", "epoch", "txn_last", "at_ms", "change", "view_registered", "view_assigned", "view_unregistered", "ssp_joined", "view_released")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     TXN_LAST_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +72,7 @@ class Entry(_message.Message):
     VIEW_ASSIGNED_FIELD_NUMBER: _ClassVar[int]
     VIEW_UNREGISTERED_FIELD_NUMBER: _ClassVar[int]
     SSP_JOINED_FIELD_NUMBER: _ClassVar[int]
+    VIEW_RELEASED_FIELD_NUMBER: _ClassVar[int]
     seq: int
     epoch: int
     txn_last: bool
@@ -67,7 +82,8 @@ class Entry(_message.Message):
     view_assigned: ViewAssigned
     view_unregistered: ViewUnregistered
     ssp_joined: SspJoined
-    def __init__(self, seq: _Optional[int] = ..., epoch: _Optional[int] = ..., txn_last: _Optional[bool] = ..., at_ms: _Optional[int] = ..., change: _Optional[_Union[Change, _Mapping]] = ..., view_registered: _Optional[_Union[ViewRegistered, _Mapping]] = ..., view_assigned: _Optional[_Union[ViewAssigned, _Mapping]] = ..., view_unregistered: _Optional[_Union[ViewUnregistered, _Mapping]] = ..., ssp_joined: _Optional[_Union[SspJoined, _Mapping]] = ...) -> None: ...
+    view_released: ViewReleased
+    def __init__(self, seq: _Optional[int] = ..., epoch: _Optional[int] = ..., txn_last: _Optional[bool] = ..., at_ms: _Optional[int] = ..., change: _Optional[_Union[Change, _Mapping]] = ..., view_registered: _Optional[_Union[ViewRegistered, _Mapping]] = ..., view_assigned: _Optional[_Union[ViewAssigned, _Mapping]] = ..., view_unregistered: _Optional[_Union[ViewUnregistered, _Mapping]] = ..., ssp_joined: _Optional[_Union[SspJoined, _Mapping]] = ..., view_released: _Optional[_Union[ViewReleased, _Mapping]] = ...) -> None: ...
 
 class ViewKey(_message.Message):
     __slots__ = ("id", "auth_id")
@@ -102,14 +118,26 @@ class ViewRegistered(_message.Message):
     def __init__(self, spec: _Optional[_Union[ViewSpec, _Mapping]] = ...) -> None: ...
 
 class ViewAssigned(_message.Message):
-    __slots__ = ("spec", "ssp_id", "from_ssp_id")
+    __slots__ = ("spec", "ssp_id", "fence_ssp_ids", "handing_over_ssp_id")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     SSP_ID_FIELD_NUMBER: _ClassVar[int]
-    FROM_SSP_ID_FIELD_NUMBER: _ClassVar[int]
+    FENCE_SSP_IDS_FIELD_NUMBER: _ClassVar[int]
+    HANDING_OVER_SSP_ID_FIELD_NUMBER: _ClassVar[int]
     spec: ViewSpec
     ssp_id: str
-    from_ssp_id: str
-    def __init__(self, spec: _Optional[_Union[ViewSpec, _Mapping]] = ..., ssp_id: _Optional[str] = ..., from_ssp_id: _Optional[str] = ...) -> None: ...
+    fence_ssp_ids: _containers.RepeatedScalarFieldContainer[str]
+    handing_over_ssp_id: str
+    def __init__(self, spec: _Optional[_Union[ViewSpec, _Mapping]] = ..., ssp_id: _Optional[str] = ..., fence_ssp_ids: _Optional[_Iterable[str]] = ..., handing_over_ssp_id: _Optional[str] = ...) -> None: ...
+
+class ViewReleased(_message.Message):
+    __slots__ = ("key", "ssp_id", "assigned_seq")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    SSP_ID_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    key: ViewKey
+    ssp_id: str
+    assigned_seq: int
+    def __init__(self, key: _Optional[_Union[ViewKey, _Mapping]] = ..., ssp_id: _Optional[str] = ..., assigned_seq: _Optional[int] = ...) -> None: ...
 
 class ViewUnregistered(_message.Message):
     __slots__ = ("key", "reason")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from sp00ky.proto.v1 import common_pb2 as sp00ky_dot_proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!sp00ky/proto/v1/replication.proto\x12\tsp00ky.v1\x1a\x1csp00ky/proto/v1/common.proto\"\xce\x01\n\x10ReplicateRequest\x12!\n\x05hello\x18\x01 \x01(\x0b\x32\x10.sp00ky.v1.HelloH\x00\x12\x1f\n\x04load\x18\x02 \x01(\x0b\x32\x0f.sp00ky.v1.LoadH\x00\x12#\n\x06loaded\x18\x03 \x01(\x0b\x32\x11.sp00ky.v1.LoadedH\x00\x12\x1d\n\x03\x61\x63k\x18\x04 \x01(\x0b\x32\x0e.sp00ky.v1.AckH\x00\x12)\n\theartbeat\x18\x05 \x01(\x0b\x32\x14.sp00ky.v1.HeartbeatH\x00\x42\x07\n\x05\x66rame\"\xe7\x01\n\x11ReplicateResponse\x12%\n\x07welcome\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.WelcomeH\x00\x12\x1f\n\x04page\x18\x02 \x01(\x0b\x32\x0f.sp00ky.v1.PageH\x00\x12%\n\x07\x65ntries\x18\x03 \x01(\x0b\x32\x12.sp00ky.v1.EntriesH\x00\x12+\n\ncheckpoint\x18\x04 \x01(\x0b\x32\x15.sp00ky.v1.CheckpointH\x00\x12-\n\x0brebootstrap\x18\x05 \x01(\x0b\x32\x16.sp00ky.v1.RebootstrapH\x00\x42\x07\n\x05\x66rame\"\xf0\x01\n\x05Hello\x12\x0e\n\x06ssp_id\x18\x01 \x01(\t\x12\x10\n\x08http_url\x18\x02 \x01(\t\x12\x14\n\x0cgrpc_address\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12&\n\x03\x65nv\x18\x05 \x03(\x0b\x32\x19.sp00ky.v1.Hello.EnvEntry\x12\x10\n\x08store_id\x18\x06 \x01(\t\x12\x13\n\x0b\x61pplied_seq\x18\x07 \x01(\x04\x12\x13\n\x0bincarnation\x18\x08 \x01(\x04\x12\x0e\n\x06\x63redit\x18\t \x01(\r\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xcb\x01\n\x07Welcome\x12\x10\n\x08store_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12\x0e\n\x06resume\x18\x04 \x01(\x08\x12\x0e\n\x06\x61t_seq\x18\x05 \x01(\x04\x12&\n\x05views\x18\x06 \x03(\x0b\x32\x17.sp00ky.v1.AssignedView\x12\x11\n\tnamespace\x18\x07 \x01(\t\x12\x10\n\x08\x64\x61tabase\x18\x08 \x01(\t\x12\x1d\n\x15heartbeat_interval_ms\x18\t \x01(\r\"\\\n\x0c\x41ssignedView\x12!\n\x04spec\x18\x01 \x01(\x0b\x32\x13.sp00ky.v1.ViewSpec\x12\x13\n\x0b\x66rom_ssp_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61ssigned_seq\x18\x03 \x01(\x04\"[\n\x04Load\x12\x0f\n\x07load_id\x18\x01 \x01(\x04\x12\r\n\x05table\x18\x02 \x01(\t\x12\x0e\n\x06\x61t_seq\x18\x03 \x01(\x04\x12\x11\n\tafter_key\x18\x04 \x01(\x0c\x12\x10\n\x08rows_max\x18\x05 \x01(\r\"/\n\x03Row\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x0e\n\x06packed\x18\x02 \x01(\x0c\x12\x0b\n\x03seq\x18\x03 \x01(\x04\"\\\n\x04Page\x12\x0f\n\x07load_id\x18\x01 \x01(\x04\x12\r\n\x05table\x18\x02 \x01(\t\x12\x1c\n\x04rows\x18\x03 \x03(\x0b\x32\x0e.sp00ky.v1.Row\x12\x16\n\x0enext_after_key\x18\x04 \x01(\x0c\"\x08\n\x06Loaded\",\n\x07\x45ntries\x12!\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x10.sp00ky.v1.Entry\"-\n\nCheckpoint\x12\x10\n\x08head_seq\x18\x01 \x01(\x04\x12\r\n\x05\x61t_ms\x18\x02 \x01(\x04\"\x1d\n\x0bRebootstrap\x12\x0e\n\x06reason\x18\x01 \x01(\t\"?\n\x03\x41\x63k\x12\x13\n\x0b\x61pplied_seq\x18\x01 \x01(\x04\x12\x13\n\x0bwritten_seq\x18\x02 \x01(\x04\x12\x0e\n\x06\x66rames\x18\x03 \x01(\r\"m\n\tHeartbeat\x12\r\n\x05views\x18\x01 \x01(\r\x12\x11\n\tcpu_ratio\x18\x02 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x04\x12\x13\n\x0b\x61pplied_seq\x18\x04 \x01(\x04\x12\x13\n\x0bwritten_seq\x18\x05 \x01(\x04\x32`\n\x12ReplicationService\x12J\n\tReplicate\x12\x1b.sp00ky.v1.ReplicateRequest\x1a\x1c.sp00ky.v1.ReplicateResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!sp00ky/proto/v1/replication.proto\x12\tsp00ky.v1\x1a\x1csp00ky/proto/v1/common.proto\"\xce\x01\n\x10ReplicateRequest\x12!\n\x05hello\x18\x01 \x01(\x0b\x32\x10.sp00ky.v1.HelloH\x00\x12\x1f\n\x04load\x18\x02 \x01(\x0b\x32\x0f.sp00ky.v1.LoadH\x00\x12#\n\x06loaded\x18\x03 \x01(\x0b\x32\x11.sp00ky.v1.LoadedH\x00\x12\x1d\n\x03\x61\x63k\x18\x04 \x01(\x0b\x32\x0e.sp00ky.v1.AckH\x00\x12)\n\theartbeat\x18\x05 \x01(\x0b\x32\x14.sp00ky.v1.HeartbeatH\x00\x42\x07\n\x05\x66rame\"\xe7\x01\n\x11ReplicateResponse\x12%\n\x07welcome\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.WelcomeH\x00\x12\x1f\n\x04page\x18\x02 \x01(\x0b\x32\x0f.sp00ky.v1.PageH\x00\x12%\n\x07\x65ntries\x18\x03 \x01(\x0b\x32\x12.sp00ky.v1.EntriesH\x00\x12+\n\ncheckpoint\x18\x04 \x01(\x0b\x32\x15.sp00ky.v1.CheckpointH\x00\x12-\n\x0brebootstrap\x18\x05 \x01(\x0b\x32\x16.sp00ky.v1.RebootstrapH\x00\x42\x07\n\x05\x66rame\"\x9e\x02\n\x05Hello\x12\x0e\n\x06ssp_id\x18\x01 \x01(\t\x12\x10\n\x08http_url\x18\x02 \x01(\t\x12\x14\n\x0cgrpc_address\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12&\n\x03\x65nv\x18\x05 \x03(\x0b\x32\x19.sp00ky.v1.Hello.EnvEntry\x12\x10\n\x08store_id\x18\x06 \x01(\t\x12\x13\n\x0b\x61pplied_seq\x18\x07 \x01(\x04\x12\x13\n\x0bincarnation\x18\x08 \x01(\x04\x12\x0e\n\x06\x63redit\x18\t \x01(\r\x12\x16\n\x0e\x63redit_entries\x18\n \x01(\r\x12\x14\n\x0c\x63redit_bytes\x18\x0b \x01(\x04\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xcb\x01\n\x07Welcome\x12\x10\n\x08store_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12\x0e\n\x06resume\x18\x04 \x01(\x08\x12\x0e\n\x06\x61t_seq\x18\x05 \x01(\x04\x12&\n\x05views\x18\x06 \x03(\x0b\x32\x17.sp00ky.v1.AssignedView\x12\x11\n\tnamespace\x18\x07 \x01(\t\x12\x10\n\x08\x64\x61tabase\x18\x08 \x01(\t\x12\x1d\n\x15heartbeat_interval_ms\x18\t \x01(\r\"{\n\x0c\x41ssignedView\x12!\n\x04spec\x18\x01 \x01(\x0b\x32\x13.sp00ky.v1.ViewSpec\x12\x15\n\rfence_ssp_ids\x18\x02 \x03(\t\x12\x14\n\x0c\x61ssigned_seq\x18\x03 \x01(\x04\x12\x1b\n\x13handing_over_ssp_id\x18\x04 \x01(\t\"[\n\x04Load\x12\x0f\n\x07load_id\x18\x01 \x01(\x04\x12\r\n\x05table\x18\x02 \x01(\t\x12\x0e\n\x06\x61t_seq\x18\x03 \x01(\x04\x12\x11\n\tafter_key\x18\x04 \x01(\x0c\x12\x10\n\x08rows_max\x18\x05 \x01(\r\"/\n\x03Row\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x0e\n\x06packed\x18\x02 \x01(\x0c\x12\x0b\n\x03seq\x18\x03 \x01(\x04\"\\\n\x04Page\x12\x0f\n\x07load_id\x18\x01 \x01(\x04\x12\r\n\x05table\x18\x02 \x01(\t\x12\x1c\n\x04rows\x18\x03 \x03(\x0b\x32\x0e.sp00ky.v1.Row\x12\x16\n\x0enext_after_key\x18\x04 \x01(\x0c\"\x08\n\x06Loaded\",\n\x07\x45ntries\x12!\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x10.sp00ky.v1.Entry\"-\n\nCheckpoint\x12\x10\n\x08head_seq\x18\x01 \x01(\x04\x12\r\n\x05\x61t_ms\x18\x02 \x01(\x04\"\x1d\n\x0bRebootstrap\x12\x0e\n\x06reason\x18\x01 \x01(\t\"?\n\x03\x41\x63k\x12\x13\n\x0b\x61pplied_seq\x18\x01 \x01(\x04\x12\x13\n\x0bwritten_seq\x18\x02 \x01(\x04\x12\x0e\n\x06\x66rames\x18\x03 \x01(\r\"m\n\tHeartbeat\x12\r\n\x05views\x18\x01 \x01(\r\x12\x11\n\tcpu_ratio\x18\x02 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x04\x12\x13\n\x0b\x61pplied_seq\x18\x04 \x01(\x04\x12\x13\n\x0bwritten_seq\x18\x05 \x01(\x04\x32`\n\x12ReplicationService\x12J\n\tReplicate\x12\x1b.sp00ky.v1.ReplicateRequest\x1a\x1c.sp00ky.v1.ReplicateResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,31 +39,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPLICATERESPONSE']._serialized_start=288
   _globals['_REPLICATERESPONSE']._serialized_end=519
   _globals['_HELLO']._serialized_start=522
-  _globals['_HELLO']._serialized_end=762
-  _globals['_HELLO_ENVENTRY']._serialized_start=720
-  _globals['_HELLO_ENVENTRY']._serialized_end=762
-  _globals['_WELCOME']._serialized_start=765
-  _globals['_WELCOME']._serialized_end=968
-  _globals['_ASSIGNEDVIEW']._serialized_start=970
-  _globals['_ASSIGNEDVIEW']._serialized_end=1062
-  _globals['_LOAD']._serialized_start=1064
-  _globals['_LOAD']._serialized_end=1155
-  _globals['_ROW']._serialized_start=1157
-  _globals['_ROW']._serialized_end=1204
-  _globals['_PAGE']._serialized_start=1206
-  _globals['_PAGE']._serialized_end=1298
-  _globals['_LOADED']._serialized_start=1300
-  _globals['_LOADED']._serialized_end=1308
-  _globals['_ENTRIES']._serialized_start=1310
-  _globals['_ENTRIES']._serialized_end=1354
-  _globals['_CHECKPOINT']._serialized_start=1356
-  _globals['_CHECKPOINT']._serialized_end=1401
-  _globals['_REBOOTSTRAP']._serialized_start=1403
-  _globals['_REBOOTSTRAP']._serialized_end=1432
-  _globals['_ACK']._serialized_start=1434
-  _globals['_ACK']._serialized_end=1497
-  _globals['_HEARTBEAT']._serialized_start=1499
-  _globals['_HEARTBEAT']._serialized_end=1608
-  _globals['_REPLICATIONSERVICE']._serialized_start=1610
-  _globals['_REPLICATIONSERVICE']._serialized_end=1706
+  _globals['_HELLO']._serialized_end=808
+  _globals['_HELLO_ENVENTRY']._serialized_start=766
+  _globals['_HELLO_ENVENTRY']._serialized_end=808
+  _globals['_WELCOME']._serialized_start=811
+  _globals['_WELCOME']._serialized_end=1014
+  _globals['_ASSIGNEDVIEW']._serialized_start=1016
+  _globals['_ASSIGNEDVIEW']._serialized_end=1139
+  _globals['_LOAD']._serialized_start=1141
+  _globals['_LOAD']._serialized_end=1232
+  _globals['_ROW']._serialized_start=1234
+  _globals['_ROW']._serialized_end=1281
+  _globals['_PAGE']._serialized_start=1283
+  _globals['_PAGE']._serialized_end=1375
+  _globals['_LOADED']._serialized_start=1377
+  _globals['_LOADED']._serialized_end=1385
+  _globals['_ENTRIES']._serialized_start=1387
+  _globals['_ENTRIES']._serialized_end=1431
+  _globals['_CHECKPOINT']._serialized_start=1433
+  _globals['_CHECKPOINT']._serialized_end=1478
+  _globals['_REBOOTSTRAP']._serialized_start=1480
+  _globals['_REBOOTSTRAP']._serialized_end=1509
+  _globals['_ACK']._serialized_start=1511
+  _globals['_ACK']._serialized_end=1574
+  _globals['_HEARTBEAT']._serialized_start=1576
+  _globals['_HEARTBEAT']._serialized_end=1685
+  _globals['_REPLICATIONSERVICE']._serialized_start=1687
+  _globals['_REPLICATIONSERVICE']._serialized_end=1783
 # @@protoc_insertion_point(module_scope)

@@ -36,7 +36,7 @@ class ReplicateResponse(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., page: _Optional[_Union[Page, _Mapping]] = ..., entries: _Optional[_Union[Entries, _Mapping]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., rebootstrap: _Optional[_Union[Rebootstrap, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("ssp_id", "http_url", "grpc_address", "version", "env", "store_id", "applied_seq", "incarnation", "credit")
+    __slots__ = ("ssp_id", "http_url", "grpc_address", "version", "env", "store_id", "applied_seq", "incarnation", "credit", "credit_entries", "credit_bytes")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +53,8 @@ class Hello(_message.Message):
     APPLIED_SEQ_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     CREDIT_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_BYTES_FIELD_NUMBER: _ClassVar[int]
     ssp_id: str
     http_url: str
     grpc_address: str
@@ -62,7 +64,9 @@ class Hello(_message.Message):
     applied_seq: int
     incarnation: int
     credit: int
-    def __init__(self, ssp_id: _Optional[str] = ..., http_url: _Optional[str] = ..., grpc_address: _Optional[str] = ..., version: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., store_id: _Optional[str] = ..., applied_seq: _Optional[int] = ..., incarnation: _Optional[int] = ..., credit: _Optional[int] = ...) -> None: ...
+    credit_entries: int
+    credit_bytes: int
+    def __init__(self, ssp_id: _Optional[str] = ..., http_url: _Optional[str] = ..., grpc_address: _Optional[str] = ..., version: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., store_id: _Optional[str] = ..., applied_seq: _Optional[int] = ..., incarnation: _Optional[int] = ..., credit: _Optional[int] = ..., credit_entries: _Optional[int] = ..., credit_bytes: _Optional[int] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("store_id", "epoch", "incarnation", "resume", "at_seq", "views", "namespace", "database", "heartbeat_interval_ms")
@@ -87,14 +91,16 @@ class Welcome(_message.Message):
     def __init__(self, store_id: _Optional[str] = ..., epoch: _Optional[int] = ..., incarnation: _Optional[int] = ..., resume: _Optional[bool] = ..., at_seq: _Optional[int] = ..., views: _Optional[_Iterable[_Union[AssignedView, _Mapping]]] = ..., namespace: _Optional[str] = ..., database: _Optional[str] = ..., heartbeat_interval_ms: _Optional[int] = ...) -> None: ...
 
 class AssignedView(_message.Message):
-    __slots__ = ("spec", "from_ssp_id", "assigned_seq")
+    __slots__ = ("spec", "fence_ssp_ids", "assigned_seq", "handing_over_ssp_id")
     SPEC_FIELD_NUMBER: _ClassVar[int]
-    FROM_SSP_ID_FIELD_NUMBER: _ClassVar[int]
+    FENCE_SSP_IDS_FIELD_NUMBER: _ClassVar[int]
     ASSIGNED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    HANDING_OVER_SSP_ID_FIELD_NUMBER: _ClassVar[int]
     spec: _common_pb2.ViewSpec
-    from_ssp_id: str
+    fence_ssp_ids: _containers.RepeatedScalarFieldContainer[str]
     assigned_seq: int
-    def __init__(self, spec: _Optional[_Union[_common_pb2.ViewSpec, _Mapping]] = ..., from_ssp_id: _Optional[str] = ..., assigned_seq: _Optional[int] = ...) -> None: ...
+    handing_over_ssp_id: str
+    def __init__(self, spec: _Optional[_Union[_common_pb2.ViewSpec, _Mapping]] = ..., fence_ssp_ids: _Optional[_Iterable[str]] = ..., assigned_seq: _Optional[int] = ..., handing_over_ssp_id: _Optional[str] = ...) -> None: ...
 
 class Load(_message.Message):
     __slots__ = ("load_id", "table", "at_seq", "after_key", "rows_max")

@@ -8,14 +8,6 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class Consistency(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    CONSISTENCY_UNSPECIFIED: _ClassVar[Consistency]
-    CONSISTENCY_MINIMIZE_LATENCY: _ClassVar[Consistency]
-    CONSISTENCY_AT_LEAST_AS_FRESH: _ClassVar[Consistency]
-    CONSISTENCY_AT_EXACT_SNAPSHOT: _ClassVar[Consistency]
-    CONSISTENCY_FULLY_CONSISTENT: _ClassVar[Consistency]
-
 class ViewState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     VIEW_STATE_UNSPECIFIED: _ClassVar[ViewState]
@@ -42,11 +34,6 @@ class WhyDecider(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WHY_DECIDER_WINDOW: _ClassVar[WhyDecider]
     WHY_DECIDER_ROWS: _ClassVar[WhyDecider]
     WHY_DECIDER_UNKNOWN: _ClassVar[WhyDecider]
-CONSISTENCY_UNSPECIFIED: Consistency
-CONSISTENCY_MINIMIZE_LATENCY: Consistency
-CONSISTENCY_AT_LEAST_AS_FRESH: Consistency
-CONSISTENCY_AT_EXACT_SNAPSHOT: Consistency
-CONSISTENCY_FULLY_CONSISTENT: Consistency
 VIEW_STATE_UNSPECIFIED: ViewState
 VIEW_STATE_PENDING: ViewState
 VIEW_STATE_LIVE: ViewState
@@ -108,11 +95,11 @@ class GetViewRequest(_message.Message):
     ROWS_FIELD_NUMBER: _ClassVar[int]
     JSON_FIELD_NUMBER: _ClassVar[int]
     key: _common_pb2.ViewKey
-    consistency: Consistency
+    consistency: _common_pb2.Consistency
     revision: str
     rows: bool
     json: bool
-    def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., revision: _Optional[str] = ..., rows: _Optional[bool] = ..., json: _Optional[bool] = ...) -> None: ...
+    def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., consistency: _Optional[_Union[_common_pb2.Consistency, str]] = ..., revision: _Optional[str] = ..., rows: _Optional[bool] = ..., json: _Optional[bool] = ...) -> None: ...
 
 class Member(_message.Message):
     __slots__ = ("id", "version", "parent", "parent_rel")

@@ -2,7 +2,8 @@
 
 Invariant: a view has at most one owner; `owned_by(ssp)` holds exactly the views whose `ssp_id` is that SSP; the view's
 meta value is committed with the log entry that changed it, so a restart finds the same table. A view without an owner
-waits: its last owner is remembered in `from_ssp_id`, because the next one must fence it before it writes an edge.
+waits: owners that it lost before a later one had written are remembered in `fence_ssp_ids`, because the next one must
+fence each of them before it writes an edge.
 
 Expiry is by the scheduler's monotonic clock, so after a restart every ttl starts anew: a view may live longer than its
 ttl, never shorter.
@@ -32,7 +33,7 @@ class View:
     ssp_id: str = UNASSIGNED
     assigned_seq: Seq = NO_SEQ
     assigned_at_s: int = 0  # unix seconds
-    from_ssp_id: str = ""  # to be fenced; empty once the owner has written under its own epoch
+    fence_ssp_ids: tuple[str, ...] = ()  # lost owners; empty once the owner has written under its own epoch
     expires_ms: int = 0  # monotonic; 0: never
 
     def same_query(self, spec: common_pb2.ViewSpec) -> bool:
@@ -42,7 +43,7 @@ class View:
 
     def meta(self) -> MetaWrite:
         spec = self.spec.SerializeToString(deterministic=True)
-        fields = [spec, self.ssp_id, int(self.assigned_seq), self.assigned_at_s, self.from_ssp_id]
+        fields = [spec, self.ssp_id, int(self.assigned_seq), self.assigned_at_s, list(self.fence_ssp_ids)]
         return MetaWrite(_meta_name(self.key), pack(fields))
 
     def no_meta(self) -> MetaWrite:
@@ -71,9 +72,9 @@ class Assignments:
             self._restore(value, now_ms)
 
     def _restore(self, value: bytes, now_ms: int) -> None:
-        spec_bytes, ssp_id, assigned_seq, assigned_at_s, from_ssp_id = unpack(value)
+        spec_bytes, ssp_id, assigned_seq, assigned_at_s, fence_ssp_ids = unpack(value)
         spec = common_pb2.ViewSpec.FromString(spec_bytes)
-        view = View(key_of(spec.key), spec, UNASSIGNED, NO_SEQ, assigned_at_s, from_ssp_id)
+        view = View(key_of(spec.key), spec, UNASSIGNED, NO_SEQ, assigned_at_s, tuple(fence_ssp_ids))
         self._views[view.key] = view
         self._owned[UNASSIGNED].add(view.key)
         if ssp_id:
@@ -127,14 +128,15 @@ class Assignments:
         self._unfenced[view.ssp_id].discard(view.key)
         view.ssp_id, view.assigned_seq, view.assigned_at_s = ssp_id, seq, at_s
         self._owned[ssp_id].add(view.key)
-        if view.from_ssp_id:
+        if view.fence_ssp_ids:
             self._unfenced[ssp_id].add(view.key)
 
     def orphan(self, view: View) -> None:
         """Its owner is gone."""
         self._owned[view.ssp_id].discard(view.key)
         self._unfenced[view.ssp_id].discard(view.key)
-        view.from_ssp_id, view.ssp_id = view.ssp_id, UNASSIGNED
+        view.fence_ssp_ids = tuple(dict.fromkeys((*view.fence_ssp_ids, view.ssp_id)))
+        view.ssp_id = UNASSIGNED
         self._owned[UNASSIGNED].add(view.key)
 
     def remove(self, view: View) -> None:
@@ -150,11 +152,13 @@ class Assignments:
         done = [self._views[key] for key in sorted(waiting) if self._views[key].assigned_seq <= written_seq]
         for view in done:
             waiting.discard(view.key)
-            view.from_ssp_id = ""
+            view.fence_ssp_ids = ()
         return done
 
     def welcome_list(self, ssp_id: str) -> list[replication_pb2.AssignedView]:
         return [
-            replication_pb2.AssignedView(spec=view.spec, from_ssp_id=view.from_ssp_id, assigned_seq=view.assigned_seq)
+            replication_pb2.AssignedView(
+                spec=view.spec, fence_ssp_ids=view.fence_ssp_ids, assigned_seq=view.assigned_seq
+            )
             for view in self.owned_by(ssp_id)
         ]

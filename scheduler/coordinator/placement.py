@@ -82,7 +82,7 @@ class Placement:
         candidates = [self._candidate(member) for member in self.ready_ssps()]
         self._last_placed = pick(self._policy, candidates, self._last_placed)
         self._settle_former_owner(view, self._last_placed)
-        assigned = common_pb2.ViewAssigned(spec=view.spec, ssp_id=self._last_placed, from_ssp_id=view.from_ssp_id)
+        assigned = common_pb2.ViewAssigned(spec=view.spec, ssp_id=self._last_placed, fence_ssp_ids=view.fence_ssp_ids)
         seq = self._staging.command(common_pb2.Entry(view_assigned=assigned))
         self._assignments.assign(view, self._last_placed, seq, self._staging.wall_ms // 1000)
         self._staging.keep(view.meta())
@@ -96,13 +96,11 @@ class Placement:
 
         If it gets the view back, its newer incarnation already fences its older one. If another gets it, that one will
         raise the former owner's epoch above the incarnation it has now, so it must join once more, above that."""
-        former = self._ssps.get(view.from_ssp_id)
-        if former is None:
-            return
-        if former.id == ssp_id:
-            view.from_ssp_id = ""
-        else:
-            self._rejoin(former, ssp_id)
+        for former_id in view.fence_ssp_ids:
+            former = self._ssps.get(former_id)
+            if former is not None and former.id != ssp_id:
+                self._rejoin(former, ssp_id)
+        view.fence_ssp_ids = tuple(former_id for former_id in view.fence_ssp_ids if former_id != ssp_id)
 
     def maybe_place_unassigned(self) -> bool:
         """Place what waits for an owner; False if nothing waits or no SSP is ready."""

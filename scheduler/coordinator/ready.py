@@ -1,7 +1,7 @@
 """What the coordinator wants done, as one record.
 
-The driver carries it out in the order of the fields: entries, rows and meta in one commit; the fsync; then, and only
-then, replies, welcomes and ends of streams. Whoever is told something is told what is durable.
+The driver carries it out in the order of the fields: entries, rows, meta and pins in one commit; the fsync; then, and
+only then, replies, welcomes and ends of streams. Whoever is told something is told what is durable.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sp00ky.proto.faults import Fault
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2, replication_pb2
-from sp00ky.scheduler.datastore.datastore import MetaWrite, RowWrite
+from sp00ky.scheduler.datastore.datastore import MetaWrite, PinWrite, RowWrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Ready:
     entries: list[common_pb2.Entry] = field(default_factory=list)
     rows: list[RowWrite] = field(default_factory=list)
     meta: list[MetaWrite] = field(default_factory=list)
+    pins: list[PinWrite] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     welcomed: list[SspWelcomed] = field(default_factory=list)
     ended: list[SessionEnded] = field(default_factory=list)
@@ -50,4 +51,4 @@ class Ready:
     @property
     def commits(self) -> bool:
         """Whether there is anything to append."""
-        return bool(self.entries or self.meta)
+        return bool(self.entries or self.meta or self.pins)

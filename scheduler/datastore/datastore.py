@@ -52,15 +52,27 @@ class MetaWrite(NamedTuple):
     value: bytes | None
 
 
+class PinWrite(NamedTuple):
+    """A pin set or taken away with the entries: revision `at` stays readable for its owner. None: the pin goes.
+
+    `ttl_ms` is how long a pin outlives the last time it was set, by the monotonic clock of the process that has the
+    store; it starts anew with each process."""
+
+    owner: str
+    at: Seq | None
+    ttl_ms: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Append:
-    """One commit: entries with seqs expected_head+1 …, their row writes, and meta values."""
+    """One commit: entries with seqs expected_head+1 …, their row writes, meta values, and pins."""
 
     epoch: Epoch
     expected_head: Seq
     entries: Sequence[common_pb2.Entry]
     rows: Sequence[RowWrite]
     meta: Sequence[MetaWrite] = ()
+    pins: Sequence[PinWrite] = ()
 
 
 class Datastore(Protocol):

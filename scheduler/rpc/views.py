@@ -182,10 +182,10 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         forwarded.CopyFrom(request)
         forwarded.key.CopyFrom(wire_key(key))
         match request.consistency:
-            case views_pb2.CONSISTENCY_FULLY_CONSISTENT:
-                forwarded.consistency = views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH
+            case common_pb2.CONSISTENCY_FULLY_CONSISTENT:
+                forwarded.consistency = common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH
                 forwarded.revision = self._driver.token(await self._driver.barrier())
-            case views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH | views_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT:
+            case common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH | common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT:
                 self._check_revision(request.revision)
             case _:
                 forwarded.revision = ""
@@ -271,7 +271,7 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         raise fault
 
 
-_AT_ONCE = frozenset({views_pb2.CONSISTENCY_UNSPECIFIED, views_pb2.CONSISTENCY_MINIMIZE_LATENCY})
+_AT_ONCE = frozenset({common_pb2.CONSISTENCY_UNSPECIFIED, common_pb2.CONSISTENCY_MINIMIZE_LATENCY})
 
 
 def _between_owners(key: ViewKey, why: str) -> Fault:

@@ -235,8 +235,10 @@ class EdgeWriter:
 
     async def _reconcile(self, holder: Holder) -> None:
         for key, hydrated in list(self._hydrated.items()):
-            if hydrated.from_ssp_id and hydrated.from_ssp_id != self._ssp_id:
-                other = statements.owner_row(hydrated.from_ssp_id)
+            for former in hydrated.fence_ssp_ids:
+                if former == self._ssp_id:
+                    continue
+                other = statements.owner_row(former)
                 await self._transact(statements.FENCE_OTHER, {"owner": other, "epoch": hydrated.assigned_seq})
             query = record_of_view(key)
             row: dict[str, Value] = {

@@ -141,7 +141,7 @@ class Engine:
         self._keeping.forget_tables()
         for assigned in welcome.views:
             key = key_of(assigned.spec.key)
-            self._registry.views[key] = View(key, assigned.spec, assigned.from_ssp_id, assigned.assigned_seq)
+            self._registry.views[key] = View(key, assigned.spec, tuple(assigned.fence_ssp_ids), assigned.assigned_seq)
         for key in owned:
             if key not in self._registry.views:
                 self._emission.drop(ViewDropped(key, unregistered=False))
@@ -277,7 +277,7 @@ class Engine:
         view = self._registry.views.get(key)
         if view is None:
             view = self._registry.views[key] = View(key, assigned.spec)
-        view.from_ssp_id, view.assigned_seq = assigned.from_ssp_id, seq
+        view.fence_ssp_ids, view.assigned_seq = tuple(assigned.fence_ssp_ids), seq
         if view.plan is None:
             self._keeping.plan(view)
         elif view.holder is not None and view.state in (State.LIVE, State.LAGGING):

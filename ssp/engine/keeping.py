@@ -237,7 +237,7 @@ class Keeping:
                 ttl_ms=spec.ttl_ms,
                 seq=reading.seq,
                 members=reading.members,
-                from_ssp_id=view.from_ssp_id,
+                fence_ssp_ids=view.fence_ssp_ids,
                 assigned_seq=view.assigned_seq,
             )
         )

@@ -49,7 +49,7 @@ class ViewDelta(msgspec.Struct, frozen=True):
 class ViewHydrated:
     """A view's first result here: the edge writer reads the stored edges and writes only the difference to `members`.
 
-    `from_ssp_id`: whose epoch is raised to `assigned_seq` first, if it is set."""
+    `fence_ssp_ids`: whose epochs are raised to `assigned_seq` first."""
 
     key: ViewKey
     surql: str
@@ -58,7 +58,7 @@ class ViewHydrated:
     ttl_ms: int
     seq: int
     members: Sequence[MemberChange]
-    from_ssp_id: str
+    fence_ssp_ids: Sequence[str]
     assigned_seq: int
 
 

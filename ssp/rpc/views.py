@@ -80,7 +80,7 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         self, request: views_pb2.GetViewRequest, context: aio.ServicerContext[object, object]
     ) -> views_pb2.GetViewResponse:
         key = self._key(request.key)
-        exact = request.consistency == views_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT
+        exact = request.consistency == common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT
         wanted = seq_of(request.revision, self._reads.store_id) if request.revision else 0
         remaining = context.time_remaining()
         timeout_s = min(WAIT_SECONDS_MAX, remaining * 0.9 if remaining is not None else WAIT_SECONDS_MAX)

@@ -35,7 +35,7 @@ class View:
 
     key: ViewKey
     spec: common_pb2.ViewSpec
-    from_ssp_id: str = ""
+    fence_ssp_ids: tuple[str, ...] = ()
     assigned_seq: int = 0
     state: State = State.PENDING
     error: str = ""

@@ -254,7 +254,7 @@ async def test_a_view_with_rows_holds_exactly_surrealdbs_json(scheduler: Served)
         raw = await response.read()
     assert b'"rows":[{"a":"t:`x y`","m":"1970-01-01T00:00:00Z","z":1.0}]' in raw
     request = mesh.last(views_pb2.GetViewRequest)
-    assert (request.rows, request.consistency) == (True, views_pb2.CONSISTENCY_FULLY_CONSISTENT)
+    assert (request.rows, request.consistency) == (True, common_pb2.CONSISTENCY_FULLY_CONSISTENT)
 
 
 async def test_an_unknown_view_is_404(api: Served) -> None:

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.server import GatewayServer
-from sp00ky.proto.v1 import admin_pb2, ingest_pb2, views_pb2
+from sp00ky.proto.v1 import admin_pb2, common_pb2, ingest_pb2, views_pb2
 
 from tests.harness.fake_mesh import NOT_FOUND, FakeMesh, ssp_status, token
 from tests.harness.served_gateway import Serve, Served
@@ -92,7 +92,7 @@ async def test_a_fully_consistent_read_waits_for_the_schedulers_barrier(ssp: Ser
         assert response.status == 200
     scheduler.last(admin_pb2.BarrierRequest)
     request = scheduler.ssp.last(views_pb2.GetViewRequest)
-    assert (request.consistency, request.revision) == (views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH, token(50))
+    assert (request.consistency, request.revision) == (common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH, token(50))
 
 
 async def test_info_version_and_metrics(ssp: Served) -> None:

@@ -84,7 +84,9 @@ class Log:
         return [first, self.assign(view, ssp)]
 
     def assign(self, view: str, ssp: str, from_ssp: str = "") -> common_pb2.Entry:
-        assigned = common_pb2.ViewAssigned(spec=self.specs[view], ssp_id=ssp, from_ssp_id=from_ssp)
+        assigned = common_pb2.ViewAssigned(
+            spec=self.specs[view], ssp_id=ssp, fence_ssp_ids=[from_ssp] if from_ssp else []
+        )
         return self.append(common_pb2.Entry(view_assigned=assigned))
 
     def unregister(self, view: str) -> common_pb2.Entry:

@@ -195,7 +195,7 @@ class Stage:
                 f" views {coordinator.views_of(member.id)}"
             )
         for key, view in sorted(coordinator.views.items()):
-            fence = f" from {view.from_ssp_id}" if view.from_ssp_id else ""
+            fence = f" from {','.join(view.fence_ssp_ids)}" if view.fence_ssp_ids else ""
             lines.append(f"view {key.id} on {view.ssp_id or '-'} at {view.assigned_seq}{fence}")
         return "\n".join(lines)
 
@@ -208,7 +208,7 @@ def shown(ready: Ready) -> list[str]:
     lines += [f"reply {reply.ticket} {reply.fault.code if reply.fault else reply.seq}" for reply in ready.replies]
     for welcomed in ready.welcomed:
         welcome = welcomed.welcome
-        views = [view.spec.key.id + (f"<{view.from_ssp_id}" if view.from_ssp_id else "") for view in welcome.views]
+        views = [view.spec.key.id + "".join(f"<{former}" for former in view.fence_ssp_ids) for view in welcome.views]
         kind = "resume" if welcome.resume else "snapshot"
         lines.append(
             f"welcome stream {welcomed.session_id} {kind} at {welcome.at_seq} as {welcome.incarnation} {views}"
@@ -230,7 +230,7 @@ def entry_text(entry: common_pb2.Entry) -> str:
             text = f"registered {body.spec.key.id} ttl {body.spec.ttl_ms} client {body.spec.client_id or '-'}"
         case "view_assigned":
             text = f"assigned {body.spec.key.id} to {body.ssp_id}" + (
-                f" from {body.from_ssp_id}" if body.from_ssp_id else ""
+                f" from {','.join(body.fence_ssp_ids)}" if body.fence_ssp_ids else ""
             )
         case "view_unregistered":
             text = f"unregistered {body.key.id}: {body.reason}"

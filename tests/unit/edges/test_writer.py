@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -34,8 +34,8 @@ def writer_of(database: Database, ssp_id: str, incarnation: int) -> EdgeWriter:
     return writer
 
 
-def hydrated(members: list[MemberChange], *, from_ssp_id: str = "", assigned_seq: int = 0) -> ViewHydrated:
-    return ViewHydrated(KEY, "SELECT * FROM t", b"", "client", 0, 10, members, from_ssp_id, assigned_seq)
+def hydrated(members: list[MemberChange], *, fence_ssp_ids: Sequence[str] = (), assigned_seq: int = 0) -> ViewHydrated:
+    return ViewHydrated(KEY, "SELECT * FROM t", b"", "client", 0, 10, members, fence_ssp_ids, assigned_seq)
 
 
 def member(key: int | str, version: int = 1) -> MemberChange:
@@ -109,7 +109,7 @@ async def test_an_overtaken_incarnation_cannot_write(installed: Database) -> Non
     old.hydrate(hydrated([member(1)]))
     await old.flush()
     new = writer_of(installed, "b", 6)
-    new.hydrate(hydrated([member(1), member(2)], from_ssp_id="a", assigned_seq=7))
+    new.hydrate(hydrated([member(1), member(2)], fence_ssp_ids=["a"], assigned_seq=7))
     await new.flush()
     old.fold(ViewDelta([KEY], 12, removed=[member(1)]))
     with pytest.raises(Fenced):

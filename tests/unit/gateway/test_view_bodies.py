@@ -18,7 +18,7 @@ from sp00ky.gateway.translate.views import (
     unregister_request,
 )
 from sp00ky.proto.faults import Fault
-from sp00ky.proto.v1 import proxy_pb2, views_pb2
+from sp00ky.proto.v1 import common_pb2, proxy_pb2, views_pb2
 from sp00ky.proto.values.cbor import encode
 from sp00ky.proto.values.kinds import Datetime, RecordId
 from sp00ky.proto.values.pack import pack, unpack
@@ -187,7 +187,7 @@ def test_a_registration_with_rows_reads_at_its_own_revision() -> None:
     request = first_read_request(asked({**VIEW, "rows": 1}), response)
     assert request is not None
     assert (request.consistency, request.revision, request.rows) == (
-        views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH,
+        common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH,
         token(7),
         True,
     )
@@ -196,11 +196,15 @@ def test_a_registration_with_rows_reads_at_its_own_revision() -> None:
 @pytest.mark.parametrize(
     ("query", "consistency", "revision"),
     [
-        ({}, views_pb2.CONSISTENCY_MINIMIZE_LATENCY, ""),
-        ({"revision": token(3)}, views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH, token(3)),
-        ({"consistency": "at_exact_snapshot", "revision": token(3)}, views_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT, token(3)),
-        ({"consistency": "fully_consistent"}, views_pb2.CONSISTENCY_FULLY_CONSISTENT, ""),
-        ({"consistency": "minimize_latency", "revision": token(3)}, views_pb2.CONSISTENCY_MINIMIZE_LATENCY, ""),
+        ({}, common_pb2.CONSISTENCY_MINIMIZE_LATENCY, ""),
+        ({"revision": token(3)}, common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH, token(3)),
+        (
+            {"consistency": "at_exact_snapshot", "revision": token(3)},
+            common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT,
+            token(3),
+        ),
+        ({"consistency": "fully_consistent"}, common_pb2.CONSISTENCY_FULLY_CONSISTENT, ""),
+        ({"consistency": "minimize_latency", "revision": token(3)}, common_pb2.CONSISTENCY_MINIMIZE_LATENCY, ""),
     ],
 )
 def test_a_read_says_how_fresh(query: dict[str, str], consistency: int, revision: str) -> None:

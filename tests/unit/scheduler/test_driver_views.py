@@ -127,19 +127,19 @@ async def test_reads_are_forwarded_with_the_revision_they_need() -> None:
         token = (await scheduler.views.RegisterView(request())).revision
         await scheduler.views.GetView(reading(rows=True))
         assert answers.asked[-1].rows and not answers.asked[-1].revision
-        fresh = reading(consistency=views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH, revision=token)
+        fresh = reading(consistency=common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH, revision=token)
         assert (await scheduler.views.GetView(fresh)).revision == token
-        exact = reading(consistency=views_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT, revision=token)
+        exact = reading(consistency=common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT, revision=token)
         await scheduler.views.GetView(exact)
-        assert answers.asked[-1].consistency == views_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT
+        assert answers.asked[-1].consistency == common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT
         await scheduler.driver.ingest([change("person", 1)], atomic=False)
         await eventually(lambda: scheduler.driver.store.synced_seq == 4)
-        await scheduler.views.GetView(reading(consistency=views_pb2.CONSISTENCY_FULLY_CONSISTENT))
-        assert answers.asked[-1].consistency == views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH
+        await scheduler.views.GetView(reading(consistency=common_pb2.CONSISTENCY_FULLY_CONSISTENT))
+        assert answers.asked[-1].consistency == common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH
         assert answers.asked[-1].revision == scheduler.driver.token(4)
-        ahead = reading(consistency=views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH, revision=scheduler.driver.token(1000))
+        ahead = reading(consistency=common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH, revision=scheduler.driver.token(1000))
         assert (await fault_from(scheduler.views.GetView(ahead))).code is Code.INVALID
-        stranger = reading(consistency=views_pb2.CONSISTENCY_AT_LEAST_AS_FRESH, revision=f"v1.{'f' * 8}.{token[12:]}")
+        stranger = reading(consistency=common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH, revision=f"v1.{'f' * 8}.{token[12:]}")
         assert (await fault_from(scheduler.views.GetView(stranger))).code is Code.REVISION_GONE
 
 
@@ -153,7 +153,7 @@ async def test_the_owners_answer_is_passed_on_and_its_ignorance_is_not() -> None
         answers.faults = [unknown]
         assert (await scheduler.views.GetView(reading())).state == views_pb2.VIEW_STATE_PENDING
         answers.faults = [unknown, unknown]
-        answer = await scheduler.views.GetView(reading(consistency=views_pb2.CONSISTENCY_FULLY_CONSISTENT))
+        answer = await scheduler.views.GetView(reading(consistency=common_pb2.CONSISTENCY_FULLY_CONSISTENT))
         assert answer.state == views_pb2.VIEW_STATE_LIVE and not answers.faults
 
 
@@ -186,7 +186,7 @@ async def test_between_two_owners_is_not_ready_and_the_view_moves() -> None:
         await other.join()
         await eventually(lambda: other.entries, what="the view moves")
         assigned = other.entries[0].view_assigned
-        assert (assigned.ssp_id, assigned.from_ssp_id) == ("b", "a")
+        assert (assigned.ssp_id, list(assigned.fence_ssp_ids)) == ("b", ["a"])
         assert (await scheduler.views.GetView(reading())).state == views_pb2.VIEW_STATE_LIVE
         await other.close()
 

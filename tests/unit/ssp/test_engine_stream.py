@@ -307,7 +307,7 @@ def test_a_view_moves_away_and_comes_back() -> None:
     driven.log.assign("v", SSP, "ssp-2")
     driven.catch_up()
     hydrated = driven.hydrated[-1]
-    assert (hydrated.from_ssp_id, hydrated.assigned_seq, hydrated.seq) == ("ssp-2", 4, 4)
+    assert (hydrated.fence_ssp_ids, hydrated.assigned_seq, hydrated.seq) == (("ssp-2",), 4, 4)
     assert len(hydrated.members) == 2
 
 

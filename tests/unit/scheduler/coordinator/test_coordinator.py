@@ -114,14 +114,14 @@ class World:
             )
         for key, view in coordinator.views.items():
             assert view.ssp_id in {"", *coordinator.ssps}
-            assert view.ssp_id != view.from_ssp_id or not view.ssp_id
+            assert view.ssp_id not in view.fence_ssp_ids or not view.ssp_id
             if view.ssp_id:
                 assert self.owners[key.id] == view.ssp_id  # the log says the same
             else:
                 assert not coordinator.ready_ssps()  # nobody waits while somebody is ready
         restored = Coordinator(CONFIG, self.head, sorted(self.metas.items()), self.now_ms)
-        assert {key: (view.ssp_id, view.assigned_seq, view.from_ssp_id) for key, view in restored.views.items()} == {
-            key: (view.ssp_id, view.assigned_seq, view.from_ssp_id) for key, view in coordinator.views.items()
+        assert {key: (view.ssp_id, view.assigned_seq, view.fence_ssp_ids) for key, view in restored.views.items()} == {
+            key: (view.ssp_id, view.assigned_seq, view.fence_ssp_ids) for key, view in coordinator.views.items()
         }
         assert {name: member.incarnation for name, member in restored.ssps.items()} == {
             name: member.incarnation for name, member in coordinator.ssps.items()
