@@ -121,6 +121,24 @@ def _frame_length(entries: Sequence[common_pb2.Entry]) -> int:
     return whole or len(entries)
 
 
+def read_page(store: Datastore, load: replication_pb2.Load, page_rows: int) -> replication_pb2.Page:
+    """A page of a table at exactly `load.at_seq`. Raises Fault REVISION_GONE."""
+    rows_max = min(load.rows_max or page_rows, PAGE_ROWS_MAX)
+    found = store.scan(load.table, Seq(load.at_seq), load.after_key, rows_max)
+    rows: list[replication_pb2.Row] = []
+    size = 0
+    for row in found:
+        size += len(row.packed)
+        if rows and size > PAGE_BYTES_MAX:
+            break
+        rows.append(replication_pb2.Row(key=row.key, packed=row.packed, seq=row.seq))
+    last_key = rows[-1].key if rows else b""
+    # The store cuts pages by bytes too, so a short one need not be the last: look for one row more.
+    more = rows and (len(rows) < len(found) or store.scan(load.table, Seq(load.at_seq), last_key, 1))
+    next_after_key = last_key if more else b""
+    return replication_pb2.Page(load_id=load.load_id, table=load.table, rows=rows, next_after_key=next_after_key)
+
+
 class Ledger(Protocol):
     """What a session asks of the coordinator: see `Coordinator`."""
 
@@ -215,7 +233,8 @@ class Session:
             return [replication_pb2.ReplicateResponse(welcome=welcome)]
         due = []
         if self._loads:
-            due.append(replication_pb2.ReplicateResponse(page=self._page(self._loads.popleft())))
+            page = read_page(self._store, self._loads.popleft(), self._page_rows)
+            due.append(replication_pb2.ReplicateResponse(page=page))
         after = self._ledger.sendable_after(self.id)
         if after is not None:
             frame = self._ring.frame(after, self._ledger.durable_seq)
@@ -228,22 +247,6 @@ class Session:
 
     def _quiet_seconds(self) -> float:
         return asyncio.get_running_loop().time() - self._sent_at
-
-    def _page(self, load: replication_pb2.Load) -> replication_pb2.Page:
-        rows_max = min(load.rows_max or self._page_rows, PAGE_ROWS_MAX)
-        found = self._store.scan(load.table, Seq(load.at_seq), load.after_key, rows_max)
-        rows: list[replication_pb2.Row] = []
-        size = 0
-        for row in found:
-            size += len(row.packed)
-            if rows and size > PAGE_BYTES_MAX:
-                break
-            rows.append(replication_pb2.Row(key=row.key, packed=row.packed, seq=row.seq))
-        last_key = rows[-1].key if rows else b""
-        # The store cuts pages by bytes too, so a short one need not be the last: look for one row more.
-        more = rows and (len(rows) < len(found) or self._store.scan(load.table, Seq(load.at_seq), last_key, 1))
-        next_after_key = last_key if more else b""
-        return replication_pb2.Page(load_id=load.load_id, table=load.table, rows=rows, next_after_key=next_after_key)
 
     async def _wait(self) -> None:
         """Until there may be something to send, or a checkpoint is due."""

@@ -39,6 +39,11 @@ class ReplicationServiceStub:
                 request_serializer=sp00ky_dot_proto_dot_v1_dot_replication__pb2.ReplicateRequest.SerializeToString,
                 response_deserializer=sp00ky_dot_proto_dot_v1_dot_replication__pb2.ReplicateResponse.FromString,
                 _registered_method=True)
+        self.ReadPage = channel.unary_unary(
+                '/sp00ky.v1.ReplicationService/ReadPage',
+                request_serializer=sp00ky_dot_proto_dot_v1_dot_replication__pb2.ReadPageRequest.SerializeToString,
+                response_deserializer=sp00ky_dot_proto_dot_v1_dot_replication__pb2.ReadPageResponse.FromString,
+                _registered_method=True)
 
 
 class ReplicationServiceServicer:
@@ -50,6 +55,13 @@ class ReplicationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadPage(self, request, context):
+        """One page of a table at a retained revision, for a reader of the past; OUT_OF_RANGE once it is no longer retained.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReplicationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -57,6 +69,11 @@ def add_ReplicationServiceServicer_to_server(servicer, server):
                     servicer.Replicate,
                     request_deserializer=sp00ky_dot_proto_dot_v1_dot_replication__pb2.ReplicateRequest.FromString,
                     response_serializer=sp00ky_dot_proto_dot_v1_dot_replication__pb2.ReplicateResponse.SerializeToString,
+            ),
+            'ReadPage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadPage,
+                    request_deserializer=sp00ky_dot_proto_dot_v1_dot_replication__pb2.ReadPageRequest.FromString,
+                    response_serializer=sp00ky_dot_proto_dot_v1_dot_replication__pb2.ReadPageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -86,6 +103,33 @@ class ReplicationService:
             '/sp00ky.v1.ReplicationService/Replicate',
             sp00ky_dot_proto_dot_v1_dot_replication__pb2.ReplicateRequest.SerializeToString,
             sp00ky_dot_proto_dot_v1_dot_replication__pb2.ReplicateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadPage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sp00ky.v1.ReplicationService/ReadPage',
+            sp00ky_dot_proto_dot_v1_dot_replication__pb2.ReadPageRequest.SerializeToString,
+            sp00ky_dot_proto_dot_v1_dot_replication__pb2.ReadPageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -15,7 +15,7 @@ from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import replication_pb2, replication_pb2_grpc
 from sp00ky.scheduler.coordinator.events import SspAcked, SspBeat, SspLoaded
 from sp00ky.scheduler.errors import peer_fault
-from sp00ky.scheduler.fanout import Session
+from sp00ky.scheduler.fanout import Session, read_page
 
 if TYPE_CHECKING:
     from sp00ky.scheduler.driver import SchedulerDriver
@@ -40,6 +40,13 @@ class ReplicationServicer(replication_pb2_grpc.ReplicationServiceServicer):
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
             self._driver.close_session(session)
+
+    async def ReadPage(
+        self, request: replication_pb2.ReadPageRequest, context: aio.ServicerContext[object, object]
+    ) -> replication_pb2.ReadPageResponse:
+        self._driver.require_ready()
+        page = read_page(self._driver.store, request.load, self._driver.settings.bootstrap_page_size)
+        return replication_pb2.ReadPageResponse(page=page)
 
     async def _hello(self, requests: Requests) -> replication_pb2.Hello:
         try:
