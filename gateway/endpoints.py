@@ -90,7 +90,7 @@ ENDPOINTS: Sequence[Endpoint] = (
         "POST",
         "/proxy/query",
         SCHEDULER,
-        "`{query, vars?, revision?}` → result of the first statement, read-only, on the replica",
+        "`{query, vars?, consistency?, revision?}` → result of the first statement, read-only, on the replica",
         proxy.query_answer,
         proxy.query_request,
         Rpc.QUERY,

@@ -31,6 +31,7 @@ from sp00ky.ssp.engine import events
 from sp00ky.ssp.engine.engine import Engine
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.ready import Ready
+from sp00ky.ssp.exact import ExactReads
 from sp00ky.ssp.freshness import Freshness
 from sp00ky.ssp.garbage import Garbage
 from sp00ky.ssp.reruns import Reruns
@@ -77,6 +78,7 @@ class SspDriver:
         self._on_step = on_step
         self.engine = Engine(ssp_id=settings.ssp_id)
         self.freshness = Freshness(self.engine)
+        self.exact = ExactReads(self._read_page)
         self._garbage = Garbage()
         self._epoch = Epoch(0)
         self._incarnation = 0
@@ -185,6 +187,11 @@ class SspDriver:
             raise Fault(Code.UNAVAILABLE, "no scheduler yet")
         rows, revision = await self._upstream.query(surql, params, self.token(seq) if seq else "")
         return rows, parse_revision(revision).seq
+
+    async def _read_page(self, load: replication_pb2.Load) -> replication_pb2.Page:
+        if self._upstream is None:
+            raise Fault(Code.UNAVAILABLE, "no scheduler yet")
+        return await self._upstream.read_page(load)
 
     def _forget(self) -> None:
         self.store_id = StoreId("")
@@ -369,6 +376,7 @@ class SspDriver:
             "views_quarantined": len(self._edges.quarantined),
             "reevaluation_rounds_total": self._reruns.rounds,
             "reevaluations_total": self._reruns.runs,
+            "exact_reads_total": self.exact.reads,
             "stream_connected": float(self._upstream is not None and self._upstream.connected),
         }
 

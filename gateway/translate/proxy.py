@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sp00ky.gateway.exchange import JSON, REVISION_HEADER, Answer, Asked
 from sp00ky.gateway.translate.body import field_object, field_text, packed, parse_object
+from sp00ky.gateway.translate.consistency import asked_consistency
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.revision import parse_revision
 from sp00ky.proto.v1 import proxy_pb2
 from sp00ky.proto.values.json import JsonError, encode_json
 from sp00ky.proto.values.pack import PackError, unpack
@@ -13,11 +13,13 @@ from sp00ky.proto.values.pack import PackError, unpack
 
 def query_request(asked: Asked) -> proxy_pb2.QueryRequest:
     body = parse_object(asked)
-    revision = field_text(body, "revision", required=False)
-    if revision:
-        parse_revision(revision)
-    query = field_text(body, "query")
-    return proxy_pb2.QueryRequest(query=query, vars=packed(field_object(body, "vars"), "vars"), revision=revision)
+    consistency, revision = asked_consistency(
+        field_text(body, "consistency", required=False),
+        field_text(body, "revision", required=False),
+        "at_exact_snapshot",
+    )
+    query, variables = field_text(body, "query"), packed(field_object(body, "vars"), "vars")
+    return proxy_pb2.QueryRequest(query=query, vars=variables, consistency=consistency, revision=revision)
 
 
 def query_answer(asked: Asked, response: proxy_pb2.QueryResponse) -> Answer:

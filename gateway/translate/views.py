@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import orjson
 from sp00ky.gateway.exchange import Answer, Asked, json_answer
 from sp00ky.gateway.translate.body import field_flag, field_object, field_text, kind_name, packed, parse_object
+from sp00ky.gateway.translate.consistency import asked_consistency
 from sp00ky.gateway.translate.proxy import encode_packed
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.revision import parse_revision
 from sp00ky.proto.v1 import common_pb2, views_pb2
 from sp00ky.proto.values.cbor import CborError, duration_from_text
 from sp00ky.proto.values.json import encode_json
@@ -25,13 +25,6 @@ from sp00ky.proto.viewer import auth_id_of, canonical_auth_id, check_params, pac
 QUERY_TABLE = "_00_query"
 _U64_MAX = 2**64 - 1
 
-CONSISTENCY: Mapping[str, common_pb2.Consistency] = {
-    "minimize_latency": common_pb2.CONSISTENCY_MINIMIZE_LATENCY,
-    "at_least_as_fresh": common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH,
-    "at_exact_snapshot": common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT,
-    "fully_consistent": common_pb2.CONSISTENCY_FULLY_CONSISTENT,
-}
-_NEEDS_REVISION = {common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH, common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT}
 STATES: Mapping[int, str | None] = {
     views_pb2.VIEW_STATE_UNSPECIFIED: None,
     views_pb2.VIEW_STATE_PENDING: "pending",
@@ -173,19 +166,13 @@ def unregister_answer(asked: Asked, response: views_pb2.UnregisterViewResponse) 
 
 def get_request(asked: Asked) -> views_pb2.GetViewRequest:
     """`?consistency=&revision=&rows=&auth=`. A revision alone asks for a view at least as fresh as it."""
-    revision = asked.query.get("revision", "")
-    if revision:
-        parse_revision(revision)
-    name = asked.query.get("consistency", "") or ("at_least_as_fresh" if revision else "minimize_latency")
-    consistency = CONSISTENCY.get(name)
-    if consistency is None:
-        raise Fault(Code.INVALID, f'consistency "{name[:32]}" is unknown', f"one of {', '.join(CONSISTENCY)}")
-    if consistency in _NEEDS_REVISION and not revision:
-        raise Fault(Code.INVALID, f"consistency {name} needs a revision", "add &revision=<token>")
+    consistency, revision = asked_consistency(
+        asked.query.get("consistency", ""), asked.query.get("revision", ""), "at_least_as_fresh"
+    )
     return views_pb2.GetViewRequest(
         key=asked_key(asked),
         consistency=consistency,
-        revision=revision if consistency in _NEEDS_REVISION else "",
+        revision=revision,
         rows=field_flag(asked.query.get("rows"), "rows"),
     )
 

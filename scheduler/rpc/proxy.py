@@ -25,7 +25,7 @@ from sp00ky.proto.surrealql.ast import Expr, Select
 from sp00ky.proto.surrealql.errors import ParseError
 from sp00ky.proto.surrealql.lexer import tokenize
 from sp00ky.proto.surrealql.parser import parse_expr, parse_select
-from sp00ky.proto.v1 import proxy_pb2, proxy_pb2_grpc
+from sp00ky.proto.v1 import common_pb2, proxy_pb2, proxy_pb2_grpc
 from sp00ky.proto.values.json import encode_json, from_json
 from sp00ky.proto.values.kinds import NONE, RecordId, Value
 from sp00ky.proto.values.order import sort_key
@@ -44,6 +44,7 @@ QUERY_SECONDS_MAX = 30.0
 READ_SECONDS_MAX = 5.0  # of one read by the event loop; it answers at once unless it has ended
 QUERY_CHARS_MAX = 1024 * 1024
 PAGE_ROWS = 1_000
+_STATES_REVISION = frozenset({common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH, common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT})
 T = TypeVar("T")
 
 
@@ -133,7 +134,7 @@ class ProxyServicer(proxy_pb2_grpc.ProxyServiceServicer):
     ) -> proxy_pb2.QueryResponse:
         parsed = statements(request.query)
         params = _params(request)
-        at = self._revision(request.revision)
+        at = await self._revision(request.revision, request.consistency)
         if self._waiting >= QUERIES_WAITING_MAX:
             raise overloaded(self._waiting, QUERIES_WAITING_MAX)
         self._waiting += 1
@@ -148,7 +149,19 @@ class ProxyServicer(proxy_pb2_grpc.ProxyServiceServicer):
             return proxy_pb2.QueryResponse(result_json=encode_json(unpack(packed)).decode(), revision=revision)
         return proxy_pb2.QueryResponse(result=packed, revision=revision)
 
-    def _revision(self, token: str) -> Seq:
+    async def _revision(self, token: str, consistency: common_pb2.Consistency) -> Seq:
+        """What to read at. A store has all of its head at once, so what is as fresh as a revision is the head."""
+        if consistency in _STATES_REVISION and not token:
+            raise Fault(Code.INVALID, "consistency needs a revision", "pass a token that a write returned")
+        if consistency == common_pb2.CONSISTENCY_FULLY_CONSISTENT:
+            await self._driver.barrier()
+            return self._driver.coordinator.durable_seq
+        if consistency == common_pb2.CONSISTENCY_MINIMIZE_LATENCY:
+            return self._driver.coordinator.durable_seq
+        at = self._retained(token)
+        return self._driver.coordinator.durable_seq if consistency == common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH else at
+
+    def _retained(self, token: str) -> Seq:
         """Raises Fault REVISION_GONE, with floor and head, for what is not (or no longer) readable."""
         store, head = self._driver.store, self._driver.coordinator.durable_seq
         at = seq_of(token, store.store_id) if token else head

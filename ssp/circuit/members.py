@@ -251,8 +251,15 @@ class Members:
         return sorted(self.members, key=lambda key: (sort(rows[key][0], binding, scope), order_of(key)))
 
     def children(self) -> list[MemberChange]:
-        """Every child of every member once."""
-        return [child for child, _ in self._children.values()]
+        """Every child once, in the order of the members and, below each, of what it shows: one state, one order."""
+        if not self._children:
+            return []
+        found: dict[ChildKey, MemberChange] = {}
+        for key in self.ordered():
+            for child in self._kin.get(key, ()):
+                place = (child.parent, child.parent_rel, child.id)
+                found.setdefault(place, self._children[place][0])
+        return list(found.values())
 
     def subscribe(self, key: ViewKey) -> None:
         self.views = (*self.views, key)

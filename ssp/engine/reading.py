@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sp00ky.proto import digest
+from sp00ky.proto.v1 import common_pb2
 from sp00ky.proto.values.kinds import Value
 from sp00ky.proto.whole.scope import Scope, Source
 from sp00ky.proto.whole.select import finish
@@ -41,6 +42,10 @@ class ViewReading:
     @property
     def key(self) -> ViewKey:
         return self._view.key
+
+    @property
+    def spec(self) -> common_pb2.ViewSpec:
+        return self._view.spec
 
     @property
     def surql(self) -> str:

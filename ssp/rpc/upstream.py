@@ -24,6 +24,7 @@ from sp00ky.proto.values.pack import unpack
 
 REQUESTS_MAX = 10_000  # frames waiting to go up: page requests, acks and heartbeats, a few a view at most
 BARRIER_SECONDS = 15.0
+PAGE_SECONDS = 10.0
 
 
 class Upstream:
@@ -80,6 +81,16 @@ class Upstream:
         except aio.AioRpcError as error:
             raise fault_of(error) from error
         return unpack(answer.result), str(answer.revision)
+
+    async def read_page(self, load: replication_pb2.Load) -> replication_pb2.Page:
+        """A page of a table at a retained revision; raises Fault."""
+        request = replication_pb2.ReadPageRequest(load=load)
+        try:
+            answer = await self._replication.ReadPage(request, timeout=PAGE_SECONDS)
+        except aio.AioRpcError as error:
+            raise fault_of(error) from error
+        page: replication_pb2.Page = answer.page
+        return page
 
     async def close(self) -> None:
         await self._channel.close()

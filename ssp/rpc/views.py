@@ -3,6 +3,7 @@ the scheduler."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -22,6 +23,7 @@ from sp00ky.ssp.engine.reading import ViewReading
 from sp00ky.ssp.engine.ready import MemberChange
 from sp00ky.ssp.engine.standing import Standing
 from sp00ky.ssp.engine.why import Decider, Why
+from sp00ky.ssp.exact import ExactReads
 from sp00ky.ssp.freshness import Freshness
 
 STATES: Mapping[str, views_pb2.ViewState] = {
@@ -54,6 +56,7 @@ class Reads(Protocol):
 
     engine: Engine
     freshness: Freshness
+    exact: ExactReads
     ssp_id: str
     store_id: StoreId
 
@@ -82,17 +85,26 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         key = self._key(request.key)
         exact = request.consistency == common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT
         wanted = seq_of(request.revision, self._reads.store_id) if request.revision else 0
+        if exact and not wanted:
+            raise Fault(Code.INVALID, f'an exact read of view "{key.id}" names no revision', "pass a token as revision")
         remaining = context.time_remaining()
         timeout_s = min(WAIT_SECONDS_MAX, remaining * 0.9 if remaining is not None else WAIT_SECONDS_MAX)
         reading = await self._reads.freshness.view_at_least(key, wanted, timeout_s)
         if exact and reading.seq != wanted:
-            raise Fault(
-                Code.REVISION_GONE,
-                f'view "{key.id}" is at a later revision than {request.revision}',
-                "read it at_least_as_fresh, or exactly at the revision it answers",
-                {"head": self._reads.token(reading.seq), "floor": self._reads.token(reading.seq)},
-            )
+            reading = await self._past(reading, wanted, timeout_s)
         return self._response(key, reading, rows=request.rows, json=request.json)
+
+    async def _past(self, reading: ViewReading, wanted: int, timeout_s: float) -> ViewReading:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._reads.exact.view_at(reading.spec, wanted)
+        except TimeoutError:
+            message = f'view "{reading.key.id}" could not be read at {wanted} within {timeout_s:g} s'
+            raise Fault(Code.TIMEOUT, message, "read it as it is now") from None
+        except Fault as fault:
+            if fault.code is Code.REVISION_GONE:
+                fault.details.setdefault("head", self._reads.token(reading.seq))
+            raise
 
     def _key(self, key: common_pb2.ViewKey) -> ViewKey:
         """The view that is asked about; raises Fault NOT_READY while there can be none."""
