@@ -14,7 +14,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 from sp00ky.gateway.exchange import Answer, Api, Asked
-from sp00ky.gateway.translate import ingest, metrics, proxy, status, views, why
+from sp00ky.gateway.translate import ingest, metrics, proxy, revision, status, views, why
 from sp00ky.gateway.upstream import Rpc
 from sp00ky.proto.faults import Code, Fault
 
@@ -148,6 +148,16 @@ ENDPOINTS: Sequence[Endpoint] = (
         views.debug_answer,
         views.debug_request,
         Rpc.GET_VIEW,
+    ),
+    Endpoint(
+        "GET",
+        "/revision",
+        BOTH,
+        "a token that holds everything committed in SurrealDB before the request: read at least as fresh as it",
+        revision.revision_answer,
+        revision.revision_request,
+        Rpc.BARRIER,
+        to_scheduler=True,
     ),
     Endpoint("GET", "/views", BOTH, "every view, in short", views.list_answer, views.list_request, Rpc.LIST_VIEWS),
     _status("/ssps", SCHEDULER, status.ssps_answer, "every SSP: state, load, revisions"),

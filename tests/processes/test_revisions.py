@@ -43,10 +43,11 @@ async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
 
 async def barrier(mesh: Mesh) -> str:
     """A token that holds everything committed before the call."""
-    body = {"query": "RETURN 1", "consistency": "fully_consistent"}
-    async with mesh.http.post(f"{mesh.url}/proxy/query", json=body) as response:
-        assert response.status == 200, await response.text()
-        return response.headers["Spky-Revision"]
+    async with mesh.http.get(f"{mesh.url}/revision") as response:
+        answer = await response.json()
+        assert response.status == 200, answer
+        assert response.headers["Spky-Revision"] == answer["revision"]
+        return str(answer["revision"])
 
 
 async def steps(database: Database) -> AsyncIterator[None]:
