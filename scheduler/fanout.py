@@ -17,6 +17,7 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from sp00ky.proto.failpoints import failpoint
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2, replication_pb2
@@ -238,6 +239,7 @@ class Session:
         after = self._ledger.sendable_after(self.id)
         if after is not None:
             frame = self._ring.frame(after, self._ledger.durable_seq)
+            failpoint("bcast.frame")
             self._ledger.sent_to(self.id, frame.last_seq)
             due.append(replication_pb2.ReplicateResponse(entries=frame.entries))
         if not due and self._quiet_seconds() >= CHECKPOINT_SECONDS and self._ledger.idle(self.id):

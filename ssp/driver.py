@@ -20,6 +20,7 @@ import psutil
 from sp00ky.proto.channel import Server
 from sp00ky.proto.database import Database
 from sp00ky.proto.discovery import resolve_scheduler
+from sp00ky.proto.failpoints import failpoint
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Epoch, Revision, Seq, StoreId, parse_revision
 from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc, replication_pb2, views_pb2, views_pb2_grpc
@@ -225,10 +226,12 @@ class SspDriver:
     def _receive(self, response: replication_pb2.ReplicateResponse) -> None:
         match response.WhichOneof("frame"):
             case "entries":
+                failpoint("ssp.entries")
                 self._step(events.EntriesReceived(response.entries.entries))
             case "welcome":
                 self._welcome(response.welcome)
             case "page":
+                failpoint("ssp.page")
                 page = response.page
                 self._step(events.PageReceived(page.load_id, page.table, page.rows, page.next_after_key))
             case "checkpoint":
@@ -255,6 +258,7 @@ class SspDriver:
             self._become_ready()
 
     def _become_ready(self) -> None:
+        failpoint("ssp.ready")
         self._bootstrapped = True
         self.detail = ""
         self._garbage.loaded()
@@ -298,6 +302,7 @@ class SspDriver:
             upstream.send(replication_pb2.ReplicateRequest(load=request))
         if ready.loaded:
             upstream.send(replication_pb2.ReplicateRequest(loaded=replication_pb2.Loaded()))
+            failpoint("ssp.loaded")
         if ready.frames:
             ack = replication_pb2.Ack(
                 applied_seq=ready.applied_seq, written_seq=self._edges.written_seq, frames=ready.frames

@@ -21,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rocksdict import RdictIter, WriteBatch
+from sp00ky.proto.failpoints import failpoint
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Epoch, Seq, StoreId
 from sp00ky.scheduler.datastore import layout
@@ -340,6 +341,7 @@ class RocksDatastore:
     def _flush(self) -> None:
         with self._files_lock:
             try:
+                failpoint("wal.fsync")
                 self._files.db.flush_wal(True)
             except Exception as error:
                 raise fault_of_disk(f"replica {self._path}", str(error)) from error

@@ -26,7 +26,8 @@ from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc, common_pb2, ingest_pb2, i
 from sp00ky.proto.values.kinds import RecordId
 from sp00ky.proto.values.pack import pack
 
-from tests.harness.mesh import SECRET, Mesh, running_mesh
+from tests.harness.mesh import Mesh, running_mesh
+from tests.harness.mesh_client import SECRET
 
 AUTHORS = 1_000
 BATCH = 1024
