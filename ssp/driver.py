@@ -84,6 +84,7 @@ class SspDriver:
         self._epoch = Epoch(0)
         self._incarnation = 0
         self._head_seq = 0
+        self._said_written_seq = 0  # on the present stream
         self._bootstrapped = False
         self._started = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
@@ -131,7 +132,7 @@ class SspDriver:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._edges.pending_edges and not self._edges.fenced and self._incarnation:
+        if self._edges.owed.pending_edges and not self._edges.fenced and self._incarnation:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self._edges.flush(), LAST_FLUSH_SECONDS)
         if self._upstream is not None:
@@ -246,6 +247,7 @@ class SspDriver:
         self._epoch = Epoch(welcome.epoch)
         self.store_id = StoreId(welcome.store_id)
         self._incarnation = welcome.incarnation
+        self._said_written_seq = 0
         if not welcome.resume:
             self._bootstrapped = False
             self._reruns.clear()
@@ -273,13 +275,7 @@ class SspDriver:
 
     def _carry_out(self, ready: Ready) -> None:
         upstream = self._upstream
-        for dropped in ready.dropped:
-            self._edges.drop(dropped)
-        for hydrated in ready.hydrated:
-            self._edges.hydrate(hydrated)
-        for delta in ready.deltas:
-            self._edges.fold(delta)
-        self._edges.applied_to(ready.applied_seq)
+        self._edges.take(ready)
         for query in ready.queries:
             self._reruns.request(query)
         if upstream is not None:
@@ -303,11 +299,17 @@ class SspDriver:
         if ready.loaded:
             upstream.send(replication_pb2.ReplicateRequest(loaded=replication_pb2.Loaded()))
             failpoint("ssp.loaded")
-        if ready.frames:
+        if ready.frames or self.written_seq > self._said_written_seq:
+            self._said_written_seq = self.written_seq
             ack = replication_pb2.Ack(
-                applied_seq=ready.applied_seq, written_seq=self._edges.written_seq, frames=ready.frames
+                applied_seq=ready.applied_seq, written_seq=self._said_written_seq, frames=ready.frames
             )
             upstream.send(replication_pb2.ReplicateRequest(ack=ack))
+
+    @property
+    def written_seq(self) -> int:
+        """Up to here the edges are in, and views handed over to us are there to be read."""
+        return min(self._edges.owed.written_seq, self.engine.arrived_seq)
 
     async def _tick(self) -> None:
         while True:
@@ -328,7 +330,7 @@ class SspDriver:
             cpu_ratio=self._process.cpu_percent() / 100,
             memory_bytes=self._process.memory_info().rss,
             applied_seq=self.engine.applied_seq,
-            written_seq=self._edges.written_seq,
+            written_seq=self.written_seq,
         )
 
     # --- reads ---
@@ -337,7 +339,7 @@ class SspDriver:
         return str(Revision(self.store_id, self._epoch, Seq(seq)))
 
     def quarantine_of(self, key: ViewKey) -> str:
-        return self._edges.quarantined.get(key, "")
+        return self._edges.owed.quarantined.get(key, "")
 
     def _facts_of(self, key: ViewKey) -> Facts | None:
         reading = self.engine.view(key)
@@ -373,12 +375,12 @@ class SspDriver:
     def metrics(self) -> Mapping[str, float]:
         return {
             "applied_seq": self.engine.applied_seq,
-            "written_seq": self._edges.written_seq,
-            "edges_written_total": self._edges.edges_written,
-            "edges_pending": self._edges.pending_edges,
+            "written_seq": self._edges.owed.written_seq,
+            "edges_written_total": self._edges.owed.edges_written,
+            "edges_pending": self._edges.owed.pending_edges,
             "edge_flushes_total": self._edges.flushes,
             "edge_failures_total": self._edges.failures,
-            "views_quarantined": len(self._edges.quarantined),
+            "views_quarantined": len(self._edges.owed.quarantined),
             "reevaluation_rounds_total": self._reruns.rounds,
             "reevaluations_total": self._reruns.runs,
             "exact_reads_total": self.exact.reads,

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.v1 import common_pb2, replication_pb2
+from sp00ky.proto.v1 import replication_pb2
 from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.pack import PackError, unpack
 from sp00ky.proto.whole.rules import TableRules
@@ -39,15 +39,16 @@ from sp00ky.ssp.engine.explained import Explanation, explained
 from sp00ky.ssp.engine.hosting import Hosting
 from sp00ky.ssp.engine.hosting import Outcome as Flushed
 from sp00ky.ssp.engine.keeping import Keeping
+from sp00ky.ssp.engine.ownership import Ownership
 from sp00ky.ssp.engine.reading import ViewReading
-from sp00ky.ssp.engine.ready import LoadPage, Ready, ViewDropped
+from sp00ky.ssp.engine.ready import LoadPage, Ready
 from sp00ky.ssp.engine.tables import Tables
 from sp00ky.ssp.engine.transactions import SCHEMA_TABLE, Batch, Transactions
 from sp00ky.ssp.engine.why import Reasoning, Why
 from sp00ky.ssp.plan.facts import MESH_PREFIX, TableFacts
 from sp00ky.ssp.plan.nodes import User
 from sp00ky.ssp.views.lifecycle import State
-from sp00ky.ssp.views.registry import Registry, View, key_of
+from sp00ky.ssp.views.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Engine:
             self._registry, self._tables, self._hosting, self._emission,
             applied_seq=lambda: self.applied_seq, kept=self._bootstrap_tables,
         )  # fmt: skip
+        self._ownership = Ownership(ssp_id, self._registry, self._keeping, self._emission)
 
     def _why_closed(self, table: str) -> str:
         return self._keeping.schema(table).why_closed(table)
@@ -128,6 +130,11 @@ class Engine:
     def applied_seq(self) -> int:
         return self._transactions.applied_seq
 
+    @property
+    def arrived_seq(self) -> int:
+        """Every view handed over to us up to here has a first result, or has failed."""
+        return self._ownership.arrived_seq(self.applied_seq)
+
     # --- the stream begins ---
 
     def _begin(self, welcome: replication_pb2.Welcome) -> None:
@@ -139,12 +146,7 @@ class Engine:
         self.loaded = self._planned = False
         self._transactions.reset_to(welcome.at_seq)
         self._keeping.forget_tables()
-        for assigned in welcome.views:
-            key = key_of(assigned.spec.key)
-            self._registry.views[key] = View(key, assigned.spec, tuple(assigned.fence_ssp_ids), assigned.assigned_seq)
-        for key in owned:
-            if key not in self._registry.views:
-                self._emission.drop(ViewDropped(key, unregistered=False))
+        self._ownership.begin(welcome, owned)
         for table in self._bootstrap_tables:
             self._keeping.want(table)
 
@@ -205,7 +207,7 @@ class Engine:
             self._keeping.schema_changed()
             self._replan(facts, schema, before)
         for entry in batch.commands:
-            self._command(entry)
+            self._ownership.take(entry)
         self._keeping.judge_all()
 
     def _move(self, moved: Mapping[str, Sequence[Moved]], seq: int) -> list[Flushed]:
@@ -248,40 +250,6 @@ class Engine:
                 self._hosting.evict(view)
             for view in views:
                 self._keeping.plan(view)
-
-    def _command(self, entry: common_pb2.Entry) -> None:
-        match entry.WhichOneof("body"):
-            case "view_registered":
-                self._registered(entry.view_registered.spec)
-            case "view_assigned":
-                self._assigned(entry.view_assigned, entry.seq)
-            case "view_unregistered":
-                key = key_of(entry.view_unregistered.key)
-                self._keeping.drop(key, unregistered=True)
-            case _:
-                pass  # an SSP joined, or a command of a newer scheduler
-
-    def _registered(self, spec: common_pb2.ViewSpec) -> None:
-        view = self._registry.views.get(key_of(spec.key))
-        if view is not None:
-            same = view.same_query(spec)
-            view.spec = spec
-            if not same:
-                self._keeping.plan(view)
-
-    def _assigned(self, assigned: common_pb2.ViewAssigned, seq: int) -> None:
-        key = key_of(assigned.spec.key)
-        if assigned.ssp_id != self.ssp_id:
-            self._keeping.drop(key, unregistered=False)
-            return
-        view = self._registry.views.get(key)
-        if view is None:
-            view = self._registry.views[key] = View(key, assigned.spec)
-        view.fence_ssp_ids, view.assigned_seq = tuple(assigned.fence_ssp_ids), seq
-        if view.plan is None:
-            self._keeping.plan(view)
-        elif view.holder is not None and view.state in (State.LIVE, State.LAGGING):
-            self._keeping.emit_hydrated(view)
 
     # --- reading ---
 

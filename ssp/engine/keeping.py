@@ -210,9 +210,9 @@ class Keeping:
         view.signal(Signal.REPLANNED)
         self._hosting.evict(view)
         if shown:
-            self._maybe_withdraw(view)
+            self.maybe_withdraw(view)
 
-    def _maybe_withdraw(self, view: View) -> bool:
+    def maybe_withdraw(self, view: View) -> bool:
         """Take back what a user's view held, until it is hydrated again."""
         if view.spec.auth:
             self.emit_hydrated(view)
@@ -237,8 +237,7 @@ class Keeping:
                 ttl_ms=spec.ttl_ms,
                 seq=reading.seq,
                 members=reading.members,
-                fence_ssp_ids=view.fence_ssp_ids,
-                assigned_seq=view.assigned_seq,
+                writes=view.writes,
             )
         )
 
@@ -311,7 +310,7 @@ class Keeping:
         view.signal(Signal.BROKE)
         view.error = reason
         if not known:
-            self._maybe_withdraw(view)
+            self.maybe_withdraw(view)
 
     def _poison(self, view: View, table: str, poisoned: Mapping[bytes, str]) -> None:
         """A table that it needs holds records that cannot be decoded; one of them is named."""

@@ -1,7 +1,8 @@
 """What the engine wants done, as one record.
 
-The driver carries it out in the order of the fields: frames up the stream, then view changes to the edge writer and to
-watchers, then queries to run, then the acknowledgement. Nothing here waits for anything: the engine has already moved.
+The driver carries it out: what concerns views to the edge writer (fences, drops, hydrations, deltas, cessions) and to
+watchers, then queries to run, then what goes up the stream, the acknowledgement last. Nothing here waits for anything:
+the engine has already moved.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class ViewDelta(msgspec.Struct, frozen=True):
 class ViewHydrated:
     """A view's first result here: the edge writer reads the stored edges and writes only the difference to `members`.
 
-    `fence_ssp_ids`: whose epochs are raised to `assigned_seq` first."""
+    `writes`: unless another SSP writes the view's edges still, or already; then this is for readers alone."""
 
     key: ViewKey
     surql: str
@@ -58,8 +59,7 @@ class ViewHydrated:
     ttl_ms: int
     seq: int
     members: Sequence[MemberChange]
-    fence_ssp_ids: Sequence[str]
-    assigned_seq: int
+    writes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,8 @@ class Ready:
     hydrated: list[ViewHydrated] = field(default_factory=list)
     deltas: list[ViewDelta] = field(default_factory=list)
     dropped: list[ViewDropped] = field(default_factory=list)
+    ceased: list[ViewKey] = field(default_factory=list)  # handed over: their edges are another's from here on
+    fences: dict[str, int] = field(default_factory=dict)  # lost owners: raise the epochs of their rows to these
     queries: list[RunQuery] = field(default_factory=list)
     applied_seq: int = 0  # acknowledge up to here
     frames: int = 0  # entry frames consumed since the last Ready: credit to return

@@ -31,12 +31,13 @@ def key_of(key: common_pb2.ViewKey) -> ViewKey:
 
 @dataclass(slots=True)
 class View:
-    """One registered view that this SSP owns."""
+    """One registered view that this SSP owns, or has handed over and serves until its new owner is told to write."""
 
     key: ViewKey
     spec: common_pb2.ViewSpec
-    fence_ssp_ids: tuple[str, ...] = ()
     assigned_seq: int = 0
+    held: bool = False  # ours, but its former owner has not released it
+    ceased: bool = False  # another's, but not released to it yet: it is served here
     state: State = State.PENDING
     error: str = ""
     plan: Plan | None = None
@@ -46,6 +47,11 @@ class View:
 
     def signal(self, signal: Signal) -> None:
         self.state = after(self.state, signal)
+
+    @property
+    def writes(self) -> bool:
+        """Whether its edges are this SSP's to write."""
+        return not (self.held or self.ceased)
 
     @property
     def table(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.ssp.edges.statements import STORED, Facts
 from sp00ky.ssp.edges.writer import EdgeWriter, Fenced
 from sp00ky.ssp.engine.events import ViewKey
-from sp00ky.ssp.engine.ready import MemberChange, ViewDelta, ViewDropped, ViewHydrated
+from sp00ky.ssp.engine.ready import MemberChange, Ready, ViewDelta, ViewDropped, ViewHydrated
 
 from tests.harness.eventually import eventually
 
@@ -34,8 +34,24 @@ def writer_of(database: Database, ssp_id: str, incarnation: int) -> EdgeWriter:
     return writer
 
 
-def hydrated(members: list[MemberChange], *, fence_ssp_ids: Sequence[str] = (), assigned_seq: int = 0) -> ViewHydrated:
-    return ViewHydrated(KEY, "SELECT * FROM t", b"", "client", 0, 10, members, fence_ssp_ids, assigned_seq)
+def hydrated(members: list[MemberChange], key: ViewKey = KEY) -> ViewHydrated:
+    return ViewHydrated(key, "SELECT * FROM t", b"", "client", 0, 10, members)
+
+
+def tell(
+    writer: EdgeWriter, *told: ViewHydrated | ViewDelta | ViewDropped, applied_seq: int = 0, **fences: int
+) -> None:
+    """One engine step's worth."""
+    ready = Ready(fences=fences, applied_seq=applied_seq)
+    for each in told:
+        match each:
+            case ViewHydrated():
+                ready.hydrated.append(each)
+            case ViewDelta():
+                ready.deltas.append(each)
+            case ViewDropped():
+                ready.dropped.append(each)
+    writer.take(ready)
 
 
 def member(key: int | str, version: int = 1) -> MemberChange:
@@ -49,12 +65,12 @@ async def edges_in(database: Database) -> dict[RecordId, int]:
 
 async def test_hydration_writes_the_difference_and_deltas_follow(installed: Database) -> None:
     writer = writer_of(installed, "a", 5)
-    writer.hydrate(hydrated([member(1), member(2)]))
-    writer.fold(ViewDelta([KEY], 11, added=[member("⟨x⟩ `y`", 11)], updated=[member(2, 11)], removed=[member(1)]))
-    writer.applied_to(11)
+    tell(writer, hydrated([member(1), member(2)]))
+    delta = ViewDelta([KEY], 11, added=[member("⟨x⟩ `y`", 11)], updated=[member(2, 11)], removed=[member(1)])
+    tell(writer, delta, applied_seq=11)
     await writer.flush()
     assert await edges_in(installed) == {RecordId("t", 2): 11, RecordId("t", "⟨x⟩ `y`"): 11}
-    assert writer.written_seq == 11
+    assert writer.owed.written_seq == 11
     facts = (await installed.query("SELECT * FROM _00_view"))[0]
     assert [(row["hash"], row["rowCount"]) for row in facts] == [("hash", 1)]
 
@@ -63,11 +79,11 @@ async def test_a_record_deleted_and_created_again_gets_its_edge_back(installed: 
     """SurrealDB deletes the edges with the record; to the view the record has only moved."""
     await installed.query("CREATE t:1 SET n = 1")
     writer = writer_of(installed, "a", 5)
-    writer.hydrate(hydrated([member(1)]))
+    tell(writer, hydrated([member(1)]))
     await writer.flush()
     await installed.query("DELETE t:1; CREATE t:1 SET n = 2")
     assert await edges_in(installed) == {}
-    writer.fold(ViewDelta([KEY], 12, updated=[member(1, 12)]))
+    tell(writer, ViewDelta([KEY], 12, updated=[member(1, 12)]))
     await writer.flush()
     assert await edges_in(installed) == {RecordId("t", 1): 12}
 
@@ -75,15 +91,15 @@ async def test_a_record_deleted_and_created_again_gets_its_edge_back(installed: 
 async def test_deltas_of_a_view_wait_for_its_reconciling(installed: Database) -> None:
     """A view hydrated while others are being reconciled: its delta must not be written, then taken for a stray."""
     writer = writer_of(installed, "a", 5)
-    writer.hydrate(hydrated([member(1)]))
+    tell(writer, hydrated([member(1)]))
     query = installed.query
     late = ViewKey("late")
 
     async def hydrating_meanwhile(*arguments: Any, **options: Any) -> list[Value]:
         answer = await query(*arguments, **options)
         if arguments[0] == STORED and arguments[1]["query"].key == KEY.id:
-            writer.hydrate(ViewHydrated(late, "SELECT * FROM t", b"", "", 0, 10, [], "", 0))
-            writer.fold(ViewDelta([late], 11, added=[member(2, 11)]))
+            tell(writer, hydrated([], late))
+            tell(writer, ViewDelta([late], 11, added=[member(2, 11)]))
         return answer
 
     installed.query = hydrating_meanwhile  # type: ignore[method-assign]
@@ -94,37 +110,37 @@ async def test_deltas_of_a_view_wait_for_its_reconciling(installed: Database) ->
 
 async def test_a_restarted_ssp_reads_the_edges_and_writes_nothing_twice(installed: Database) -> None:
     first = writer_of(installed, "a", 5)
-    first.hydrate(hydrated([member(1), member(2)]))
+    tell(first, hydrated([member(1), member(2)]))
     await first.flush()
     second = writer_of(installed, "a", 9)
-    second.hydrate(hydrated([member(1), member(3)]))
+    tell(second, hydrated([member(1), member(3)]))
     await second.flush()
     assert await edges_in(installed) == {RecordId("t", 1): 1, RecordId("t", 3): 1}
-    assert second.edges_written == 2  # one new, one gone; the unchanged one is not written again
+    assert second.owed.edges_written == 2  # one new, one gone; the unchanged one is not written again
 
 
 async def test_an_overtaken_incarnation_cannot_write(installed: Database) -> None:
     """N1: the old owner's late write is refused by the database, whatever the clocks say."""
     old = writer_of(installed, "a", 5)
-    old.hydrate(hydrated([member(1)]))
+    tell(old, hydrated([member(1)]))
     await old.flush()
     new = writer_of(installed, "b", 6)
-    new.hydrate(hydrated([member(1), member(2)], fence_ssp_ids=["a"], assigned_seq=7))
+    tell(new, hydrated([member(1), member(2)]), a=7)
     await new.flush()
-    old.fold(ViewDelta([KEY], 12, removed=[member(1)]))
+    tell(old, ViewDelta([KEY], 12, removed=[member(1)]))
     with pytest.raises(Fenced):
         await old.flush()
     assert await edges_in(installed) == {RecordId("t", 1): 1, RecordId("t", 2): 1}
     again = writer_of(installed, "a", 8)
-    again.hydrate(hydrated([member(3)]))
+    tell(again, hydrated([member(3)]))
     await again.flush()  # a later incarnation of the same SSP may
 
 
 async def test_unregistering_removes_edges_and_rows(installed: Database) -> None:
     writer = writer_of(installed, "a", 5)
-    writer.hydrate(hydrated([member(1)]))
+    tell(writer, hydrated([member(1)]))
     await writer.flush()
-    writer.drop(ViewDropped(KEY, unregistered=True))
+    tell(writer, ViewDropped(KEY, unregistered=True))
     await writer.flush()
     assert await edges_in(installed) == {}
     assert (await installed.query("SELECT * FROM _00_query; SELECT * FROM _00_view"))[:2] == [[], []]
@@ -132,9 +148,9 @@ async def test_unregistering_removes_edges_and_rows(installed: Database) -> None
 
 async def test_a_view_that_moved_away_keeps_its_edges(installed: Database) -> None:
     writer = writer_of(installed, "a", 5)
-    writer.hydrate(hydrated([member(1)]))
+    tell(writer, hydrated([member(1)]))
     await writer.flush()
-    writer.drop(ViewDropped(KEY, unregistered=False))
+    tell(writer, ViewDropped(KEY, unregistered=False))
     await writer.flush()
     assert await edges_in(installed) == {RecordId("t", 1): 1}
 
@@ -147,30 +163,30 @@ async def test_a_failing_view_is_quarantined_and_the_others_go_on(installed: Dat
     writer = writer_of(installed, "a", 5)
     good, bad = ViewKey("good"), ViewKey("bad")
     for key, number in ((good, 1), (bad, 666)):
-        writer.hydrate(ViewHydrated(key, "SELECT * FROM t", b"", "", 0, 10, [member(number)], "", 0))
+        tell(writer, hydrated([member(number)], key))
     await writer.flush()
     assert await edges_in(installed) == {RecordId("t", 1): 1}
-    assert list(writer.quarantined) == [bad]
-    assert "refused by a rule" in writer.quarantined[bad]
+    assert list(writer.owed.quarantined) == [bad]
+    assert "refused by a rule" in writer.owed.quarantined[bad]
 
 
 @pytest.mark.parametrize("table", ["_00_owner", "_00_list_ref", "_00_view"])
 async def test_a_table_of_our_own_that_is_gone_is_no_views_fault(installed: Database, table: str) -> None:
     """S1: a database that was wiped or restored; the tables are made again and the SSP starts over."""
     writer = writer_of(installed, "a", 5)
-    writer.hydrate(hydrated([member(1)]))
+    tell(writer, hydrated([member(1)]))
     await writer.flush()
     await installed.query(f"REMOVE TABLE {table}")
-    writer.fold(ViewDelta([KEY], 11, added=[member(2, 11)], updated=[member(1, 11)]))
+    tell(writer, ViewDelta([KEY], 11, added=[member(2, 11)], updated=[member(1, 11)]))
     loop = asyncio.create_task(writer.run())
     try:
-        await eventually(lambda: writer.fenced or (table == "_00_view" and not writer.pending_edges))
+        await eventually(lambda: writer.fenced or (table == "_00_view" and not writer.owed.pending_edges))
     finally:
         loop.cancel()
         await asyncio.gather(loop, return_exceptions=True)
-    assert writer.quarantined == {}
+    assert writer.owed.quarantined == {}
     again = writer_of(installed, "a", 9)
-    again.hydrate(hydrated([member(1, 11), member(2, 11)]))
+    tell(again, hydrated([member(1, 11), member(2, 11)]))
     await again.flush()
     assert await edges_in(installed) == {RecordId("t", 1): 11, RecordId("t", 2): 11}
 
@@ -178,13 +194,12 @@ async def test_a_table_of_our_own_that_is_gone_is_no_views_fault(installed: Data
 async def test_a_lost_database_loses_no_delta(installed: Database) -> None:
     """What could not be written is folded back under what came since."""
     writer = writer_of(installed, "a", 5)
-    writer.hydrate(hydrated([]))
+    tell(writer, hydrated([]))
     await writer.flush()
-    writer.fold(ViewDelta([KEY], 11, added=[member(1, 11)]))
-    writer.applied_to(11)
+    tell(writer, ViewDelta([KEY], 11, added=[member(1, 11)]), applied_seq=11)
     await installed.close()
     with pytest.raises(Exception, match="closed"):
         await writer.flush()
-    writer.fold(ViewDelta([KEY], 12, added=[member(2, 12)]))
-    assert writer.pending_edges == 2
-    assert writer.written_seq < 11
+    tell(writer, ViewDelta([KEY], 12, added=[member(2, 12)]))
+    assert writer.owed.pending_edges == 2
+    assert writer.owed.written_seq < 11

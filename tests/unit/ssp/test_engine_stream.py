@@ -56,7 +56,7 @@ def test_a_hydrated_view_carries_what_its_edges_need() -> None:
     driven.welcome([(view, 1)])
     (hydrated,) = driven.hydrated
     assert (hydrated.surql, hydrated.client_id, hydrated.ttl_ms) == (ADULTS, "client-7", 30_000)
-    assert (hydrated.params, hydrated.seq, hydrated.assigned_seq) == (view.params, 1, 1)
+    assert (hydrated.params, hydrated.seq, hydrated.writes) == (view.params, 1, True)
     assert [(member.id, member.version) for member in hydrated.members] == [(person(0), 1)]
 
 
@@ -307,7 +307,8 @@ def test_a_view_moves_away_and_comes_back() -> None:
     driven.log.assign("v", SSP, "ssp-2")
     driven.catch_up()
     hydrated = driven.hydrated[-1]
-    assert (hydrated.fence_ssp_ids, hydrated.assigned_seq, hydrated.seq) == (("ssp-2",), 4, 4)
+    assert [ready.fences for ready in driven.readies if ready.fences] == [{"ssp-2": 4}]
+    assert (hydrated.writes, hydrated.seq) == (True, 4)
     assert len(hydrated.members) == 2
 
 
