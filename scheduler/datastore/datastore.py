@@ -4,6 +4,11 @@ The log is the truth; the replica is the log, folded. One `append` holds log ent
 atomic commit, so there is never a state in which they disagree. Rows keep every version down to the floor, so any
 revision in [floor, head] is read exactly while writing goes on.
 
+What is below the floor goes in three bounded steps, each crash-safe by itself: `raise_floor` ends the readability of
+old revisions, `collect` deletes the versions that no readable revision needs (by walking the log, so the cost is that
+of what changed, never that of the store), `trim_log` drops log entries. None of them passes a live pin, a read in
+progress (`holding`) or what is not durable.
+
 Invariants: seqs are gapless from 1; `append` succeeds only if `expected_head` is the head and `epoch` the newest taken
 (compare-and-set: two writers never interleave); `synced_seq ≤ head_seq`, and nothing above `synced_seq` is shown to
 anyone. A row's version is the seq of the entry that wrote it.
@@ -17,11 +22,13 @@ Engines: `memory.py`, `rocks.py`; what both check is in `admission.py`. One conf
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from sp00ky.proto.revision import Epoch, Seq, StoreId
 from sp00ky.proto.v1 import common_pb2
+from sp00ky.scheduler.datastore.retained import Pin
 
 PAGE_BYTES_MAX: Final = 8 * 1024 * 1024
 
@@ -73,6 +80,32 @@ class Append:
     rows: Sequence[RowWrite]
     meta: Sequence[MetaWrite] = ()
     pins: Sequence[PinWrite] = ()
+
+
+class Collected(NamedTuple):
+    """What one slice of collecting did. `is_done`: there is no garbage left below the floor."""
+
+    versions: int
+    is_done: bool
+
+
+class Stats(NamedTuple):
+    """`versions` is the engine's estimate."""
+
+    rows: int
+    versions: int
+    log_entries: int
+    log_bytes: int
+    disk_bytes: int
+
+
+class SnapshotInfo(NamedTuple):
+    """A copy of the whole store on disk. `head_seq`: at least this much is in it."""
+
+    name: str
+    head_seq: Seq
+    at_ms: int  # unix, for people
+    size: int  # bytes of its files, of which most are shared with the store
 
 
 class Datastore(Protocol):
@@ -139,5 +172,57 @@ class Datastore(Protocol):
     def meta(self, name: bytes) -> bytes | None: ...
 
     def metas(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]: ...
+
+    # --- retention ---------------------------------------------------------------------------------------------------
+
+    def check_revision(self, token: str, *, readable: bool = True) -> Seq:
+        """The seq that a token names in this store; `readable`: which an exact read can still be made at.
+
+        Raises Fault INVALID (reason garbage), REVISION_GONE (reason foreign, lost_branch, future, trimmed)."""
+        ...
+
+    def holding(self, at: Seq) -> AbstractContextManager[Seq]:
+        """Keep a revision readable while a block runs that waits between its reads. Raises Fault REVISION_GONE."""
+        ...
+
+    def pins(self) -> Sequence[Pin]:
+        """Those that live, lowest first. Set and taken away by `append`."""
+        ...
+
+    def raise_floor(self, wanted: Seq) -> Seq:
+        """Let go of revisions below `wanted`, a transaction's last, as far as pins and reads allow; the new floor."""
+        ...
+
+    def collect(self, entries_max: int, stamps_from: tuple[int, int] | None = None) -> Collected:
+        """One slice of deleting what lies below the floor: of at most `entries_max` log entries, and kept tombstones.
+
+        A tombstone whose stamp is `stamps_from` or later stays for now: a change delivered again must still meet it.
+        None: nothing is delivered again. Raises Fault DISK_FULL, DATA_LOSS."""
+        ...
+
+    def trim_log(self, before: Seq) -> int:
+        """Drop log entries below `before`, as far as collecting has come; how many went."""
+        ...
+
+    @property
+    def log_bytes(self) -> int:
+        """Bytes of the log; too many by 1 MiB and one append at most."""
+        ...
+
+    def log_seq_within(self, size: int) -> Seq:
+        """The lowest seq, as known, above which the log has at most `size` bytes."""
+        ...
+
+    def stats(self) -> Stats: ...
+
+    async def snapshot(self, keep: int) -> SnapshotInfo | None:
+        """Copy the store aside unless the newest copy is of this head; the newest `keep` stay. None: nothing to do.
+
+        Raises Fault DISK_FULL, UNAVAILABLE."""
+        ...
+
+    def snapshots(self) -> Sequence[SnapshotInfo]:
+        """Oldest first."""
+        ...
 
     def close(self) -> None: ...

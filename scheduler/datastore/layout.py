@@ -5,6 +5,10 @@
     meta   0x00 name                                                 → what the engine keeps of itself
            0x01 table                                                → first seq (8) | rows at the head (8)
            0x02 name                                                 → a value of the layer above
+           0x03 owner                                                → pin: seq (8) | ttl in ms (8)
+           0x04 epoch (8)                                            → the head when it was taken (8)
+           0x05 source epoch (4) | stamp (8) | row key               → tombstone that outlives the floor: empty
+           0x06 seq (8)                                              → bytes of log ever appended, up to that entry (8)
 
 Numbers are big-endian, so bytes sort as numbers do; `~seq` puts a record's newest version first, so a read at a
 revision is one seek to (record, ~revision). No packed key is a prefix of another, so versions of one record are
@@ -26,16 +30,24 @@ _SEQ = struct.Struct(">Q")
 _CRC = struct.Struct(">I")
 _ROW = struct.Struct(">BIQ")
 _TABLE = struct.Struct(">QQ")
+_STAMP = struct.Struct(">IQ")
+_PIN = struct.Struct(">QQ")
 _LIVE, _TOMBSTONE = 1, 0
 _SEQ_MAX = 0xFFFF_FFFF_FFFF_FFFF
 SEQ_BYTES = _SEQ.size
 AFTER_VERSIONS = b"\xff" * (SEQ_BYTES + 1)  # sorts after every version of a record
+
+RESTORE_HINT: Final = "`spky replica verify` says what is damaged, `spky replica restore` goes back to a snapshot"
 
 Version: TypeAlias = tuple[bool, tuple[int, int]]  # (is live, stamp)
 ABSENT: Final[Version] = (False, (0, 0))
 
 TABLE_PREFIX = b"\x01"
 NAME_PREFIX = b"\x02"
+PIN_PREFIX = b"\x03"
+EPOCH_PREFIX = b"\x04"
+KEPT_PREFIX = b"\x05"
+MARK_PREFIX = b"\x06"
 
 pack_seq = _SEQ.pack
 
@@ -54,7 +66,7 @@ def log_entry(log_key: bytes, value: bytes) -> bytes:
     entry = value[_CRC.size :]
     if value[: _CRC.size] != _CRC.pack(crc32(log_key + entry)):
         message = f"log entry {unpack_seq(log_key)} is damaged: wrong checksum"
-        raise Fault(Code.DATA_LOSS, message, "restore the replica from a backup")
+        raise Fault(Code.DATA_LOSS, message, RESTORE_HINT)
     return entry
 
 
@@ -96,3 +108,23 @@ def table_value(first_seq: Seq, count: int) -> bytes:
 def table_of(value: bytes) -> tuple[Seq, int]:
     first_seq, count = _TABLE.unpack(value)
     return Seq(first_seq), count
+
+
+def pin_value(at: Seq, ttl_ms: int) -> bytes:
+    return _PIN.pack(at, ttl_ms)
+
+
+def pin_of(key: bytes, value: bytes) -> tuple[str, Seq, int]:
+    """(owner, seq, ttl in ms)."""
+    at, ttl_ms = _PIN.unpack(value)
+    return key[len(PIN_PREFIX) :].decode(), Seq(at), ttl_ms
+
+
+def kept_key(stamp: tuple[int, int], row_key: bytes) -> bytes:
+    return KEPT_PREFIX + _STAMP.pack(*stamp) + row_key
+
+
+def kept_of(key: bytes) -> tuple[tuple[int, int], bytes]:
+    """The stamp and the row key of a kept tombstone."""
+    epoch, stamp = _STAMP.unpack_from(key, len(KEPT_PREFIX))
+    return (epoch, stamp), key[len(KEPT_PREFIX) + _STAMP.size :]

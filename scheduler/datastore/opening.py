@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from rocksdict import (
 )
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import StoreId
+from sp00ky.scheduler.datastore.layout import RESTORE_HINT
 
 OWNER_FILE: Final = "STORE_ID"
 _WRITE_BUFFER_BYTES: Final = 64 * 1024 * 1024
@@ -111,6 +113,16 @@ def has_room(path: Path, wal_path: Path) -> bool:
     return shutil.disk_usage(path).free >= needed
 
 
+def bytes_of(paths: Iterable[Path]) -> int:
+    """Bytes of the files right below some directories; one that goes meanwhile counts nothing."""
+    total = 0
+    for path in paths:
+        for file in path.iterdir():
+            with suppress(OSError):
+                total += file.stat().st_size
+    return total
+
+
 def fault_of_disk(name: str, reason: str) -> Fault:
     """The fault behind an error text of the system or of RocksDB; one line."""
     reason = " ".join(reason.split())
@@ -119,7 +131,7 @@ def fault_of_disk(name: str, reason: str) -> Fault:
     if "lock" in reason and ("LOCK" in reason or "held by" in reason):
         return Fault(Code.UNAVAILABLE, f"{name} is in use by another process", "stop that one, or give another path")
     if "Corruption" in reason or "CURRENT file" in reason:
-        return Fault(Code.DATA_LOSS, f"{name} is damaged: {reason}", "restore it from a backup, or start an empty one")
+        return Fault(Code.DATA_LOSS, f"{name} is damaged: {reason}", RESTORE_HINT)
     return Fault(Code.UNAVAILABLE, f"{name} cannot be used: {reason}", "check the path and its permissions")
 
 

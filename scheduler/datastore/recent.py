@@ -31,6 +31,10 @@ class RecentVersions:
         if len(self._young) >= _GENERATION_MAX:
             self._old, self._young = self._young, {}
 
+    def forget(self, record: bytes) -> None:
+        self._young.pop(record, None)
+        self._old.pop(record, None)
+
     def clear(self) -> None:
         self._young.clear()
         self._old.clear()

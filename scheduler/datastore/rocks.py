@@ -4,8 +4,8 @@ The batch is written unsynced, and `sync` flushes the write-ahead log for all th
 `flush_wal(True)` frees the interpreter lock, a synced write would hold it for the whole fsync.
 
 Invariant: since the batch is atomic, after any crash the head names an entry that is in the log, no entry lies above
-it, and rows and counts are those of the head; `_verify` refuses anything else, and re-reads the checksums of all that
-a damaged write-ahead log could have touched. Older entries are verified when they are read.
+it, and rows and counts are those of the head; `verifying.py` refuses anything else at open. A floor is stored before,
+or in the batch of, the deletes below it.
 
 A failed write leaves RocksDB refusing every later one. Nothing of that append was applied; the next append reopens the
 files and goes on if the head is where it was. A failed fsync is final (the kernel may have dropped the pages): every
@@ -15,8 +15,10 @@ later call raises, and the process starts again from what is on the disk.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,86 +27,85 @@ from sp00ky.proto.failpoints import failpoint
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Epoch, Seq, StoreId
 from sp00ky.scheduler.datastore import layout
+from sp00ky.scheduler.datastore import state as keys
 from sp00ky.scheduler.datastore.admission import admit_append, admit_log_read, admit_read
+from sp00ky.scheduler.datastore.collecting import delete_superseded
 from sp00ky.scheduler.datastore.datastore import PAGE_BYTES_MAX, Append, Row, RowWrite
+from sp00ky.scheduler.datastore.migrations import head_revision, require_head, stored_revision
 from sp00ky.scheduler.datastore.opening import Files, fault_of_disk, has_room, open_files, own_directories
 from sp00ky.scheduler.datastore.recent import RecentVersions
+from sp00ky.scheduler.datastore.retained import Retained
+from sp00ky.scheduler.datastore.rocks_retention import RocksRetention, put_pins
+from sp00ky.scheduler.datastore.scanning import is_version, rows_at
+from sp00ky.scheduler.datastore.verifying import verify_owner, verify_tail
 
-_FORMAT = b"1"
-_VERIFY_BYTES_MAX = 128 * 1024 * 1024
-_KEY_FORMAT, _KEY_STORE, _KEY_EPOCH = b"\x00format", b"\x00store", b"\x00epoch"
-_KEY_HEAD, _KEY_BASE = b"\x00head", b"\x00base"
+log = logging.getLogger(__name__)
 
 
-class RocksDatastore:
+class RocksDatastore(RocksRetention):
     """Made by `open`. `path` and `wal_path` belong to one process at a time (RocksDB's own lock)."""
 
     engine = "rocksdb"
 
-    def __init__(self, path: Path, wal_path: Path, files: Files) -> None:
-        self._path, self._wal_path = path, wal_path
+    def __init__(self, path: Path, wal_path: Path, files: Files, now_ms: Callable[[], int]) -> None:
+        self._path, self._wal_path, self._name = path, wal_path, f"replica {path}"
         self._files = files
         self._files_lock = threading.Lock()  # held by whoever closes the files or flushes their log
+        self._copying_lock = threading.Lock()  # held while a snapshot is taken of them
         self._flushing: asyncio.Task[None] | None = None
         self._newest = RecentVersions()
         self._is_writable = True
         self._sync_fault: Fault | None = None
-        self._read_state()
+        self._now_ms = now_ms
+        self._retained = self._read_state(None)
 
     @classmethod
-    def open(cls, path: Path | str, wal_path: Path | str | None = None, *, base_seq: int = 0) -> RocksDatastore:
-        """Open the replica, or make an empty one that numbers from `base_seq` + 1. Raises Fault with one line."""
+    def open(
+        cls,
+        path: Path | str,
+        wal_path: Path | str | None = None,
+        *,
+        base_seq: int = 0,
+        auto_migrate: bool = True,
+        now_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
+    ) -> RocksDatastore:
+        """Open the replica, or make an empty one. Raises Fault with one line.
+
+        `base_seq`: seqs up to it were handed out once; a store that is behind goes on above, with an empty log."""
         path = Path(path)
         wal_path = Path(wal_path) if wal_path is not None else path
         store_id = own_directories(path, wal_path)
         files = open_files(path, wal_path)
         try:
-            if files.meta.get(_KEY_FORMAT) is None:
-                _make_store(files, store_id, Seq(base_seq))
-            store = cls(path, wal_path, files)
-            store._verify(store_id)
+            if stored_revision(files) is None:
+                keys.make_store(files, store_id, head_revision(), Seq(base_seq))
+            require_head(files, f"replica {path}", auto=auto_migrate)
+            state = keys.read_state(files, f"replica {path}")
+            verify_owner(state, store_id, wal_path, f"replica {path}")
+            verify_tail(files, state, f"replica {path}")
+            if state.head < base_seq:
+                log.warning("replica %s ends at seq %d, below %d which was handed out", path, state.head, base_seq)
+                restart_above(files, state, Seq(base_seq))
+            return cls(path, wal_path, files, now_ms)
         except BaseException:
             files.close()
             raise
-        return store
 
-    def _read_state(self) -> None:
-        stored = dict(self._metas_raw(b"\x00"))
-        found = stored[_KEY_FORMAT]
-        if found != _FORMAT:
-            message = f"replica {self._path} has format {found.decode(errors='replace')}, this version reads 1"
-            raise Fault(Code.INVALID, message, "run the version that wrote it")
-        self._store_id = StoreId(stored[_KEY_STORE].decode())
-        self._epoch = Epoch(layout.unpack_seq(stored[_KEY_EPOCH]))
-        self._head = layout.unpack_seq(stored[_KEY_HEAD])
-        self._base = layout.unpack_seq(stored[_KEY_BASE])
+    def _read_state(self, before: Retained | None) -> Retained:
+        state = keys.read_state(self._files, self._name)
+        self._store_id, self._epoch, self._head = state.store_id, state.epoch, state.head
         self._synced = self._head  # recovery writes what it replays into synced files
-        self._tables = {
-            name[1:].decode(): layout.table_of(value) for name, value in self._metas_raw(layout.TABLE_PREFIX)
-        }
-
-    def _verify(self, owner: StoreId) -> None:
-        """Raises Fault(DATA_LOSS) unless the log ends at the head and its recent entries are whole and gapless."""
-        if self._store_id != owner:
-            message = (
-                f"wal directory {self._wal_path} belongs to store {owner}, replica {self._path} is {self._store_id}"
-            )
-            raise Fault(Code.INVALID, message, "give the wal path that the replica was made with")
-        due, size = self._head, 0
-        iterator = self._files.log.iter()
-        iterator.seek_to_last()
-        while due > self._base and size < _VERIFY_BYTES_MAX:
-            seq = layout.unpack_seq(iterator.key()) if iterator.valid() else self._base
-            if seq != due:
-                message = f"log of replica {self._path} holds entry {seq} where {due} was due"
-                raise Fault(Code.DATA_LOSS, message, "restore it from a backup, or start an empty one")
-            size += len(layout.log_entry(iterator.key(), iterator.value()))
-            due = Seq(due - 1)
-            iterator.prev()
-        if due == self._base and iterator.valid():
-            message = f"log of replica {self._path} holds entries above its head, {self._head}"
-            raise Fault(Code.DATA_LOSS, message, "restore it from a backup, or start an empty one")
-        self._check(iterator)
+        self._tables = state.tables
+        self._marks = state.marks
+        return Retained(
+            floor=state.floor,
+            collected=state.collected,
+            log_floor=state.log_floor,
+            epochs=state.epochs,
+            pins=state.pins,
+            now_ms=self._now_ms,
+            before=before,
+        )
 
     @property
     def store_id(self) -> StoreId:
@@ -120,56 +121,67 @@ class RocksDatastore:
 
     @property
     def floor_seq(self) -> Seq:
-        return self._base
+        return self._retained.floor
 
     @property
     def log_floor_seq(self) -> Seq:
-        return Seq(self._base + 1)
+        return self._retained.log_floor
 
     def take_epoch(self) -> Epoch:
         epoch = Epoch(self._epoch + 1)
         batch = WriteBatch(raw_mode=True)
-        batch.put(_KEY_EPOCH, layout.pack_seq(epoch), self._files.family("meta"))
+        keys.put_seq(batch, self._files, keys.KEY_EPOCH, epoch)
+        keys.put_seq(batch, self._files, layout.EPOCH_PREFIX + layout.pack_seq(epoch), self._head)
         self._write(batch)
         self._flush()
         self._epoch = epoch
+        self._retained.took(epoch, self._head)
         return epoch
 
     def append(self, append: Append) -> None:
         admit_append(append, self._head, self._epoch)
-        if self._sync_fault is not None:
-            raise self._sync_fault
-        if not self._is_writable:
-            self._reopen()
+        self._require_writable()
         head = Seq(self._head + len(append.entries))
         batch = WriteBatch(raw_mode=True)
-        self._put_entries(batch, append)
+        size = self._put_entries(batch, append)
         try:
             touched = self._put_rows(batch, append.rows)
-            self._put_state(batch, touched, head)
+            self._put_state(batch, touched, head, size)
+            put_pins(batch, self._files, append.pins)
             self._write(batch)
         except BaseException:
             self._newest.clear()  # it is ahead of the rows now
             raise
         self._tables.update(touched)
         self._head = head
+        self._marks.appended(head, size)
+        for pin in append.pins:
+            self._retained.pin(*pin)
 
-    def _put_state(self, batch: WriteBatch, touched: Mapping[str, tuple[Seq, int]], head: Seq) -> None:
+    def _put_state(self, batch: WriteBatch, touched: Mapping[str, tuple[Seq, int]], head: Seq, size: int) -> None:
         meta = self._files.family("meta")
         for table, (first_seq, count) in touched.items():
             batch.put(layout.TABLE_PREFIX + table.encode(), layout.table_value(first_seq, count), meta)
-        batch.put(_KEY_HEAD, layout.pack_seq(head), meta)
+        batch.put(keys.KEY_HEAD, layout.pack_seq(head), meta)
+        total = layout.pack_seq(self._marks.total + size)
+        batch.put(keys.KEY_LOG_BYTES, total, meta)
+        if self._marks.is_due(size):
+            batch.put(layout.MARK_PREFIX + layout.pack_seq(head), total, meta)
 
-    def _put_entries(self, batch: WriteBatch, append: Append) -> None:
-        log, meta, put = self._files.family("log"), self._files.family("meta"), batch.put
+    def _put_entries(self, batch: WriteBatch, append: Append) -> int:
+        """Put entries and meta values; bytes of the entries."""
+        log, meta, put, size = self._files.family("log"), self._files.family("meta"), batch.put, 0
         for seq, entry in enumerate(append.entries, append.expected_head + 1):
             log_key = layout.pack_seq(seq)
-            put(log_key, layout.log_value(log_key, entry.SerializeToString()), log)
+            logged = layout.log_value(log_key, entry.SerializeToString())
+            size += len(logged)
+            put(log_key, logged, log)
         for name, value in append.meta:
             if value is None:
                 batch.delete(layout.NAME_PREFIX + name, meta)
             else:
                 put(layout.NAME_PREFIX + name, value, meta)
+        return size
 
     def _put_rows(self, batch: WriteBatch, rows: Sequence[RowWrite]) -> dict[str, tuple[Seq, int]]:
         """Put the versions; the new (first seq, count) of every table they touch."""
@@ -202,7 +214,7 @@ class RocksDatastore:
             iterator = self._files.rows.iter()
             for record in unknown:
                 iterator.seek(record)
-                found[record] = layout.version_of(iterator.value()) if _is_version(iterator, record) else layout.ABSENT
+                found[record] = layout.version_of(iterator.value()) if is_version(iterator, record) else layout.ABSENT
             self._check(iterator)
         return found
 
@@ -232,7 +244,7 @@ class RocksDatastore:
         record = layout.table_prefix(table) + key
         iterator = self._files.rows.iter()
         iterator.seek(record + layout.inverted(seq))
-        if not _is_version(iterator, record):
+        if not is_version(iterator, record):
             self._check(iterator)
             return None
         return layout.row_of(key, layout.seq_of_row_key(iterator.key()), iterator.value())
@@ -247,36 +259,14 @@ class RocksDatastore:
         admit_read(at, self)
         page: list[Row] = []
         size = 0
-        for row in self._rows_at(layout.table_prefix(table), at, after_key):
+        iterator = self._files.rows.iter()
+        for row in rows_at(iterator, layout.table_prefix(table), at, after_key):
             size += len(row.packed)
             if len(page) >= limit or (page and size > PAGE_BYTES_MAX):
                 break
             page.append(row)
-        return page
-
-    def _rows_at(self, prefix: bytes, at: Seq, after_key: bytes) -> Iterator[Row]:
-        """Live rows under a table's prefix at a revision, after a key: of a record the first version not newer."""
-        iterator = self._files.rows.iter()
-        iterator.seek(prefix + after_key)
-        done = after_key
-        while iterator.valid():
-            row_key = iterator.key()
-            if not row_key.startswith(prefix):
-                return
-            key = row_key[len(prefix) : -layout.SEQ_BYTES]
-            if key <= done:  # another version, or a record that sorts before a key that is none
-                iterator.seek(prefix + key + layout.AFTER_VERSIONS)
-                continue
-            seq = layout.seq_of_row_key(row_key)
-            if seq > at:
-                iterator.seek(prefix + key + layout.inverted(at))
-                continue
-            row = layout.row_of(key, seq, iterator.value())
-            if row is not None:
-                yield row
-            done = key
-            iterator.next()
         self._check(iterator)
+        return page
 
     def log(self, after: Seq, limit: int) -> Sequence[bytes]:
         admit_log_read(after, self)
@@ -289,8 +279,8 @@ class RocksDatastore:
             log_key = layout.pack_seq(due)
             if not iterator.valid() or iterator.key() != log_key:
                 self._check(iterator)
-                message = f"log entry {due} of replica {self._path} is missing"
-                raise Fault(Code.DATA_LOSS, message, "restore the replica from a backup")
+                message = f"log entry {due} of {self._name} is missing"
+                raise Fault(Code.DATA_LOSS, message, layout.RESTORE_HINT)
             entry = layout.log_entry(log_key, iterator.value())
             size += len(entry)
             if page and size > PAGE_BYTES_MAX:
@@ -311,21 +301,12 @@ class RocksDatastore:
         return None if value is None else bytes(value)
 
     def metas(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
-        return [(name[1:], value) for name, value in self._metas_raw(layout.NAME_PREFIX + prefix)]
-
-    def _metas_raw(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
-        found = []
-        iterator = self._files.meta.iter()
-        iterator.seek(prefix)
-        while iterator.valid() and iterator.key().startswith(prefix):
-            found.append((iterator.key(), iterator.value()))
-            iterator.next()
-        self._check(iterator)
-        return found
+        found = keys.with_prefix(self._files.meta, layout.NAME_PREFIX + prefix, self._name)
+        return [(name[1:], value) for name, value in found]
 
     def close(self) -> None:
         """Flush the log and release the files; waits for a flush under way. Safe to call twice."""
-        with self._files_lock:
+        with self._copying_lock, self._files_lock:
             # A disk that no longer takes anything does not keep the files open: nothing above `synced` was promised.
             with suppress(Exception):
                 self._files.db.flush_wal(True)
@@ -336,7 +317,7 @@ class RocksDatastore:
             self._files.db.write(batch)
         except Exception as error:
             self._is_writable = False
-            raise fault_of_disk(f"replica {self._path}", str(error)) from error
+            raise fault_of_disk(self._name, str(error)) from error
 
     def _flush(self) -> None:
         with self._files_lock:
@@ -344,7 +325,13 @@ class RocksDatastore:
                 failpoint("wal.fsync")
                 self._files.db.flush_wal(True)
             except Exception as error:
-                raise fault_of_disk(f"replica {self._path}", str(error)) from error
+                raise fault_of_disk(self._name, str(error)) from error
+
+    def _require_writable(self) -> None:
+        if self._sync_fault is not None:
+            raise self._sync_fault
+        if not self._is_writable:
+            self._reopen()
 
     def _reopen(self) -> None:
         """After a failed write: RocksDB stays read-only until its files are opened anew.
@@ -352,17 +339,17 @@ class RocksDatastore:
         No frame that can raise from a write may hold a family's handle: its traceback would keep the files locked."""
         head = self._head
         if not has_room(self._path, self._wal_path):
-            raise Fault(Code.DISK_FULL, f"replica {self._path}: no space left", "free some space, then try again")
-        with self._files_lock:
+            raise Fault(Code.DISK_FULL, f"{self._name}: no space left", "free some space, then try again")
+        with self._copying_lock, self._files_lock:
             self._files.close()
             try:
                 self._files = open_files(self._path, self._wal_path)
             except Fault:
                 self._files = open_files(self._path, self._wal_path, read_only=True)  # reads go on
                 raise
-        self._read_state()
+        self._retained = self._read_state(self._retained)
         if self._head != head:
-            self._sync_fault = Fault(Code.DATA_LOSS, f"replica {self._path} fell back from {head} to {self._head}")
+            self._sync_fault = Fault(Code.DATA_LOSS, f"{self._name} fell back from {head} to {self._head}")
             raise self._sync_fault
         self._is_writable = True
 
@@ -371,22 +358,19 @@ class RocksDatastore:
         try:
             iterator.status()
         except Exception as error:
-            raise fault_of_disk(f"replica {self._path}", str(error)) from error
+            raise fault_of_disk(self._name, str(error)) from error
 
 
-def _is_version(iterator: RdictIter, record: bytes) -> bool:
-    return iterator.valid() and iterator.key()[: -layout.SEQ_BYTES] == record
+def restart_above(files: Files, state: keys.StoredState, head: Seq) -> None:
+    """Empty the log and number on above `head`: what was handed out up to there is not handed out again.
 
-
-def _make_store(files: Files, store_id: StoreId, base_seq: Seq) -> None:
-    batch = WriteBatch(raw_mode=True)
-    for name, value in (
-        (_KEY_STORE, store_id.encode()),
-        (_KEY_EPOCH, layout.pack_seq(0)),
-        (_KEY_BASE, layout.pack_seq(base_seq)),
-        (_KEY_HEAD, layout.pack_seq(base_seq)),
-        (_KEY_FORMAT, _FORMAT),
-    ):
-        batch.put(name, value, files.family("meta"))
+    Rows stay as they were at the old head. Killed in between, superseded versions may be left (`repair` finds them)."""
+    batch, meta = WriteBatch(raw_mode=True), files.family("meta")
+    batch.delete_range(layout.pack_seq(0), layout.pack_seq(head + 1), files.family("log"))
+    for prefix in (layout.PIN_PREFIX, layout.MARK_PREFIX):
+        batch.delete_range(prefix, bytes([prefix[0] + 1]), meta)
+    keys.put_empty_log(batch, files, head, state.marks.total)
     files.db.write(batch)
+    for _ in delete_superseded(files):
+        pass
     files.db.flush_wal(True)
