@@ -1,0 +1,89 @@
+"""An SSP is killed while it applies a change or writes its edges (C7), and at each stage of its load (C8)."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from sp00ky.proto.values.kinds import RecordId
+
+from tests.faults.scene import Scene, running_scene
+from tests.processes.workload import View
+
+pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
+SEED = int(os.environ.get("FAULT_SEED", "1"))
+POINTS = {
+    "before-apply": "ssp.entries=abort",
+    "after-apply-before-edges": "edges.before_write=abort",
+    "after-commit-before-ack": "edges.after_commit=abort",
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(tmp_path_factory: pytest.TempPathFactory, db_ws: str) -> AsyncIterator[Scene]:
+    patient = {"SPKY_SCHEDULER_HEARTBEAT_TIMEOUT_MS": "4000"}
+    async with running_scene(tmp_path_factory.mktemp("crash"), db_ws, patient, seed=SEED) as scene:
+        await scene.settled()
+        yield scene
+
+
+async def back(scene: Scene, name: str) -> None:
+    """Started again within its lease: it loads its own views, and writes the difference."""
+    scene.parts.arm(name, "")
+    await scene.parts.start(name)
+    await scene.all_ready()
+    await scene.settled()
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_c7_killed_while_it_applies_and_writes(scene: Scene, point: str) -> None:
+    """An edge batch is one transaction and an edge's id follows from view and record: a redo changes nothing."""
+    victim = await scene.owner_of(random.Random(f"{SEED} {point}").choice(scene.views).id)
+    scene.parts.arm(victim, POINTS[point])
+    # Whatever the operations are: a view of the victim is touched by one of the next few transactions.
+    for _ in range(20):
+        if not scene.parts.parts[victim].alive:
+            break
+        await scene.write(5)
+    await scene.parts.died(victim)
+    await scene.write(5)
+    await back(scene, victim)
+
+
+async def test_c7_killed_in_the_middle_of_an_edge_batch(scene: Scene) -> None:
+    """A view whose delta needs two transactions: killed when the first is in. Afterwards every edge is there once."""
+    many = View("many", "SELECT * FROM crowd")
+    await scene.database.query("DEFINE TABLE IF NOT EXISTS crowd")
+    await scene.parts.register(many.id, many.surql)
+    victim = await scene.owner_of(many.id)
+    await scene.parts.consistent(many.id)
+    scene.parts.arm(victim, "edges.before_write=1*off->abort")
+    rows = [{"id": number, "n": number} for number in range(2_100)]
+    await scene.database.query("BEGIN; INSERT INTO crowd $rows RETURN NONE; COMMIT", {"rows": rows})
+    await scene.parts.died(victim)
+    stored = (await scene.database.query("SELECT count() FROM _00_list_ref WHERE in = $q GROUP ALL",
+                                         {"q": RecordId("_00_query", many.id)}))[0]  # fmt: skip
+    assert 0 < stored[0]["count"] < 2_100
+    scene.views.append(many)
+    try:
+        await back(scene, victim)
+    finally:
+        scene.views.remove(many)
+        await scene.parts.unregister(many.id)
+
+
+@pytest.mark.parametrize("stage", ["page", "loaded", "ready"])
+async def test_c8_killed_while_it_loads(scene: Scene, stage: str) -> None:
+    """In bootstrapping, in replaying, and right at ready: it comes back as a new incarnation, and no pin stays."""
+    victim = await scene.owner_of("bin-0")
+    await scene.parts.kill(victim)
+    before = (await scene.incarnations())[victim]
+    scene.parts.arm(victim, f"ssp.{stage}=abort")
+    scene.parts.spawn(victim)
+    await scene.parts.died(victim)
+    await scene.write(5)
+    await back(scene, victim)
+    assert (await scene.incarnations())[victim] > before
