@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -88,7 +89,7 @@ def test_the_wheel_runs_elsewhere(wheel: Path, tmp_path: Path) -> None:
     site = next((home / "lib").glob("python*")) / "site-packages"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
-    ours = str(ROOT)
+    ours = f"{ROOT}{os.sep}"
     dependencies = [path for path in sys.path if "site-packages" in path and not path.startswith(ours)]
     (site / "dependencies.pth").write_text("\n".join(dependencies))
     program = (
