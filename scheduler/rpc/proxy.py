@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 from grpc import aio
 from sp00ky.proto.channel import MESSAGE_BYTES_MAX
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.revision import Seq, seq_of
+from sp00ky.proto.revision import Seq
 from sp00ky.proto.surrealql.ast import Expr, Select
 from sp00ky.proto.surrealql.errors import ParseError
 from sp00ky.proto.surrealql.lexer import tokenize
@@ -35,6 +35,7 @@ from sp00ky.proto.whole.scope import Indexed, NotPlain, Scope
 from sp00ky.proto.whole.select import run_select
 from sp00ky.scheduler.datastore.datastore import Datastore, Row
 from sp00ky.scheduler.errors import overloaded
+from sp00ky.scheduler.rpc.revisions import exact_seq, reached_seq
 
 if TYPE_CHECKING:
     from sp00ky.scheduler.driver import SchedulerDriver
@@ -139,7 +140,8 @@ class ProxyServicer(proxy_pb2_grpc.ProxyServiceServicer):
             raise overloaded(self._waiting, QUERIES_WAITING_MAX)
         self._waiting += 1
         try:
-            packed = await self._run(parsed[0], params, at)
+            with self._driver.store.holding(at):
+                packed = await self._run(parsed[0], params, at)
         finally:
             self._waiting -= 1
         if len(packed) > MESSAGE_BYTES_MAX - 1024:
@@ -158,17 +160,10 @@ class ProxyServicer(proxy_pb2_grpc.ProxyServiceServicer):
             return self._driver.coordinator.durable_seq
         if consistency == common_pb2.CONSISTENCY_MINIMIZE_LATENCY:
             return self._driver.coordinator.durable_seq
-        at = self._retained(token)
-        return self._driver.coordinator.durable_seq if consistency == common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH else at
-
-    def _retained(self, token: str) -> Seq:
-        """Raises Fault REVISION_GONE, with floor and head, for what is not (or no longer) readable."""
-        store, head = self._driver.store, self._driver.coordinator.durable_seq
-        at = seq_of(token, store.store_id) if token else head
-        if not store.floor_seq <= at <= head:
-            details = {"floor": self._driver.token(store.floor_seq), "head": self._driver.token(head)}
-            raise Fault(Code.REVISION_GONE, f"revision {token} is not retained", "read between floor and head", details)
-        return at
+        if consistency == common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH:
+            reached_seq(self._driver.store, token)
+            return self._driver.coordinator.durable_seq
+        return exact_seq(self._driver.store, token) if token else self._driver.coordinator.durable_seq
 
     async def _run(self, statement: Select | Expr, params: Mapping[str, Value], at: Seq) -> bytes:
         """In a daemon thread: a query that cannot be interrupted must not keep the process from ending."""

@@ -16,6 +16,7 @@ from sp00ky.proto.v1 import replication_pb2, replication_pb2_grpc
 from sp00ky.scheduler.coordinator.events import SspAcked, SspBeat, SspLoaded
 from sp00ky.scheduler.errors import peer_fault
 from sp00ky.scheduler.fanout import Session, read_page
+from sp00ky.scheduler.rpc.revisions import between_transactions
 
 if TYPE_CHECKING:
     from sp00ky.scheduler.driver import SchedulerDriver
@@ -45,7 +46,16 @@ class ReplicationServicer(replication_pb2_grpc.ReplicationServiceServicer):
         self, request: replication_pb2.ReadPageRequest, context: aio.ServicerContext[object, object]
     ) -> replication_pb2.ReadPageResponse:
         self._driver.require_ready()
-        page = read_page(self._driver.store, request.load, self._driver.settings.bootstrap_page_size)
+        store, load = self._driver.store, request.load
+        between_transactions(store, Seq(load.at_seq))
+        try:
+            page = read_page(store, load, self._driver.settings.bootstrap_page_size)
+        except Fault as fault:
+            fault.details |= {
+                "floor": self._driver.token(store.floor_seq),
+                "head": self._driver.token(store.synced_seq),
+            }
+            raise
         return replication_pb2.ReadPageResponse(page=page)
 
     async def _hello(self, requests: Requests) -> replication_pb2.Hello:

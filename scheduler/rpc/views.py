@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from grpc import aio
 from sp00ky.proto.channel import fault_of, open_channel
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.revision import seq_of
 from sp00ky.proto.surrealql.admit import admit
 from sp00ky.proto.v1 import common_pb2, views_pb2, views_pb2_grpc
 from sp00ky.proto.values.json import from_json
@@ -25,6 +24,7 @@ from sp00ky.scheduler import errors
 from sp00ky.scheduler.coordinator.assignments import View, key_of, wire_key
 from sp00ky.scheduler.coordinator.events import ViewKey
 from sp00ky.scheduler.coordinator.ssp import Ssp
+from sp00ky.scheduler.rpc.revisions import exact_seq, reached_seq
 
 if TYPE_CHECKING:
     from sp00ky.scheduler.driver import SchedulerDriver
@@ -185,19 +185,13 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
             case common_pb2.CONSISTENCY_FULLY_CONSISTENT:
                 forwarded.consistency = common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH
                 forwarded.revision = self._driver.token(await self._driver.barrier())
-            case common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH | common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT:
-                self._check_revision(request.revision)
+            case common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH:
+                reached_seq(self._driver.store, request.revision)
+            case common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT:
+                exact_seq(self._driver.store, request.revision)
             case _:
                 forwarded.revision = ""
         return forwarded
-
-    def _check_revision(self, token: str) -> None:
-        head = self._driver.coordinator.durable_seq
-        if seq_of(token, self._driver.store.store_id) > head:
-            raise Fault(
-                Code.INVALID, f"revision {token} is above the head", "pass back a token that a write returned",
-                {"head": self._driver.token(head)},
-            )  # fmt: skip
 
     def _view(self, key: ViewKey) -> View:
         view = self._driver.coordinator.views.get(key)
