@@ -96,9 +96,14 @@ class FaultInterceptor(aio.ServerInterceptor):  # type: ignore[misc]
             return grpc.stream_stream_rpc_method_handler(
                 _guarded_stream(handler.stream_stream, allowed),
                 handler.request_deserializer,
-                handler.response_serializer,
+                _passing_bytes(handler.response_serializer),
             )
         return handler
+
+
+def _passing_bytes(serialize: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """A stream may answer with a message that has been written already, once for many streams."""
+    return lambda response: response if type(response) is bytes else serialize(response)
 
 
 def _guarded_unary(inner: Any, allowed: bool) -> Any:

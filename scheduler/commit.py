@@ -185,7 +185,7 @@ class Committer:
         synced = await self.store.sync()
         failpoint("wal.after_fsync")
         self.coordinator.advance(synced)
-        self.ring.extend(ready.entries, sum(len(row.packed) for row in ready.rows if row.packed is not None))
+        self.ring.extend(ready.entries)
         self.commits += 1
         self.committed_changes += len(ready.rows)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from sp00ky.proto.channel import Server
@@ -24,7 +24,6 @@ from sp00ky.proto.v1 import (
     admin_pb2_grpc,
     common_pb2,
     ingest_pb2,
-    ingest_pb2_grpc,
     proxy_pb2,
     proxy_pb2_grpc,
     replication_pb2,
@@ -34,6 +33,7 @@ from sp00ky.proto.v1 import (
 )
 from sp00ky.scheduler import errors
 from sp00ky.scheduler.capture.capture import Capture
+from sp00ky.scheduler.changes import canonical_change
 from sp00ky.scheduler.commit import Committer
 from sp00ky.scheduler.config import SchedulerSettings
 from sp00ky.scheduler.coordinator.coordinator import Coordinator, CoordinatorConfig
@@ -42,7 +42,7 @@ from sp00ky.scheduler.datastore.datastore import Datastore, MetaWrite
 from sp00ky.scheduler.fanout import Session
 from sp00ky.scheduler.intake import Transactions, canonical
 from sp00ky.scheduler.rpc.admin import AdminServicer
-from sp00ky.scheduler.rpc.ingest import IngestServicer
+from sp00ky.scheduler.rpc.ingest import IngestServicer, add_ingest
 from sp00ky.scheduler.rpc.proxy import ProxyServicer
 from sp00ky.scheduler.rpc.replication import ReplicationServicer
 from sp00ky.scheduler.rpc.views import ViewServicer
@@ -74,7 +74,7 @@ class SchedulerDriver:
 
     def _add_services(self) -> None:
         services: Sequence[tuple[Callable[..., None], object, Any, str]] = (
-            (ingest_pb2_grpc.add_IngestServiceServicer_to_server, IngestServicer(self), ingest_pb2, "IngestService"),
+            (add_ingest, IngestServicer(self), ingest_pb2, "IngestService"),
             (
                 replication_pb2_grpc.add_ReplicationServiceServicer_to_server,
                 ReplicationServicer(self),
@@ -195,19 +195,23 @@ class SchedulerDriver:
 
     # --- changes -----------------------------------------------------------------------------------------------------
 
-    async def offer_transactions(self, transactions: Transactions, meta: Sequence[MetaWrite] = ()) -> Seq:
+    async def offer_transactions(
+        self, transactions: Sequence[Sequence[common_pb2.Change]], meta: Sequence[MetaWrite] = ()
+    ) -> Seq:
         """The capture's sink: durable on return."""
-        return await (await self.committer.offer_when_room(transactions, meta))
+        offered = [[canonical_change(change) for change in changes] for changes in transactions]
+        return await (await self.committer.offer_when_room(offered, meta))
 
-    async def ingest(self, changes: Sequence[common_pb2.Change], atomic: bool, waits: bool = False) -> IngestTicket:
-        """Check and queue a batch. `waits`: wait for room in the queue, where a unary caller is refused.
+    async def ingest(self, changes: Iterable[bytes], atomic: bool, waits: bool = False) -> IngestTicket:
+        """Check and queue a batch, each change as the bytes of its message. `waits`: wait for room in the queue, where
+        a unary caller is refused.
 
         Changes of captured tables are hints: SurrealDB is their source, so the batch is answered after a full sweep."""
         self.require_ready()
         checked = canonical(changes)
         captured = self.captured
         own = [change for change in checked if change.table not in captured] if captured else checked
-        transactions = ([own] if own else []) if atomic else [[change] for change in own]
+        transactions: Transactions = ([own] if own else []) if atomic else list(zip(own))
         committer = self.committer
         durable = await committer.offer_when_room(transactions) if waits else committer.offer(transactions)
         return IngestTicket(durable, len(checked) - len(own), self.barrier)

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from sp00ky.proto.failpoints import failpoint
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2, replication_pb2
 from sp00ky.scheduler.datastore.datastore import Datastore
+from sp00ky.scheduler.entries import EncodedEntries, message_of, varint
 from sp00ky.scheduler.errors import SchedulerInvariantError
 
 FRAME_ENTRIES_MAX = 1_024
@@ -34,10 +36,16 @@ PAGE_BYTES_MAX = 4 * 1024 * 1024
 LOADS_QUEUED_MAX = 10_000
 CHECKPOINT_SECONDS = 1.0
 _ENTRY_OVERHEAD_BYTES = 64
+_ENTRIES, _ENTRY = b"\x1a", b"\x0a"  # tags: ReplicateResponse.entries, Entries.entries
+
+Response: TypeAlias = replication_pb2.ReplicateResponse | bytes  # bytes: one that is written already
 
 
 class Frame(NamedTuple):
-    entries: replication_pb2.Entries
+    """`data`: a whole `ReplicateResponse`, written once for all that are sent it."""
+
+    data: bytes
+    entries: int
     last_seq: Seq
 
 
@@ -45,8 +53,8 @@ class _Chunk(NamedTuple):
     """The entries of one commit."""
 
     first_seq: int
-    entries: Sequence[common_pb2.Entry]
-    size: int  # bytes of records, about
+    entries: Sequence[bytes]
+    size: int  # bytes held, about
 
 
 class Ring:
@@ -63,13 +71,14 @@ class Ring:
         """The oldest entry in the ring; the next one to come when it is empty."""
         return self._chunks[0].first_seq if self._chunks else self._next_seq
 
-    def extend(self, entries: Sequence[common_pb2.Entry], size: int) -> None:
-        """Take entries that have just become durable; they follow the last ones. `size`: bytes of their records."""
+    def extend(self, given: EncodedEntries) -> None:
+        """Take entries that have just become durable; they follow the last ones."""
+        entries = given.encoded
         if not entries:
             return
-        if entries[0].seq != self._next_seq:
-            raise SchedulerInvariantError(f"entry {entries[0].seq} in a ring that ends before {self._next_seq}")
-        size += len(entries) * _ENTRY_OVERHEAD_BYTES
+        if given.first_seq != self._next_seq:
+            raise SchedulerInvariantError(f"entry {given.first_seq} in a ring that ends before {self._next_seq}")
+        size = sum(map(len, entries)) + len(entries) * _ENTRY_OVERHEAD_BYTES
         self._chunks.append(_Chunk(self._next_seq, entries, size))
         self._next_seq += len(entries)
         self._count += len(entries)
@@ -86,15 +95,16 @@ class Ring:
             return cached
         entries = self._recent(after, durable_seq) if after + 1 >= self.lowest_seq else self._logged(after, durable_seq)
         cut = _frame_length(entries)
-        frame = Frame(replication_pb2.Entries(entries=entries[:cut]), Seq(entries[cut - 1].seq))
+        body = message_of(_ENTRY, entries[:cut])
+        frame = Frame(_ENTRIES + varint(len(body)) + body, cut, Seq(after + cut))
         self._frames[after] = frame
         if len(self._frames) > FRAMES_CACHED_MAX:
             self._frames.popitem(last=False)
         return frame
 
-    def _recent(self, after: Seq, durable_seq: Seq) -> Sequence[common_pb2.Entry]:
+    def _recent(self, after: Seq, durable_seq: Seq) -> Sequence[bytes]:
         wanted = min(FRAME_ENTRIES_MAX, durable_seq - after)
-        found: list[common_pb2.Entry] = []
+        found: list[bytes] = []
         index = bisect_right(self._chunks, after + 1, key=lambda chunk: chunk.first_seq) - 1
         while len(found) < wanted:
             chunk = self._chunks[index]
@@ -103,23 +113,23 @@ class Ring:
             index += 1
         return found
 
-    def _logged(self, after: Seq, durable_seq: Seq) -> Sequence[common_pb2.Entry]:
+    def _logged(self, after: Seq, durable_seq: Seq) -> Sequence[bytes]:
         raw = self._store.log(after, min(FRAME_ENTRIES_MAX, durable_seq - after))
         if not raw:
             raise Fault(Code.REVISION_GONE, f"log holds no entry after seq {after}", "bootstrap again")
-        return [common_pb2.Entry.FromString(data) for data in raw]
+        return raw
 
 
-def _frame_length(entries: Sequence[common_pb2.Entry]) -> int:
+def _frame_length(entries: Sequence[bytes]) -> int:
     """How many of these entries make one frame: as many whole transactions as fit, else as many entries as fit."""
-    size, whole = 0, 0
-    for count, entry in enumerate(entries):
-        size += entry.ByteSize()
-        if size > FRAME_BYTES_MAX and count:
-            return whole or count
-        if entry.txn_last:
-            whole = count + 1
-    return whole or len(entries)
+    fitting = len(entries)
+    if sum(map(len, entries)) > FRAME_BYTES_MAX:
+        sizes = itertools.accumulate(map(len, entries))
+        fitting = max(1, sum(1 for _ in itertools.takewhile(FRAME_BYTES_MAX.__ge__, sizes)))
+    whole = fitting
+    while whole and not common_pb2.Entry.FromString(entries[whole - 1]).txn_last:
+        whole -= 1
+    return whole or fitting
 
 
 def read_page(store: Datastore, load: replication_pb2.Load, page_rows: int) -> replication_pb2.Page:
@@ -196,7 +206,7 @@ class Session:
         self._end = why if why is not None else ""
         self._wake.set()
 
-    async def frames(self) -> AsyncIterator[replication_pb2.ReplicateResponse]:
+    async def frames(self) -> AsyncIterator[Response]:
         """Until the session is ended; raises the fault it was ended with."""
         while self._end is None:
             due = self._due_if_retained()
@@ -211,7 +221,7 @@ class Session:
         if self._end:
             yield replication_pb2.ReplicateResponse(rebootstrap=replication_pb2.Rebootstrap(reason=self._end))
 
-    def _due_if_retained(self) -> list[replication_pb2.ReplicateResponse]:
+    def _due_if_retained(self) -> list[Response]:
         if self._behind:
             self._wake.clear()
             return []
@@ -224,7 +234,7 @@ class Session:
             self._fell_behind(fault.message)
             return []
 
-    def _due(self) -> list[replication_pb2.ReplicateResponse]:
+    def _due(self) -> list[Response]:
         """At most one of each: the welcome alone, else a page and a frame of entries."""
         self._wake.clear()
         if self._ledger is None:
@@ -232,7 +242,7 @@ class Session:
         if self._welcome is not None:
             welcome, self._welcome = self._welcome, None
             return [replication_pb2.ReplicateResponse(welcome=welcome)]
-        due = []
+        due: list[Response] = []
         if self._loads:
             page = read_page(self._store, self._loads.popleft(), self._page_rows)
             due.append(replication_pb2.ReplicateResponse(page=page))
@@ -241,7 +251,7 @@ class Session:
             frame = self._ring.frame(after, self._ledger.durable_seq)
             failpoint("bcast.frame")
             self._ledger.sent_to(self.id, frame.last_seq)
-            due.append(replication_pb2.ReplicateResponse(entries=frame.entries))
+            due.append(frame.data)
         if not due and self._quiet_seconds() >= CHECKPOINT_SECONDS and self._ledger.idle(self.id):
             head = replication_pb2.Checkpoint(head_seq=self._ledger.durable_seq, at_ms=self._ledger.wall_ms)
             due.append(replication_pb2.ReplicateResponse(checkpoint=head))

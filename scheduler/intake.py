@@ -12,94 +12,125 @@ same group. Within a transaction all stand, since one commit has one stamp.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 import msgspec
+from google.protobuf.message import DecodeError
 from msgspec.msgpack import Ext
+from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.proto.v1.common_pb2 import OP_DELETE, Change
 from sp00ky.proto.values.json import from_json
 from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.literal import read_value
-from sp00ky.proto.values.pack import PackError, pack, unpack
+from sp00ky.proto.values.pack import DEPTH_MAX, PackError, pack, unpack
 from sp00ky.proto.values.text import parse_record_id
+from sp00ky.scheduler.changes import UNSOURCED, CanonicalChange, canonical_change, split, table_fault
 from sp00ky.scheduler.errors import invalid_change
 
 RECORD_BYTES_MAX = 16 * 1024 * 1024
 KEY_BYTES_MAX = 64 * 1024
-NAME_CHARS_MAX = 255
 IDEMPOTENCY_KEY_CHARS_MAX = 255
-RESERVED_PREFIX = "_00_"
 OPS = frozenset({common_pb2.OP_CREATE, common_pb2.OP_UPDATE, common_pb2.OP_DELETE})
 _ATOMS = frozenset({str, int, bool, float, bytes, type(None)})
 _PLAIN_KEYS = frozenset({str, int})
-_decoder = msgspec.msgpack.Decoder()
-_encoder = msgspec.msgpack.Encoder(order="sorted")
+_decode = msgspec.msgpack.Decoder().decode
+_encode = msgspec.msgpack.Encoder(order="sorted").encode
 KEY_KINDS = (int, str, UUID, list, dict)
-Transactions = Sequence[Sequence[Change]]
+Transactions = Sequence[Sequence[CanonicalChange]]
 
 
-def canonical(changes: Iterable[Change]) -> list[Change]:
-    """The changes as the mesh stores them. Raises Fault(INVALID) with `index` and `field` in its details."""
-    return [_canonical(change, index) for index, change in enumerate(changes)]
+def canonical(encoded: Iterable[bytes]) -> list[CanonicalChange]:
+    """The changes, each given as the bytes of a `Change`, as the mesh stores them.
+
+    Raises Fault(INVALID) with `index` and `field` in its details."""
+    return [_exact(data) or _made_exact(data, index) for index, data in enumerate(encoded)]
 
 
-def _canonical(change: Change, index: int) -> Change:
+def _exact(data: bytes) -> CanonicalChange | None:
+    """The change, if it is in the one exact form as it came and its key is an int or a string; else None.
+
+    Decided without building a single value of ours: what msgspec decodes and encodes again to the same bytes is exact
+    if its extensions are, and if its id is extension 2 around [table, key] (see pack.py)."""
+    parts = split(data)
+    if parts is None:
+        return None
+    (table, is_delete, id_prefix), key, packed, idempotency_key = parts
+    try:
+        plain_key = _decode(key)
+        if type(plain_key) not in _PLAIN_KEYS or _encode(plain_key) != key or is_delete is not (packed is None):
+            return None
+        if packed is not None:
+            record = _decode(packed)
+            if type(record) is not dict or _encode(record) != packed or len(packed) > RECORD_BYTES_MAX:
+                return None
+            record_id = record.pop("id", None)
+            if type(record_id) is not Ext or record_id.code != 2 or record_id.data != id_prefix + key:
+                return None
+            if not _ATOMS.issuperset(map(type, record.values())) and not _are_exact(record.values(), DEPTH_MAX - 1):
+                return None
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return CanonicalChange(table, key, packed, UNSOURCED, idempotency_key, data)
+
+
+def _are_exact(values: Iterable[Any], depth: int) -> bool:
+    """Whether these values, encoded as they are, are in the exact form: for the kinds that most records have."""
+    for value in values:
+        kind = type(value)
+        if kind in _ATOMS:
+            continue
+        if depth == 0:
+            return False
+        if kind is Ext:
+            if not _is_exact_extension(value.code, value.data):
+                return False
+        elif kind is dict:
+            if not _are_exact(value.values(), depth - 1):
+                return False
+        elif kind is not list or not _are_exact(value, depth - 1):
+            return False
+    return True
+
+
+def _is_exact_extension(code: int, data: bytes) -> bool:
+    """Of NONE, datetime, uuid, and links with a plain key. Others may be exact too: build them and see."""
+    match code:
+        case 1:
+            return not data
+        case 2:
+            link = _decode(data)
+            return (
+                type(link) is list
+                and len(link) == 2
+                and type(link[0]) is str
+                and type(link[1]) in _PLAIN_KEYS
+                and _encode(link) == data
+            )
+        case 3:
+            return len(data) == 12 and int.from_bytes(data[8:], "big") < 1_000_000_000
+        case 6:
+            return len(data) == 16
+        case _:
+            return False
+
+
+def _made_exact(data: bytes, index: int) -> CanonicalChange:
+    try:
+        change = Change.FromString(data)
+    except DecodeError as error:
+        raise Fault(Code.INVALID, f"change {index} is no change: {error}", "send messages of sp00ky.v1") from error
     _check_names(change, index)
-    if _is_canonical(change):
-        return change
     record_id = _record_id(change, index)
     made = Change(table=change.table, op=change.op, key=pack(record_id.key), idempotency_key=change.idempotency_key)
     if change.op != OP_DELETE:
         made.packed = _record(change, record_id, index)
-    return made
-
-
-def _is_canonical(change: Change) -> bool:
-    """Whether the change is in the one exact form as it came, for the common case: an int or string key, a flat record.
-
-    Decided without building a single value of ours: what msgspec decodes and encodes again to the same bytes is in
-    canonical form, if it holds no extension but its own id (extension 2 around [table, key], see pack.py)."""
-    packed, key = change.packed, change.key
-    if not key or not packed or len(packed) > RECORD_BYTES_MAX or change.id or change.op == OP_DELETE:
-        return False
-    try:
-        record = _decoder.decode(packed)
-        plain_key = _decoder.decode(key)
-        if type(record) is not dict or _encoder.encode(record) != packed or _encoder.encode(plain_key) != key:
-            return False
-    except (ValueError, TypeError, RecursionError):
-        return False
-    record_id = record.pop("id", None)
-    return (
-        type(plain_key) in _PLAIN_KEYS
-        and type(record_id) is Ext
-        and record_id.code == 2
-        and record_id.data == b"\x92" + _packed_name(change.table) + key
-        and _ATOMS.issuperset(map(type, record.values()))
-    )
-
-
-@lru_cache(1024)
-def _packed_name(table: str) -> bytes:
-    return pack(table)
-
-
-@lru_cache(1024)
-def _table_fault(table: str) -> tuple[str, str] | None:
-    """Why this is no table that a caller may write to, and what to do."""
-    if not table:
-        return "is missing", ""
-    if table.startswith(RESERVED_PREFIX):
-        return f'"{table[:64]}" belongs to the mesh', f"{RESERVED_PREFIX}* are its own"
-    if len(table) > NAME_CHARS_MAX or "\x00" in table:
-        return f"is no table name of at most {NAME_CHARS_MAX} characters", ""
-    return None
+    return canonical_change(made)
 
 
 def _check_names(change: Change, index: int) -> None:
-    fault = _table_fault(change.table)
+    fault = table_fault(change.table)
     if fault is not None:
         raise invalid_change(index, "table", *fault)
     if change.op not in OPS:
@@ -197,19 +228,19 @@ class Freshness:
 
     def sift(self, transactions: Transactions) -> Transactions:
         """The transactions without changes that are already folded; those left empty are dropped."""
-        if not any(change.HasField("source") for changes in transactions for change in changes):
+        if all(change.stamp is UNSOURCED for changes in transactions for change in changes):
             return transactions
         kept = []
         for changes in transactions:
             fresh = [change for change in changes if self._is_fresh(change)]
             for change in fresh:
-                self._newest[(change.table, change.key)] = (change.source.epoch, change.source.stamp)
+                self._newest[(change.table, change.key)] = change.stamp
             if fresh:
                 kept.append(fresh)
         return kept
 
-    def _is_fresh(self, change: Change) -> bool:
-        if not change.HasField("source"):
+    def _is_fresh(self, change: CanonicalChange) -> bool:
+        if change.stamp == UNSOURCED:
             return True
         known = self._newest.get((change.table, change.key)) or self._stamp_of(change.table, change.key)
-        return (change.source.epoch, change.source.stamp) > known
+        return change.stamp > known

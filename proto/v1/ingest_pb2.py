@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from sp00ky.proto.v1 import common_pb2 as sp00ky_dot_proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csp00ky/proto/v1/ingest.proto\x12\tsp00ky.v1\x1a\x1csp00ky/proto/v1/common.proto\"C\n\rIngestRequest\x12\"\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x11.sp00ky.v1.Change\x12\x0e\n\x06\x61tomic\x18\x02 \x01(\x08\">\n\x0eIngestResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\r\n\x05hints\x18\x03 \x01(\r\"X\n\x13IngestStreamRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x04\x12\"\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x11.sp00ky.v1.Change\x12\x0e\n\x06\x61tomic\x18\x03 \x01(\x08\"D\n\x14IngestStreamResponse\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x04\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\t2\xa3\x01\n\rIngestService\x12S\n\x0cIngestStream\x12\x1e.sp00ky.v1.IngestStreamRequest\x1a\x1f.sp00ky.v1.IngestStreamResponse(\x01\x30\x01\x12=\n\x06Ingest\x12\x18.sp00ky.v1.IngestRequest\x1a\x19.sp00ky.v1.IngestResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csp00ky/proto/v1/ingest.proto\x12\tsp00ky.v1\x1a\x1csp00ky/proto/v1/common.proto\"C\n\rIngestRequest\x12\"\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x11.sp00ky.v1.Change\x12\x0e\n\x06\x61tomic\x18\x02 \x01(\x08\">\n\x0eIngestResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\r\n\x05hints\x18\x03 \x01(\r\"X\n\x13IngestStreamRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x04\x12\"\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x11.sp00ky.v1.Change\x12\x0e\n\x06\x61tomic\x18\x03 \x01(\x08\"D\n\x14IngestStreamResponse\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x04\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\t\">\n\x0c\x45ncodedBatch\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x04\x12\x0f\n\x07\x63hanges\x18\x02 \x03(\x0c\x12\x0e\n\x06\x61tomic\x18\x03 \x01(\x08\x32\xa3\x01\n\rIngestService\x12S\n\x0cIngestStream\x12\x1e.sp00ky.v1.IngestStreamRequest\x1a\x1f.sp00ky.v1.IngestStreamResponse(\x01\x30\x01\x12=\n\x06Ingest\x12\x18.sp00ky.v1.IngestRequest\x1a\x19.sp00ky.v1.IngestResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INGESTSTREAMREQUEST']._serialized_end=294
   _globals['_INGESTSTREAMRESPONSE']._serialized_start=296
   _globals['_INGESTSTREAMRESPONSE']._serialized_end=364
-  _globals['_INGESTSERVICE']._serialized_start=367
-  _globals['_INGESTSERVICE']._serialized_end=530
+  _globals['_ENCODEDBATCH']._serialized_start=366
+  _globals['_ENCODEDBATCH']._serialized_end=428
+  _globals['_INGESTSERVICE']._serialized_start=431
+  _globals['_INGESTSERVICE']._serialized_end=594
 # @@protoc_insertion_point(module_scope)

@@ -44,3 +44,13 @@ class IngestStreamResponse(_message.Message):
     seq: int
     revision: str
     def __init__(self, batch: _Optional[int] = ..., seq: _Optional[int] = ..., revision: _Optional[str] = ...) -> None: ...
+
+class EncodedBatch(_message.Message):
+    __slots__ = ("batch", "changes", "atomic")
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    ATOMIC_FIELD_NUMBER: _ClassVar[int]
+    batch: int
+    changes: _containers.RepeatedScalarFieldContainer[bytes]
+    atomic: bool
+    def __init__(self, batch: _Optional[int] = ..., changes: _Optional[_Iterable[bytes]] = ..., atomic: _Optional[bool] = ...) -> None: ...

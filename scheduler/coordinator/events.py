@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2, replication_pb2
+from sp00ky.scheduler.changes import CanonicalChange
 from sp00ky.scheduler.datastore.datastore import MetaWrite
 
 NO_SEQ: Final = Seq(0)  # before the first entry
@@ -26,10 +27,10 @@ class ViewKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ChangesOffered:
-    """Canonical changes (key and record packed), each inner sequence one transaction, and meta to commit with them."""
+    """Canonical changes, each inner sequence one transaction, and meta to commit with them."""
 
     ticket: int
-    transactions: Sequence[Sequence[common_pb2.Change]]
+    transactions: Sequence[Sequence[CanonicalChange]]
     meta: Sequence[MetaWrite] = ()
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sp00ky.proto.revision import Seq
-from sp00ky.proto.v1 import common_pb2
+from sp00ky.scheduler.changes import CanonicalChange
 from sp00ky.scheduler.datastore.datastore import MetaWrite
 
 META_PREFIX = b"idem/"
@@ -25,7 +25,7 @@ KEYS_MAX = 65_536
 class Sifted:
     """Changes not applied before, with their keys by transaction; and the newest seq of those that were."""
 
-    transactions: Sequence[Sequence[common_pb2.Change]]
+    transactions: Sequence[Sequence[CanonicalChange]]
     keys: Sequence[tuple[int, str]]  # index into `transactions`, key
     applied_seq: Seq
 
@@ -36,11 +36,11 @@ class IdempotencyWindow:
         self._seq_of = OrderedDict((name[len(META_PREFIX) :].decode(), Seq(seq)) for seq, name in stored)
         self._keys_max = keys_max
 
-    def sift(self, transactions: Sequence[Sequence[common_pb2.Change]]) -> Sifted:
+    def sift(self, transactions: Sequence[Sequence[CanonicalChange]]) -> Sifted:
         """Leave out changes whose key has been applied, or stands earlier in the same offer."""
         if not any(change.idempotency_key for changes in transactions for change in changes):
             return Sifted(transactions, (), Seq(0))
-        fresh: list[list[common_pb2.Change]] = []
+        fresh: list[list[CanonicalChange]] = []
         keys: list[tuple[int, str]] = []
         applied, offered = Seq(0), set[str]()
         for changes in transactions:

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sp00ky.proto.revision import Epoch, Seq
-from sp00ky.proto.v1 import common_pb2
 from sp00ky.proto.v1.common_pb2 import Entry
+from sp00ky.scheduler.changes import CanonicalChange
 from sp00ky.scheduler.coordinator.ready import Ready
 from sp00ky.scheduler.datastore.datastore import RowWrite
-
-UNSOURCED = (0, 0)
+from sp00ky.scheduler.entries import CHANGE, Headers, header, length
 
 
 class Sequencer:
@@ -24,26 +23,31 @@ class Sequencer:
         self.head_seq = head_seq
 
     def sequence_changes(
-        self, transactions: Sequence[Sequence[common_pb2.Change]], wall_ms: int, ready: Ready
+        self, transactions: Sequence[Sequence[CanonicalChange]], wall_ms: int, ready: Ready
     ) -> list[Seq]:
         """Number the changes into `ready`; returns the last seq of each transaction."""
-        entries, rows, epoch = ready.entries, ready.rows, self._epoch
-        seq, lasts = int(self.head_seq), []
+        seq, lasts = int(self.head_seq), list[Seq]()
+        ready.entries.starts_at(seq + 1)
+        put, put_row, join = ready.entries.encoded.append, ready.rows.append, b"".join
+        headers = Headers(seq + 1, self._epoch, wall_ms)
         for changes in transactions:
             last = seq + len(changes)
             for change in changes:
                 seq += 1
-                entries.append(Entry(seq=seq, epoch=epoch, txn_last=seq == last, at_ms=wall_ms, change=change))
-                packed = None if change.op == common_pb2.OP_DELETE else change.packed
-                stamp = (change.source.epoch, change.source.stamp) if change.HasField("source") else UNSOURCED
-                rows.append(RowWrite(change.table, change.key, packed, Seq(seq), stamp))
+                low = seq & 0x7F
+                if not low:
+                    headers = Headers(seq, self._epoch, wall_ms)
+                rest, data = headers.ending if seq == last else headers.inner, change.encoded
+                put(join((headers.opening[low], rest, CHANGE, length(data), data)))
+                put_row(RowWrite(change.table, change.key, change.packed, Seq(seq), change.stamp))
             lasts.append(Seq(last))
         self.head_seq = Seq(seq)
         return lasts
 
     def sequence_command(self, entry: Entry, wall_ms: int, ready: Ready, txn_last: bool = True) -> Seq:
         """Number a command (an entry with only its body set); returns its seq."""
-        self.head_seq = Seq(self.head_seq + 1)
-        entry.seq, entry.epoch, entry.txn_last, entry.at_ms = self.head_seq, self._epoch, txn_last, wall_ms
-        ready.entries.append(entry)
-        return self.head_seq
+        seq = self.head_seq = Seq(self.head_seq + 1)
+        entries = ready.entries
+        entries.starts_at(seq)
+        entries.encoded.append(header(seq, self._epoch, txn_last, wall_ms) + entry.SerializeToString())
+        return seq

@@ -15,7 +15,7 @@ from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import replication_pb2, replication_pb2_grpc
 from sp00ky.scheduler.coordinator.events import SspAcked, SspBeat, SspLoaded
 from sp00ky.scheduler.errors import peer_fault
-from sp00ky.scheduler.fanout import Session, read_page
+from sp00ky.scheduler.fanout import Response, Session, read_page
 from sp00ky.scheduler.rpc.revisions import between_transactions
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class ReplicationServicer(replication_pb2_grpc.ReplicationServiceServicer):
 
     async def Replicate(
         self, requests: Requests, context: aio.ServicerContext[object, object]
-    ) -> AsyncIterator[replication_pb2.ReplicateResponse]:
+    ) -> AsyncIterator[Response]:
         session = self._driver.open_session(await self._hello(requests))
         reader = asyncio.create_task(self._read(requests, session))
         try:

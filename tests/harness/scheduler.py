@@ -28,7 +28,7 @@ from sp00ky.scheduler.config import SchedulerSettings
 from sp00ky.scheduler.datastore.datastore import Datastore
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
 from sp00ky.scheduler.datastore.rocks import RocksDatastore
-from sp00ky.scheduler.driver import SchedulerDriver
+from sp00ky.scheduler.driver import IngestTicket, SchedulerDriver
 
 from tests.harness.eventually import eventually
 
@@ -65,6 +65,10 @@ class Scheduler:
         self.proxy = proxy_pb2_grpc.ProxyServiceStub(self.channel)
         self.admin = admin_pb2_grpc.AdminServiceStub(self.channel)
         return self
+
+    async def offer(self, *changes: common_pb2.Change) -> IngestTicket:
+        """Put changes, each a transaction, into the queue by the driver itself."""
+        return await self.driver.ingest([change.SerializeToString() for change in changes], atomic=False)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

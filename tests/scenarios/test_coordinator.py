@@ -8,6 +8,7 @@ import pytest
 from sp00ky.proto.revision import Epoch, Seq, StoreId
 from sp00ky.proto.v1 import common_pb2, replication_pb2
 from sp00ky.proto.values.pack import pack
+from sp00ky.scheduler.changes import canonical_change
 from sp00ky.scheduler.coordinator import events
 from sp00ky.scheduler.coordinator.coordinator import Coordinator, CoordinatorConfig
 from sp00ky.scheduler.coordinator.events import ViewKey
@@ -87,15 +88,14 @@ class Stage:
                 op, _, rest = item.partition("/")
                 name, _, idempotency_key = rest.partition("@")
                 table, _, key = name.partition(":")
-                changes.append(
-                    common_pb2.Change(
-                        table=table,
-                        op=common_pb2.Op.Value(f"OP_{op.upper()}"),
-                        key=pack(key),
-                        packed=b"" if op == "delete" else pack({"n": 1}),
-                        idempotency_key=idempotency_key,
-                    )
+                change = common_pb2.Change(
+                    table=table,
+                    op=common_pb2.Op.Value(f"OP_{op.upper()}"),
+                    key=pack(key),
+                    packed=b"" if op == "delete" else pack({"n": 1}),
+                    idempotency_key=idempotency_key,
                 )
+                changes.append(canonical_change(change))
             transactions.append(changes)
         self.coordinator.step(events.ChangesOffered(self._ticket(), transactions))
 

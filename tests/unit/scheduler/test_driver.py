@@ -206,11 +206,11 @@ async def test_a_restart_remembers_views_and_lets_ssps_resume(tmp_path: Path) ->
 async def test_stop_makes_durable_what_is_queued(tmp_path: Path) -> None:
     scheduler = Scheduler(open_store("rocksdb", tmp_path))
     async with scheduler:
-        tickets = [await scheduler.driver.ingest([change("t", key)], atomic=False) for key in range(200)]
+        tickets = [await scheduler.offer(change("t", key)) for key in range(200)]
         await scheduler.driver.stop()
         assert [await ticket.seq() for ticket in tickets] == list(range(1, 201))
         with pytest.raises(Fault) as refused:
-            await scheduler.driver.ingest([change("t", 1)], atomic=False)
+            await scheduler.offer(change("t", 1))
         assert refused.value.code is Code.UNAVAILABLE
     reopened = open_store("rocksdb", tmp_path)
     assert reopened.head_seq == 200

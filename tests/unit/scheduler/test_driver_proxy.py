@@ -20,7 +20,7 @@ async def scheduler(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
     async with Scheduler(open_store(request.param, tmp_path)) as running:
         for key, name in ((1, "ada"), (2, "bob"), (300, "cleo"), (-5, "dan"), ("x", "eve")):
             boss = RecordId("person", 1)
-            ticket = await running.driver.ingest([change("person", key, name=name, boss=boss)], atomic=False)
+            ticket = await running.offer(change("person", key, name=name, boss=boss))
             await ticket.seq()
         yield running
 
@@ -54,7 +54,7 @@ async def test_several_statements_answer_the_first(scheduler: Scheduler) -> None
 async def test_g11_a_revision_answers_the_same_for_ever(scheduler: Scheduler) -> None:
     at = scheduler.driver.token(2)
     before = await scheduler.proxy.Query(proxy_pb2.QueryRequest(query="SELECT * FROM person", revision=at))
-    await (await scheduler.driver.ingest([change("person", 1, op="DELETE")], atomic=False)).seq()
+    await (await scheduler.offer(change("person", 1, op="DELETE"))).seq()
     after = await scheduler.proxy.Query(proxy_pb2.QueryRequest(query="SELECT * FROM person", revision=at))
     assert before == after and after.revision == at
     assert len(unpack(after.result)) == 2

@@ -132,7 +132,7 @@ async def test_reads_are_forwarded_with_the_revision_they_need() -> None:
         exact = reading(consistency=common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT, revision=token)
         await scheduler.views.GetView(exact)
         assert answers.asked[-1].consistency == common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT
-        await scheduler.driver.ingest([change("person", 1)], atomic=False)
+        await scheduler.offer(change("person", 1))
         await eventually(lambda: scheduler.driver.store.synced_seq == 4)
         await scheduler.views.GetView(reading(consistency=common_pb2.CONSISTENCY_FULLY_CONSISTENT))
         assert answers.asked[-1].consistency == common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sp00ky.proto.revision import Epoch, Seq
-from sp00ky.proto.v1 import common_pb2
+from sp00ky.proto.v1 import common_pb2, replication_pb2
 from sp00ky.scheduler import fanout
 from sp00ky.scheduler.datastore.datastore import Append
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
+from sp00ky.scheduler.entries import EncodedEntries
 from sp00ky.scheduler.errors import SchedulerInvariantError
-from sp00ky.scheduler.fanout import Ring
+from sp00ky.scheduler.fanout import Frame, Ring
 
 
 def committed(store: MemoryDatastore, sizes: list[int], payload: int = 1) -> list[common_pb2.Entry]:
@@ -32,16 +33,22 @@ def made(store: MemoryDatastore, commits: list[list[int]], **limits: int) -> Rin
     store.take_epoch()
     ring = Ring(store, **limits)
     for sizes in commits:
-        ring.extend(committed(store, sizes), sum(sizes))
+        ring.extend(EncodedEntries.of(committed(store, sizes)))
     return ring
+
+
+def sent(frame: Frame) -> list[common_pb2.Entry]:
+    """What an SSP reads."""
+    return list(replication_pb2.ReplicateResponse.FromString(frame.data).entries.entries)
 
 
 def walked(ring: Ring, head: Seq) -> list[list[common_pb2.Entry]]:
     frames, cursor = [], Seq(0)
     while cursor < head:
         frame = ring.frame(cursor, head)
-        assert frame.last_seq == frame.entries.entries[-1].seq
-        frames.append(list(frame.entries.entries))
+        entries = sent(frame)
+        assert (frame.last_seq, frame.entries) == (entries[-1].seq, len(entries))
+        frames.append(entries)
         cursor = frame.last_seq
     return frames
 
@@ -78,25 +85,25 @@ def test_a_frame_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryDatastore()
     store.take_epoch()
     ring = Ring(store)
-    ring.extend(committed(store, [1, 1, 1, 3], payload=400), 2400)
+    ring.extend(EncodedEntries.of(committed(store, [1, 1, 1, 3], payload=400)))
     assert [len(frame) for frame in walked(ring, store.head_seq)] == [2, 1, 2, 1]
 
 
 def test_a_cut_frame_serves_every_ssp_at_its_cursor() -> None:
     store = MemoryDatastore()
     ring = made(store, [[1, 1]])
-    assert ring.frame(Seq(0), Seq(2)).entries is ring.frame(Seq(0), Seq(2)).entries
+    assert ring.frame(Seq(0), Seq(2)).data is ring.frame(Seq(0), Seq(2)).data
 
 
 def test_the_ring_forgets_the_oldest_commits_and_reads_them_from_the_log() -> None:
     store = MemoryDatastore()
     ring = made(store, [[1] * 10 for _ in range(10)], entries_max=25)
     assert ring.lowest_seq == 81
-    assert [entry.seq for entry in ring.frame(Seq(3), store.head_seq).entries.entries][:3] == [4, 5, 6]
+    assert [entry.seq for entry in sent(ring.frame(Seq(3), store.head_seq))][:3] == [4, 5, 6]
 
 
 def test_a_gap_in_the_ring_is_our_own_fault() -> None:
     store = MemoryDatastore()
     ring = made(store, [[1]])
     with pytest.raises(SchedulerInvariantError, match="entry 9"):
-        ring.extend([common_pb2.Entry(seq=9)], 0)
+        ring.extend(EncodedEntries.of([common_pb2.Entry(seq=9)]))

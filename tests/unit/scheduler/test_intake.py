@@ -14,9 +14,22 @@ from sp00ky.proto.v1.common_pb2 import OP_CREATE, OP_DELETE, OP_UPDATE, Change
 from sp00ky.proto.values.kinds import NONE, Datetime, RecordId
 from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler import intake
-from sp00ky.scheduler.intake import Freshness, canonical
+from sp00ky.scheduler.changes import CanonicalChange, canonical_change, split
+from sp00ky.scheduler.intake import Freshness
 
 PERSON_1 = RecordId("person", 1)
+
+
+def canonical(changes: list[Change]) -> list[CanonicalChange]:
+    """The changes as they are taken in; what their bytes say is what their fields say."""
+    taken = intake.canonical([change.SerializeToString() for change in changes])
+    for change in taken:
+        assert canonical_change(Change.FromString(change.encoded)) == change
+    return taken
+
+
+def op_of(change: CanonicalChange) -> int:
+    return Change.FromString(change.encoded).op
 
 
 @pytest.mark.parametrize(
@@ -36,8 +49,9 @@ PERSON_1 = RecordId("person", 1)
 def test_every_form_becomes_the_exact_one(change: Change, record: dict[str, object]) -> None:
     change.table, change.op = "person", OP_UPDATE
     made = canonical([change])[0]
-    assert unpack(made.packed) == record
-    assert (made.table, made.op, made.key, made.id) == ("person", OP_UPDATE, pack(1), "")
+    assert made.packed is not None and unpack(made.packed) == record
+    assert (made.table, op_of(made), made.key) == ("person", OP_UPDATE, pack(1))
+    assert not Change.FromString(made.encoded).id
 
 
 @pytest.mark.parametrize(
@@ -83,17 +97,43 @@ def test_a_record_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) 
             canonical([Change(table="t", op=OP_CREATE, key=pack(1), **form)])
 
 
-def test_a_delete_carries_no_record() -> None:
-    made = canonical([Change(table="t", op=OP_DELETE, id="t:1", json='{"whatever": 1}')])[0]
-    assert made.WhichOneof("record") is None
+@pytest.mark.parametrize("carried", [{"json": '{"whatever": 1}'}, {"packed": pack({"id": RecordId("t", 1)})}, {}])
+def test_a_delete_carries_no_record(carried: dict[str, str]) -> None:
+    for named in ({"id": "t:1"}, {"key": pack(1)}):
+        made = canonical([Change(table="t", op=OP_DELETE, **named, **carried)])[0]
+        assert made.packed is None and op_of(made) == OP_DELETE
+        assert Change.FromString(made.encoded).WhichOneof("record") is None
 
 
+def test_what_is_no_change_is_named_by_its_index() -> None:
+    good = Change(table="t", op=OP_CREATE, id="1", json="{}").SerializeToString()
+    for broken in (b"\x0a\x05t", b"\xff", b"\x0a\x01\xff\x10\x01\x1a\x01\x01"):
+        with pytest.raises(Fault, match="change 1 is no change") as refused:
+            intake.canonical([good, broken])
+        assert refused.value.code is Code.INVALID
+    with pytest.raises(Fault, match="change 0: table is missing"):
+        intake.canonical([b""])
+
+
+LINKS = st.builds(RecordId, st.sampled_from(["t", "other"]), st.one_of(st.integers(-300, 300), st.text(max_size=3)))
 KEYS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.text(), st.uuids(), st.lists(st.integers(-5, 5), max_size=2))
-FIELDS = st.dictionaries(
-    st.text(max_size=3).filter(lambda name: name != "id"),
-    st.one_of(st.integers(-(2**63), 2**63 - 1), st.text(), st.floats(allow_nan=False), st.none(), st.just(NONE), KEYS),
-    max_size=4,
+TIMES = st.builds(Datetime.of, st.integers(-(10**9), 10**9), st.integers(0, 999_999_999))
+ATOMS = st.one_of(
+    st.integers(-(2**63), 2**63 - 1),
+    st.text(),
+    st.floats(allow_nan=False),
+    st.none(),
+    st.just(NONE),
+    KEYS,
+    LINKS,
+    TIMES,
 )
+VALUES = st.recursive(
+    ATOMS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=4,
+)
+FIELDS = st.dictionaries(st.text(max_size=3).filter(lambda name: name != "id"), VALUES, max_size=4)
 
 
 @settings(max_examples=150, deadline=None)
@@ -103,9 +143,71 @@ def test_canonical_is_a_fixed_point(
 ) -> None:
     record = {**fields, "id": RecordId("t", key)} if with_id else fields
     once = canonical([Change(table="t", op=OP_CREATE, key=pack(key), packed=pack(record))])[0]
-    assert unpack(once.packed) == {**fields, "id": RecordId("t", key)}
+    assert once.packed is not None and unpack(once.packed) == {**fields, "id": RecordId("t", key)}
     assert once.packed == pack(unpack(once.packed))
-    assert canonical([once])[0] == once
+    assert intake.canonical([once.encoded])[0] == once
+
+
+@settings(max_examples=300, deadline=None)
+@given(LINKS, FIELDS, st.integers(0, 400), st.integers(-1, 255), st.sampled_from(["", "k1"]))
+def test_what_is_taken_as_it_came_is_what_building_it_gives(
+    record_id: RecordId, fields: dict[str, object], place: int, damage: int, idempotency_key: str
+) -> None:
+    """The short way in takes nothing that the long way would refuse, or would have changed; whatever the bytes."""
+    packed = bytearray(pack({**fields, "id": record_id}))
+    if damage >= 0:
+        packed[place % len(packed)] = damage
+    change = Change(
+        table=record_id.table,
+        op=OP_UPDATE,
+        key=pack(record_id.key),
+        packed=bytes(packed),
+        idempotency_key=idempotency_key,
+    )
+    data = change.SerializeToString()
+    taken = intake._exact(data)
+    if taken is not None:
+        assert taken == intake._made_exact(data, 0)
+
+
+@settings(max_examples=300, deadline=None)
+@given(FIELDS, st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=3), st.integers(0, 60))
+def test_a_change_split_in_place_is_what_a_parser_reads(
+    fields: dict[str, object], damages: list[tuple[int, int]], cut: int
+) -> None:
+    packed = pack({**fields, "id": PERSON_1})
+    whole = Change(table="person", op=OP_UPDATE, key=pack(1), packed=packed, idempotency_key="k").SerializeToString()
+    data = bytearray(whole[: len(whole) - cut])
+    for place, byte in damages:
+        if data:
+            data[place % len(data)] = byte
+    parts = split(bytes(data))
+    if parts is not None:
+        head, key, record, idempotency_key = parts
+        parsed = Change.FromString(bytes(data))
+        rebuilt = Change(table=head.table, op=parsed.op, key=key, idempotency_key=idempotency_key)
+        if record is not None:
+            rebuilt.packed = record
+        assert parsed == rebuilt and head.is_delete == (parsed.op == OP_DELETE)
+    else:
+        assert cut or damages
+
+
+def test_the_forms_that_most_records_have_are_taken_as_they_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flat or nested, with times and links, of any length: without building a value."""
+    monkeypatch.setattr(intake, "_made_exact", None)
+    at = Datetime.of(1704067200, 5)
+    for fields in (
+        {"n": 1},
+        {"at": at, "best": RecordId("person", "ann"), "none": NONE, "uuid": UUID(int=7)},
+        {"deep": [{"x": [1, at]}], "tags": ["a"]},
+        {"long": "x" * 200},
+        {"long": "x" * 20_000},
+    ):
+        for key in (1, -5, "ann"):
+            record = pack({**fields, "id": RecordId("person", key)})
+            change = Change(table="person", op=OP_UPDATE, key=pack(key), packed=record, idempotency_key="k1")
+            assert canonical([change])[0].packed == record
 
 
 @pytest.mark.parametrize(
@@ -127,8 +229,9 @@ def test_a_record_that_smuggles_another_id_is_refused() -> None:
         canonical([Change(table="t", op=OP_CREATE, key=pack(1), packed=other)])
 
 
-def sourced(key: int, stamp: int, epoch: int = 1) -> Change:
-    return Change(table="t", op=OP_UPDATE, key=pack(key), source=common_pb2.Source(epoch=epoch, stamp=stamp))
+def sourced(key: int, stamp: int, epoch: int = 1) -> CanonicalChange:
+    source = common_pb2.Source(epoch=epoch, stamp=stamp)
+    return canonical_change(Change(table="t", op=OP_UPDATE, key=pack(key), packed=pack({}), source=source))
 
 
 def test_g5_a_captured_change_is_folded_once() -> None:
@@ -147,6 +250,6 @@ def test_one_commit_may_change_a_record_twice() -> None:
 
 
 def test_a_change_without_a_source_stands_and_its_row_has_no_stamp() -> None:
-    plain = [Change(table="t", op=OP_UPDATE, key=pack(1))]
+    plain = [canonical_change(Change(table="t", op=OP_UPDATE, key=pack(1), packed=pack({})))]
     freshness = Freshness(lambda table, key: (9, 9))
     assert freshness.sift([[sourced(1, 1)], plain, [sourced(1, 1)]]) == [plain, [sourced(1, 1)]]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sp00ky.proto.revision import Epoch, Seq, StoreId
 from sp00ky.proto.v1 import common_pb2, replication_pb2
 from sp00ky.proto.values.pack import pack
+from sp00ky.scheduler.changes import canonical_change
 from sp00ky.scheduler.coordinator import events
 from sp00ky.scheduler.coordinator.coordinator import Coordinator, CoordinatorConfig
 from sp00ky.scheduler.coordinator.events import ViewKey
@@ -43,7 +44,8 @@ class World:
         self.count += 1
         match kind:
             case "offer":
-                changes = [common_pb2.Change(table="t", op=common_pb2.OP_CREATE, key=pack(number))] * (number + 1)
+                created = common_pb2.Change(table="t", op=common_pb2.OP_CREATE, key=pack(number), packed=pack({}))
+                changes = [canonical_change(created)] * (number + 1)
                 step(events.ChangesOffered(self.count, [changes, changes[:1]]))
             case "hello" | "resume":
                 self._hello(ssp_id, resume=kind == "resume")
