@@ -20,6 +20,7 @@ from sp00ky.deploy.db.config import DbSettings
 from sp00ky.deploy.environment import load_service
 from sp00ky.deploy.ports import free_ports, require_free
 from sp00ky.deploy.surreal.install import install
+from sp00ky.deploy.surreal.marks import seqs_handed_out
 from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.exchange import Api
 from sp00ky.gateway.exposure import decide_bind, is_loopback, split_address
@@ -129,19 +130,24 @@ async def start_scheduler(stack: AsyncExitStack, settings: SchedulerSettings) ->
     """The scheduler without an edge; returns its gRPC address."""
     from sp00ky.scheduler.datastore.datastore import Datastore
     from sp00ky.scheduler.datastore.memory import MemoryDatastore
+    from sp00ky.scheduler.datastore.restoring import require_restored
     from sp00ky.scheduler.datastore.rocks import RocksDatastore
     from sp00ky.scheduler.driver import SchedulerDriver
 
     store: Datastore
-    if settings.replica_engine == "memory":
-        store = MemoryDatastore()
-    else:
-        replica = ensure_directory(settings.replica_db_path or settings.data_dir / "replica")
-        if settings.wal_path is not None:
-            ensure_directory(settings.wal_path)
-        store = RocksDatastore.open(replica, settings.wal_path)
-    stack.callback(store.close)
+    replica = settings.replica_dir
+    if settings.replica_engine == "rocksdb":
+        require_restored(replica)
+        for directory in filter(None, (replica, settings.wal_path)):
+            ensure_directory(directory)
     database = await connect(stack, settings)
+    mark = await seqs_handed_out(database)
+    if settings.replica_engine == "memory":
+        store = MemoryDatastore(mark)
+    else:
+        auto = settings.replica_auto_migrate
+        store = RocksDatastore.open(replica, settings.wal_path, base_seq=mark, auto_migrate=auto)
+    stack.callback(store.close)
     driver = SchedulerDriver(settings, store, database)
     stack.push_async_callback(driver.stop)
     address: str = await driver.start()

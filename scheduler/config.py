@@ -158,8 +158,69 @@ class SchedulerSettings(SourceSettings):
         yaml="snapshot_update_interval_secs",
         unit="s",
         gt=0,
-        later="old row versions and log entries are kept",
-        about="how often old row versions and log entries are trimmed",
+        about="how often the replica is copied aside, to be restored from",
+    )
+    replica_snapshots_max: int = setting(
+        2,
+        env="SPKY_REPLICA_SNAPSHOTS_MAX",
+        yaml="replica_snapshots_max",
+        gt=0,
+        le=100,
+        about="copies of the replica that are kept, the newest",
+    )
+    replica_auto_migrate: bool = setting(
+        True,
+        env="SPKY_REPLICA_AUTO_MIGRATE",
+        yaml="replica_auto_migrate",
+        about="bring a replica that an older version wrote to today's layout at start",
+    )
+    replica_gc_window_secs: int = setting(
+        3600,
+        env="SPKY_REPLICA_GC_WINDOW_SECS",
+        yaml="replica_gc_window_secs",
+        unit="s",
+        ge=0,
+        about="how long a revision stays readable",
+    )
+    replica_gc_window_bytes: int = setting(
+        1024**3,
+        env="SPKY_REPLICA_GC_WINDOW_BYTES",
+        yaml="replica_gc_window_bytes",
+        unit="bytes",
+        ge=0,
+        about="bytes of changes after which a revision is no longer readable, whatever its age",
+    )
+    replica_gc_interval_secs: int = setting(
+        10,
+        env="SPKY_REPLICA_GC_INTERVAL_SECS",
+        yaml="replica_gc_interval_secs",
+        unit="s",
+        gt=0,
+        about="how often what is no longer readable is removed",
+    )
+    replica_gc_max_time_ms: int = setting(
+        1000,
+        env="SPKY_REPLICA_GC_MAX_TIME_MS",
+        yaml="replica_gc_max_time_ms",
+        unit="ms",
+        gt=0,
+        about="how long one run of the garbage collector may take; what is left goes on in the next one, at once",
+    )
+    replica_log_max_bytes: int = setting(
+        4 * 1024**3,
+        env="SPKY_REPLICA_LOG_MAX_BYTES",
+        yaml="replica_log_max_bytes",
+        unit="bytes",
+        gt=0,
+        about="bytes of log kept for an SSP that is behind; beyond it must load anew",
+    )
+    replica_log_max_age_secs: int = setting(
+        86_400,
+        env="SPKY_REPLICA_LOG_MAX_AGE_SECS",
+        yaml="replica_log_max_age_secs",
+        unit="s",
+        gt=0,
+        about="how long log is kept for an SSP that is behind; after that it must load anew",
     )
     capture_poll_ms: int = setting(
         15,
@@ -196,6 +257,11 @@ class SchedulerSettings(SourceSettings):
     job_tables: tuple[str, ...] = setting(
         (), env="SPKY_SCHEDULER_JOB_TABLES", yaml="job_tables", later="jobs are not dispatched", about="outbox tables"
     )
+
+    @property
+    def replica_dir(self) -> Path:
+        """Where the RocksDB engine's data lies."""
+        return self.replica_db_path or self.data_dir / "replica"
 
     @field_validator("job_tables", mode="before")
     @classmethod

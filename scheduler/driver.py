@@ -46,6 +46,7 @@ from sp00ky.scheduler.rpc.ingest import IngestServicer, add_ingest
 from sp00ky.scheduler.rpc.proxy import ProxyServicer
 from sp00ky.scheduler.rpc.replication import ReplicationServicer
 from sp00ky.scheduler.rpc.views import ViewServicer
+from sp00ky.scheduler.upkeep import Upkeep
 
 STOP_SECONDS = 8.0
 READINESS_SECONDS = 0.05
@@ -64,6 +65,7 @@ class SchedulerDriver:
         self._database = database
         self._capture: Capture | None = None
         self._committer: Committer | None = None
+        self._upkeep: Upkeep | None = None
         self._started = time.monotonic()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -112,9 +114,16 @@ class SchedulerDriver:
         if self._database is not None:
             self._capture = Capture(self._database, self, poll_ms=settings.capture_poll_ms)
             self._tasks.append(asyncio.create_task(self._capture.run(), name="capture"))
+        self._upkeep = Upkeep(
+            self.store, settings, needed=self._lowest_needed_seq, is_captured=self._database is not None
+        )
+        self._tasks.append(asyncio.create_task(self._upkeep.run(), name="upkeep"))
         await self._server.serving(self.state == "ready")
         self._tasks.append(asyncio.create_task(self._show_readiness(), name="readiness"))
         return self.grpc_address
+
+    def _lowest_needed_seq(self) -> Seq:
+        return self.coordinator.lowest_needed_seq()  # it is another one after a full disk
 
     async def _show_readiness(self) -> None:
         """Health follows the state, also back: a database that lost its data is cloned again."""
@@ -162,6 +171,12 @@ class SchedulerDriver:
     @property
     def coordinator(self) -> Coordinator:
         return self.committer.coordinator
+
+    @property
+    def upkeep(self) -> Upkeep:
+        if self._upkeep is None:
+            raise Fault(Code.NOT_READY, "scheduler has not started")
+        return self._upkeep
 
     @property
     def capture(self) -> Capture | None:

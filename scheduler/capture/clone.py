@@ -56,12 +56,13 @@ async def differences(
 
 def removals(table: str, store: Datastore, present: Set[bytes] = frozenset()) -> Iterator[list[common_pb2.Change]]:
     """Deletes of the replica's rows whose keys are not present, page by page."""
-    at, after = store.head_seq, b""
-    while page := store.scan(table, at, after, CHUNK_ROWS_MAX):
-        after = page[-1].key
-        gone = [row.key for row in page if row.key not in present]
-        if gone:
-            yield [common_pb2.Change(table=table, op=common_pb2.OP_DELETE, key=key) for key in gone]
+    with store.holding(store.head_seq) as at:
+        after = b""
+        while page := store.scan(table, at, after, CHUNK_ROWS_MAX):
+            after = page[-1].key
+            gone = [row.key for row in page if row.key not in present]
+            if gone:
+                yield [common_pb2.Change(table=table, op=common_pb2.OP_DELETE, key=key) for key in gone]
 
 
 async def reread(

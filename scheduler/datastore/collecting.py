@@ -93,29 +93,38 @@ class Garbage:
         self.versions += 1
 
 
-def delete_superseded(files: Files) -> Iterator[int]:
-    """Delete every version but each record's newest, over the whole store; yields how many went with each batch."""
+def delete_superseded(files: Files, floor: Seq) -> Iterator[int]:
+    """Leave of every record its newest version at or below the floor, over the whole store, as collecting would have
+    done: for a store that has no log to walk. Yields how many versions went with each batch."""
     begin: bytes | None = b""
     while begin is not None:
         batch = WriteBatch(raw_mode=True)
-        begin = put_superseded(files, batch, begin)
+        begin, versions = put_superseded(files, batch, begin, floor)
         files.db.write(batch)
-        yield len(batch)
+        yield versions
 
 
-def put_superseded(files: Files, batch: WriteBatch, begin: bytes) -> bytes | None:
-    """Deletes of all but the newest versions from a record's first row key on; where to go on, None at the end."""
-    iterator, rows = files.rows.iter(), files.family("rows")
-    record, seen = b"", 0
+def put_superseded(files: Files, batch: WriteBatch, begin: bytes, floor: Seq) -> tuple[bytes | None, int]:
+    """Deletes from a record's first row key on; where to go on (None: that was all), and how many versions go.
+
+    A tombstone that is the newest stays, to be released by its stamp."""
+    iterator, rows, meta = files.rows.iter(), files.family("rows"), files.family("meta")
+    record, seen, versions = b"", 0, 0
     iterator.seek(begin)
     while iterator.valid():
         row_key: bytes = iterator.key()
-        if row_key[:-SEQ_BYTES] == record:
-            batch.delete(row_key, rows)
-        elif seen >= _SWEEP_ROWS:
-            return row_key
-        record = row_key[:-SEQ_BYTES]
+        if layout.seq_of_row_key(row_key) <= floor:
+            if row_key[:-SEQ_BYTES] == record:
+                batch.delete(row_key, rows)
+                versions += 1
+            elif seen >= _SWEEP_ROWS:
+                return row_key, versions
+            else:
+                is_live, stamp = layout.version_of(iterator.value())
+                if not is_live:
+                    batch.put(layout.kept_key(stamp, row_key), b"", meta)
+            record = row_key[:-SEQ_BYTES]
         seen += 1
         iterator.next()
     iterator.status()
-    return None
+    return None, versions

@@ -2,7 +2,8 @@
 
 Invariant: the write-ahead log replayed into a replica is the replica's own. RocksDB does not check that: with another
 `wal_path` than before it opens without a word, and what was only in the log is gone. So the directory of the log holds
-a file with the store's id, and a replica whose log is elsewhere is refused.
+a file with the store's id, and a replica whose log is elsewhere is refused. While
+a store's id changes, both are in it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,33 +61,43 @@ class Files:
                 opened.close()
 
 
-def own_directories(path: Path, wal_path: Path) -> StoreId:
-    """Make the directories if they are new; the id of the store in them. Raises Fault with the path in its message."""
+def own_directories(path: Path, wal_path: Path) -> Sequence[StoreId]:
+    """Make the directories if they are new; the id of the store in them, two while it changes.
+
+    Raises Fault with the path in its message."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         wal_path.mkdir(parents=True, exist_ok=True)
         owner = wal_path / OWNER_FILE
         is_new = not (path / "CURRENT").exists()
         if owner.exists() and (not is_new or wal_path == path):
-            return StoreId(owner.read_text().strip())
+            return owners_of(wal_path)
         if not is_new:
             message = f"wal directory {wal_path} does not hold the log of replica {path}"
             raise Fault(Code.INVALID, message, "give the wal path that the replica was made with")
         if any(wal_path.glob("*.log")):
             message = f"wal directory {wal_path} holds the log of another replica"
             raise Fault(Code.INVALID, message, "give an empty directory")
-        return _new_owner(owner)
+        return write_owners(wal_path, StoreId(secrets.token_hex(4)))
     except OSError as error:
         raise fault_of_disk(f"replica directory {error.filename or path}", str(error.strerror)) from error
 
 
-def _new_owner(owner: Path) -> StoreId:
-    store_id = StoreId(secrets.token_hex(4))
-    with owner.open("w") as file:
-        file.write(store_id + "\n")
+def owners_of(wal_path: Path) -> Sequence[StoreId]:
+    """The ids of the store that a write-ahead log belongs to; none if it has no owner."""
+    owner = wal_path / OWNER_FILE
+    return [StoreId(line) for line in owner.read_text().split()] if owner.exists() else []
+
+
+def write_owners(wal_path: Path, *store_ids: StoreId) -> Sequence[StoreId]:
+    """Durable, and whole or not at all."""
+    writing = wal_path / f".{OWNER_FILE}"
+    with writing.open("w") as file:
+        file.write("\n".join(store_ids) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    return store_id
+    writing.rename(wal_path / OWNER_FILE)
+    return store_ids
 
 
 def open_files(path: Path, wal_path: Path, *, read_only: bool = False) -> Files:

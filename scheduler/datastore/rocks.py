@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,7 +33,7 @@ from sp00ky.scheduler.datastore.admission import admit_append, admit_log_read, a
 from sp00ky.scheduler.datastore.collecting import delete_superseded
 from sp00ky.scheduler.datastore.datastore import PAGE_BYTES_MAX, Append, Row, RowWrite
 from sp00ky.scheduler.datastore.migrations import head_revision, require_head, stored_revision
-from sp00ky.scheduler.datastore.opening import Files, fault_of_disk, has_room, open_files, own_directories
+from sp00ky.scheduler.datastore.opening import Files, fault_of_disk, has_room, open_files, own_directories, write_owners
 from sp00ky.scheduler.datastore.recent import RecentVersions
 from sp00ky.scheduler.datastore.retained import Retained
 from sp00ky.scheduler.datastore.rocks_retention import RocksRetention, put_pins
@@ -71,21 +72,25 @@ class RocksDatastore(RocksRetention):
     ) -> RocksDatastore:
         """Open the replica, or make an empty one. Raises Fault with one line.
 
-        `base_seq`: seqs up to it were handed out once; a store that is behind goes on above, with an empty log."""
+        `base_seq`: seqs up to it were handed out once. A store that is behind lost them: it goes on above, with an
+        empty log and another id."""
         path = Path(path)
         wal_path = Path(wal_path) if wal_path is not None else path
-        store_id = own_directories(path, wal_path)
+        owners = own_directories(path, wal_path)
         files = open_files(path, wal_path)
         try:
             if stored_revision(files) is None:
-                keys.make_store(files, store_id, head_revision(), Seq(base_seq))
+                keys.make_store(files, owners[0], head_revision(), Seq(base_seq))
             require_head(files, f"replica {path}", auto=auto_migrate)
             state = keys.read_state(files, f"replica {path}")
-            verify_owner(state, store_id, wal_path, f"replica {path}")
+            verify_owner(state, owners, wal_path, f"replica {path}")
             verify_tail(files, state, f"replica {path}")
             if state.head < base_seq:
                 log.warning("replica %s ends at seq %d, below %d which was handed out", path, state.head, base_seq)
-                restart_above(files, state, Seq(base_seq))
+                renamed = StoreId(secrets.token_hex(4))
+                write_owners(wal_path, state.store_id, renamed)
+                restart_above(files, state, Seq(base_seq), renamed)
+                write_owners(wal_path, renamed)
             return cls(path, wal_path, files, now_ms)
         except BaseException:
             files.close()
@@ -361,8 +366,9 @@ class RocksDatastore(RocksRetention):
             raise fault_of_disk(self._name, str(error)) from error
 
 
-def restart_above(files: Files, state: keys.StoredState, head: Seq) -> None:
-    """Empty the log and number on above `head`: what was handed out up to there is not handed out again.
+def restart_above(files: Files, state: keys.StoredState, head: Seq, store_id: StoreId) -> None:
+    """Empty the log and number on above `head`: what was handed out up to there is not handed out again. The store is
+    another one from here on, and knows none of the epochs before: its tokens of the lost branch are foreign.
 
     Rows stay as they were at the old head. Killed in between, superseded versions may be left (`repair` finds them)."""
     batch, meta = WriteBatch(raw_mode=True), files.family("meta")
@@ -370,7 +376,9 @@ def restart_above(files: Files, state: keys.StoredState, head: Seq) -> None:
     for prefix in (layout.PIN_PREFIX, layout.MARK_PREFIX):
         batch.delete_range(prefix, bytes([prefix[0] + 1]), meta)
     keys.put_empty_log(batch, files, head, state.marks.total)
+    batch.put(keys.KEY_STORE, store_id.encode(), meta)
+    batch.delete_range(layout.EPOCH_PREFIX, layout.KEPT_PREFIX, meta)
     files.db.write(batch)
-    for _ in delete_superseded(files):
+    for _ in delete_superseded(files, head):
         pass
     files.db.flush_wal(True)

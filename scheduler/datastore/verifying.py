@@ -6,6 +6,7 @@ entries, as many as it can hold, are read and their checksums compared. Older on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from sp00ky.proto.faults import Code, Fault
@@ -17,10 +18,10 @@ from sp00ky.scheduler.datastore.state import StoredState
 _VERIFY_BYTES_MAX: Final = 128 * 1024 * 1024
 
 
-def verify_owner(state: StoredState, owner: StoreId, wal_path: object, name: str) -> None:
+def verify_owner(state: StoredState, owners: Sequence[StoreId], wal_path: object, name: str) -> None:
     """Raises Fault(INVALID) if the write-ahead log that was replayed is another store's."""
-    if state.store_id != owner:
-        message = f"wal directory {wal_path} belongs to store {owner}, {name} is {state.store_id}"
+    if state.store_id not in owners:
+        message = f"wal directory {wal_path} belongs to store {' '.join(owners)}, {name} is {state.store_id}"
         raise Fault(Code.INVALID, message, "give the wal path that the replica was made with")
 
 

@@ -10,6 +10,7 @@ from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc
 from sp00ky.scheduler.capture.progress import PROGRESS_META, progress_of
 from sp00ky.scheduler.commit import now_ms
 from sp00ky.scheduler.coordinator.ssp import Ssp
+from sp00ky.scheduler.rpc.replica import collected_garbage, replica_status
 
 if TYPE_CHECKING:
     from sp00ky.scheduler.driver import SchedulerDriver
@@ -102,7 +103,18 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             "capture_poisoned": capture.poisoned if capture is not None else 0,
             "capture_connected": float(capture is not None and not capture.lost),
             "failed": float(committer.failure is not None),
+            **driver.upkeep.metrics(),
         }
+
+    async def GetReplica(
+        self, request: admin_pb2.GetReplicaRequest, context: aio.ServicerContext[object, object]
+    ) -> admin_pb2.GetReplicaResponse:
+        return replica_status(self._driver)
+
+    async def CollectGarbage(
+        self, request: admin_pb2.CollectGarbageRequest, context: aio.ServicerContext[object, object]
+    ) -> admin_pb2.CollectGarbageResponse:
+        return await collected_garbage(self._driver)
 
     async def Barrier(
         self, request: admin_pb2.BarrierRequest, context: aio.ServicerContext[object, object]

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from rocksdict import WriteBatch
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Epoch, Seq
-from sp00ky.proto.v1 import common_pb2
 from sp00ky.proto.values.kinds import NONE, RecordId
 from sp00ky.proto.values.pack import pack
 from sp00ky.scheduler.datastore import layout
@@ -29,7 +28,7 @@ from sp00ky.scheduler.datastore.datastore import PAGE_BYTES_MAX, Append, Datasto
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
 from sp00ky.scheduler.datastore.rocks import RocksDatastore
 
-Write = tuple[str, bytes, bytes | None]
+from tests.harness.stores import Write, Writer, entries_of, fault_code, scan_all
 
 HOSTILE_KEYS = [
     0,
@@ -56,52 +55,6 @@ HOSTILE_KEYS = [
     {},
     {"a": 1, "": {"b": [b"\x00\xff"]}},
 ]
-
-
-class Writer:
-    """Appends transactions with consecutive seqs under an epoch of its own."""
-
-    def __init__(self, store: Datastore) -> None:
-        self.store = store
-        self.epoch = store.take_epoch()
-
-    def write(self, *writes: Write, meta: Sequence[MetaWrite] = (), stamp: tuple[int, int] = (0, 0)) -> Seq:
-        head = self.store.head_seq
-        self.store.append(self.prepare(writes, head, meta, stamp))
-        return self.store.head_seq
-
-    def prepare(
-        self, writes: Sequence[Write], head: Seq, meta: Sequence[MetaWrite] = (), stamp: tuple[int, int] = (0, 0)
-    ) -> Append:
-        entries, rows = [], []
-        for index, (table, key, packed) in enumerate(writes):
-            seq = Seq(head + 1 + index)
-            op = common_pb2.OP_UPDATE if packed is not None else common_pb2.OP_DELETE
-            change = common_pb2.Change(table=table, op=op, key=key, packed=packed)
-            entries.append(
-                common_pb2.Entry(seq=seq, epoch=self.epoch, txn_last=index == len(writes) - 1, change=change)
-            )
-            rows.append(RowWrite(table, key, packed, seq, stamp))
-        return Append(self.epoch, head, entries, rows, meta)
-
-
-def entries_of(page: Sequence[bytes]) -> list[common_pb2.Entry]:
-    return [common_pb2.Entry.FromString(data) for data in page]
-
-
-def scan_all(store: Datastore, table: str, at: Seq, limit: int = 1000) -> list[Row]:
-    rows: list[Row] = []
-    while page := store.scan(table, at, rows[-1].key if rows else b"", limit):
-        assert len(page) <= limit
-        rows += page
-    return rows
-
-
-def fault_code(call: Callable[[], object]) -> Code:
-    with pytest.raises(Fault) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return caught.value.code
 
 
 @pytest.fixture(params=["memory", "rocksdb"])
@@ -486,7 +439,7 @@ def test_rocks_detects_a_damaged_log(tmp_path: Path, damage: str) -> None:
 _WRITER = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from tests.conformance.test_datastore import Writer
+from tests.harness.stores import Writer
 from sp00ky.proto.values.pack import pack
 from sp00ky.scheduler.datastore.datastore import MetaWrite
 from sp00ky.scheduler.datastore.rocks import RocksDatastore

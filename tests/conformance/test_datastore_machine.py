@@ -215,6 +215,7 @@ TestEngines.settings = settings(max_examples=8, stateful_step_count=30, deadline
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_engines_agree_at_length() -> None:
     long = settings(max_examples=400, stateful_step_count=60, deadline=None)
     run_state_machine_as_test(Engines, settings=long)  # type: ignore[no-untyped-call]
