@@ -8,12 +8,16 @@ out on the branch it still follows.
 
 from __future__ import annotations
 
-from typing import Protocol
+from operator import attrgetter
+from typing import Final, Protocol
 
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Epoch, Revision, Seq, StoreId, parse_revision
 from sp00ky.scheduler.datastore.datastore import Append
 from sp00ky.scheduler.datastore.retained import Retained
+from sp00ky.scheduler.entries import EncodedEntries
+
+_seq_of: Final = attrgetter("seq")
 
 
 class Bounds(Protocol):
@@ -33,11 +37,11 @@ def admit_append(append: Append, head: Seq, epoch: Epoch) -> None:
         raise Fault(Code.FENCED, f"epoch {append.epoch} was overtaken by epoch {epoch}", "another scheduler took over")
     if append.expected_head != head:
         raise Fault(Code.FENCED, f"head is {head}, the writer expected {append.expected_head}", "read the head again")
-    for seq, entry in enumerate(append.entries, head + 1):
-        assert entry.seq == seq, f"entry {entry.seq} where {seq} was due"
-    last = head + len(append.entries)
-    for row in append.rows:
-        assert head < row.seq <= last, f"row write of seq {row.seq} outside of its append ({head}, {last}]"
+    entries = EncodedEntries.of(append.entries)
+    assert not entries.encoded or entries.first_seq == head + 1, f"entry {entries.first_seq} where {head + 1} was due"
+    last = head + len(entries.encoded)
+    for seq in {min(map(_seq_of, append.rows)), max(map(_seq_of, append.rows))} if append.rows else ():
+        assert head < seq <= last, f"row write of seq {seq} outside of its append ({head}, {last}]"
     for pin in append.pins:
         assert pin.at is None or pin.at <= last, f"pin of {pin.owner} at {pin.at} above its append's head, {last}"
 

@@ -26,6 +26,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+import msgspec
 from sp00ky.proto.revision import Epoch, Seq, StoreId
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.scheduler.datastore.retained import Pin
@@ -42,7 +43,7 @@ class Row(NamedTuple):
     stamp: tuple[int, int]
 
 
-class RowWrite(NamedTuple):
+class RowWrite(msgspec.Struct, frozen=True, gc=False):
     """What one entry does to the replica: the record's bytes after it, or None for a tombstone."""
 
     table: str

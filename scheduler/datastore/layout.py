@@ -24,6 +24,7 @@ from zlib import crc32
 
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Seq
+from sp00ky.scheduler.changes import UNSOURCED
 from sp00ky.scheduler.datastore.datastore import Row
 
 _SEQ = struct.Struct(">Q")
@@ -33,6 +34,7 @@ _TABLE = struct.Struct(">QQ")
 _STAMP = struct.Struct(">IQ")
 _PIN = struct.Struct(">QQ")
 _LIVE, _TOMBSTONE = 1, 0
+_LIVE_UNSOURCED = _ROW.pack(_LIVE, *UNSOURCED)
 _SEQ_MAX = 0xFFFF_FFFF_FFFF_FFFF
 SEQ_BYTES = _SEQ.size
 AFTER_VERSIONS = b"\xff" * (SEQ_BYTES + 1)  # sorts after every version of a record
@@ -58,7 +60,7 @@ def unpack_seq(data: bytes) -> Seq:
 
 def log_value(log_key: bytes, entry: bytes) -> bytes:
     """What is stored under `log_key`, the packed seq."""
-    return _CRC.pack(crc32(log_key + entry)) + entry
+    return _CRC.pack(crc32(entry, crc32(log_key))) + entry
 
 
 def log_entry(log_key: bytes, value: bytes) -> bytes:
@@ -86,7 +88,7 @@ def seq_of_row_key(row_key: bytes) -> Seq:
 def row_value(packed: bytes | None, stamp: tuple[int, int]) -> bytes:
     if packed is None:
         return _ROW.pack(_TOMBSTONE, *stamp)
-    return _ROW.pack(_LIVE, *stamp) + packed
+    return (_LIVE_UNSOURCED if stamp is UNSOURCED else _ROW.pack(_LIVE, *stamp)) + packed
 
 
 def row_of(key: bytes, seq: Seq, value: bytes) -> Row | None:

@@ -29,6 +29,7 @@ from sp00ky.scheduler.datastore.datastore import (
     Stats,
 )
 from sp00ky.scheduler.datastore.retained import Marks, Pin, Retained
+from sp00ky.scheduler.entries import EncodedEntries
 
 
 class _Version(NamedTuple):
@@ -82,7 +83,7 @@ class MemoryDatastore:
 
     def append(self, append: Append) -> None:
         admit_append(append, self._head, self._epoch)
-        log = [entry.SerializeToString() for entry in append.entries]
+        log = EncodedEntries.of(append.entries).encoded
         for row in append.rows:
             self._write_row(row)
         for meta in append.meta:

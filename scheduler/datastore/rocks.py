@@ -39,6 +39,7 @@ from sp00ky.scheduler.datastore.retained import Retained
 from sp00ky.scheduler.datastore.rocks_retention import RocksRetention, put_pins
 from sp00ky.scheduler.datastore.scanning import is_version, rows_at
 from sp00ky.scheduler.datastore.verifying import verify_owner, verify_tail
+from sp00ky.scheduler.entries import EncodedEntries
 
 log = logging.getLogger(__name__)
 
@@ -176,9 +177,10 @@ class RocksDatastore(RocksRetention):
     def _put_entries(self, batch: WriteBatch, append: Append) -> int:
         """Put entries and meta values; bytes of the entries."""
         log, meta, put, size = self._files.family("log"), self._files.family("meta"), batch.put, 0
-        for seq, entry in enumerate(append.entries, append.expected_head + 1):
-            log_key = layout.pack_seq(seq)
-            logged = layout.log_value(log_key, entry.SerializeToString())
+        pack_seq, log_value = layout.pack_seq, layout.log_value
+        for seq, entry in enumerate(EncodedEntries.of(append.entries).encoded, append.expected_head + 1):
+            log_key = pack_seq(seq)
+            logged = log_value(log_key, entry)
             size += len(logged)
             put(log_key, logged, log)
         for name, value in append.meta:
@@ -190,30 +192,25 @@ class RocksDatastore(RocksRetention):
 
     def _put_rows(self, batch: WriteBatch, rows: Sequence[RowWrite]) -> dict[str, tuple[Seq, int]]:
         """Put the versions; the new (first seq, count) of every table they touch."""
-        family, put, newest = self._files.family("rows"), batch.put, self._newest
-        prefixes = {table: layout.table_prefix(table) for table in {row.table for row in rows}}
+        family, put = self._files.family("rows"), batch.put
+        inverted, row_value = layout.inverted, layout.row_value
+        first_seqs = {row.table: row.seq for row in reversed(rows)}
+        prefixes = {table: layout.table_prefix(table) for table in first_seqs}
         records = [prefixes[row.table] + row.key for row in rows]
-        before = self._newest_of(records)
-        touched: dict[str, tuple[Seq, int]] = {}
-        for record, (table, _, packed, seq, stamp) in zip(records, rows, strict=True):
-            is_live = packed is not None
-            first_seq, count = touched.get(table) or self._tables.get(table) or (seq, 0)
-            touched[table] = (first_seq, count + is_live - before[record][0])
-            version = before[record] = (is_live, stamp)
-            newest.put(record, version)
-            put(record + layout.inverted(seq), layout.row_value(packed, stamp), family)
-        return touched
+        versions = self._newest_of(records)
+        counts = {table: self.count(table) for table in prefixes}
+        for record, row in zip(records, rows, strict=True):
+            is_live = row.packed is not None
+            if versions[record][0] is not is_live:
+                counts[row.table] += 1 if is_live else -1
+            versions[record] = (is_live, row.stamp)
+            put(record + inverted(row.seq), row_value(row.packed, row.stamp), family)
+        self._newest.update(versions)
+        return {table: (self._tables.get(table, (first, 0))[0], counts[table]) for table, first in first_seqs.items()}
 
     def _newest_of(self, records: Iterable[bytes]) -> dict[bytes, layout.Version]:
         """The newest version of each record; those not known are sought in key order, which halves the cost."""
-        found: dict[bytes, layout.Version] = {}
-        unknown = []
-        for record in records:
-            version = self._newest.get(record)
-            if version is None:
-                unknown.append(record)
-            else:
-                found[record] = version
+        found, unknown = self._newest.split(records)
         if unknown:
             unknown.sort()
             iterator = self._files.rows.iter()
@@ -256,9 +253,9 @@ class RocksDatastore(RocksRetention):
 
     def stamp_of(self, table: str, key: bytes) -> tuple[int, int]:
         record = layout.table_prefix(table) + key
-        newest = self._newest_of((record,))[record]
-        self._newest.put(record, newest)
-        return newest[1]
+        found = self._newest_of((record,))
+        self._newest.update(found)
+        return found[record][1]
 
     def scan(self, table: str, at: Seq, after_key: bytes = b"", limit: int = 1000) -> Sequence[Row]:
         admit_read(at, self)
