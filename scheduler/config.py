@@ -89,12 +89,12 @@ class SchedulerSettings(SourceSettings):
         later="changes are read from the changefeed whatever it says",
         about="how writes in SurrealDB are noticed: changefeed, events or live",
     )
-    load_balance: Literal["round_robin", "least_queries", "least_load"] = setting(
+    load_balance: Literal["round_robin", "least_queries", "least_load", "affinity"] = setting(
         "round_robin",
         env="SPKY_SCHEDULER_LOAD_BALANCE",
         aliases=("SPOOKY_SCHEDULER_LOAD_BALANCE",),
         yaml="load_balance",
-        about="which SSP a new view goes to: round_robin, least_queries or least_load",
+        about="which SSP a new view goes to: round_robin, least_queries, least_load or affinity",
     )
     heartbeat_interval_ms: int = setting(
         5000,
@@ -139,8 +139,29 @@ class SchedulerSettings(SourceSettings):
         yaml="max_buffer_per_ssp",
         unit="entries",
         gt=0,
-        later="an SSP may fall behind as far as the log reaches back",
-        about="entries an SSP may fall behind before it must load anew",
+        about="entries a ready SSP may lag by, for heartbeat_timeout_ms without catching up, before it must load anew",
+    )
+    revision_quantization_ms: int = setting(
+        5000,
+        env="SPKY_REVISION_QUANTIZATION_MS",
+        yaml="revision_quantization_ms",
+        unit="ms",
+        ge=0,
+        about="SSPs that join within it load at one shared revision; 0 gives each its own",
+    )
+    rebalance: bool = setting(
+        True,
+        env="SPKY_SCHEDULER_REBALANCE",
+        yaml="rebalance",
+        about="whether views move to an SSP that has become ready, until the SSPs have about as many each",
+    )
+    move_views_inflight_max: int = setting(
+        32,
+        env="SPKY_MOVE_VIEWS_INFLIGHT_MAX",
+        yaml="move_views_inflight_max",
+        unit="views",
+        gt=0,
+        about="views that are handed over from one living SSP to another at the same time",
     )
     ssp_poll_interval_ms: int = setting(
         3000,

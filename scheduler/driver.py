@@ -104,6 +104,10 @@ class SchedulerDriver:
             heartbeat_interval_ms=settings.heartbeat_interval_ms,
             heartbeat_timeout_ms=settings.heartbeat_timeout_ms,
             bootstrap_timeout_ms=settings.bootstrap_timeout_secs * 1000,
+            quantum_ms=settings.revision_quantization_ms,
+            lag_entries_max=settings.max_buffer_per_ssp,
+            moves_inflight_max=settings.move_views_inflight_max,
+            rebalances=settings.rebalance,
             namespace=settings.db_ns,
             database=settings.db_name,
         )
@@ -261,7 +265,7 @@ class SchedulerDriver:
             fell_behind=fell_behind,
         )
         committer.sessions[session_id] = session
-        committer.post(SspSaidHello(session_id, hello, self.store.log_floor_seq))
+        committer.post(SspSaidHello(session_id, hello, self.store.log_floor_seq, self.store.floor_seq))
         return session
 
     def close_session(self, session: Session) -> None:

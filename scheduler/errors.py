@@ -45,6 +45,10 @@ def unknown_view(view_id: str) -> Fault:
     return Fault(Code.NOT_FOUND, f'view "{view_id}" is not registered')
 
 
+def unknown_ssp(ssp_id: str) -> Fault:
+    return Fault(Code.NOT_FOUND, f'ssp "{ssp_id}" is not known', "`spky ssp list` names those that are")
+
+
 def other_text(view_id: str) -> Fault:
     return Fault(
         Code.CONFLICT,

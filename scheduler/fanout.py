@@ -158,7 +158,8 @@ class Ledger(Protocol):
     @property
     def wall_ms(self) -> int: ...
     def sendable_after(self, session_id: int) -> Seq | None: ...
-    def sent_to(self, session_id: int, seq: Seq) -> None: ...
+    def has_room(self, session_id: int, entries: int, size: int) -> bool: ...
+    def sent_to(self, session_id: int, seq: Seq, size: int) -> None: ...
     def idle(self, session_id: int) -> bool: ...
 
 
@@ -249,9 +250,10 @@ class Session:
         after = self._ledger.sendable_after(self.id)
         if after is not None:
             frame = self._ring.frame(after, self._ledger.durable_seq)
-            failpoint("bcast.frame")
-            self._ledger.sent_to(self.id, frame.last_seq)
-            due.append(frame.data)
+            if self._ledger.has_room(self.id, frame.entries, len(frame.data)):
+                failpoint("bcast.frame")
+                self._ledger.sent_to(self.id, frame.last_seq, len(frame.data))
+                due.append(frame.data)
         if not due and self._quiet_seconds() >= CHECKPOINT_SECONDS and self._ledger.idle(self.id):
             head = replication_pb2.Checkpoint(head_seq=self._ledger.durable_seq, at_ms=self._ledger.wall_ms)
             due.append(replication_pb2.ReplicateResponse(checkpoint=head))

@@ -1,9 +1,8 @@
 """Which views exist, who owns each, and until when.
 
-Invariant: a view has at most one owner; `owned_by(ssp)` holds exactly the views whose `ssp_id` is that SSP; the view's
-meta value is committed with the log entry that changed it, so a restart finds the same table. A view without an owner
-waits: owners that it lost before a later one had written are remembered in `fence_ssp_ids`, because the next one must
-fence each of them before it writes an edge.
+Invariant: every change of whose a view is goes through `change`, which holds it to the table of `ownership.py` and
+keeps the indexes; the view's meta value is committed with the log entry that changed it, so a restart finds the same
+table. Owners that were lost before a later one is known to have fenced them are remembered in `fence_ssp_ids`.
 
 Expiry is by the scheduler's monotonic clock, so after a restart every ttl starts anew: a view may live longer than its
 ttl, never shorter.
@@ -20,21 +19,41 @@ from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2, replication_pb2
 from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler.coordinator.events import NO_SEQ, ViewKey
+from sp00ky.scheduler.coordinator.ownership import Signal, State, state_after, state_of
 from sp00ky.scheduler.datastore.datastore import MetaWrite
+from sp00ky.scheduler.errors import SchedulerInvariantError
 
 META_PREFIX = b"view/"
 UNASSIGNED = ""
+WAITING = frozenset((State.FENCING, State.HANDING_OVER, State.LEAVING))
 
 
 @dataclass(slots=True)
 class View:
     key: ViewKey
     spec: common_pb2.ViewSpec
+    shape: str = ""  # views of one shape share a circuit; empty: it shares with none
     ssp_id: str = UNASSIGNED
     assigned_seq: Seq = NO_SEQ
     assigned_at_s: int = 0  # unix seconds
-    fence_ssp_ids: tuple[str, ...] = ()  # lost owners; empty once the owner has written under its own epoch
+    fence_ssp_ids: tuple[str, ...] = ()  # lost owners that are not known to be fenced
+    handing_over_ssp_id: str = ""  # a living former owner that has not been seen to stop
+    left_seq: Seq = NO_SEQ  # of its unregistration
     expires_ms: int = 0  # monotonic; 0: never
+
+    @property
+    def state(self) -> State:
+        return state_of(self.ssp_id, self.fence_ssp_ids, self.handing_over_ssp_id, self.left_seq)
+
+    @property
+    def serving_ssp_id(self) -> str:
+        """Who answers reads: the former owner until it has handed over, so that there is always somebody."""
+        return self.handing_over_ssp_id or self.ssp_id
+
+    @property
+    def awaited_seq(self) -> Seq:
+        """What is under way is done once those concerned have written up to here."""
+        return self.left_seq or self.assigned_seq
 
     def same_query(self, spec: common_pb2.ViewSpec) -> bool:
         """Of the same user, too: in key and claims."""
@@ -43,11 +62,19 @@ class View:
 
     def meta(self) -> MetaWrite:
         spec = self.spec.SerializeToString(deterministic=True)
-        fields = [spec, self.ssp_id, int(self.assigned_seq), self.assigned_at_s, list(self.fence_ssp_ids)]
+        placed = [self.ssp_id, int(self.assigned_seq), self.assigned_at_s, list(self.fence_ssp_ids)]
+        fields = [spec, self.shape, *placed, self.handing_over_ssp_id, int(self.left_seq)]
         return MetaWrite(_meta_name(self.key), pack(fields))
 
     def no_meta(self) -> MetaWrite:
         return MetaWrite(_meta_name(self.key), None)
+
+
+def _restored(value: bytes) -> View:
+    spec_bytes, shape, ssp_id, assigned_seq, assigned_at_s, fences, handing_over, left_seq = unpack(value)
+    spec = common_pb2.ViewSpec.FromString(spec_bytes)
+    placed = (ssp_id, Seq(assigned_seq), assigned_at_s, tuple(fences), handing_over, Seq(left_seq))
+    return View(key_of(spec.key), spec, shape, *placed)
 
 
 def _meta_name(key: ViewKey) -> bytes:
@@ -65,42 +92,156 @@ def wire_key(key: ViewKey) -> common_pb2.ViewKey:
 class Assignments:
     def __init__(self, metas: Iterable[tuple[bytes, bytes]], now_ms: int) -> None:
         self._views: dict[ViewKey, View] = {}
+        self._leaving: dict[ViewKey, View] = {}
         self._owned: defaultdict[str, set[ViewKey]] = defaultdict(set)
-        self._unfenced: defaultdict[str, set[ViewKey]] = defaultdict(set)
+        self._handed_over: defaultdict[str, set[ViewKey]] = defaultdict(set)  # by former owner
+        self._departing: defaultdict[str, set[ViewKey]] = defaultdict(set)  # leaving views, by SSP concerned
+        self._shapes: defaultdict[str, dict[str, int]] = defaultdict(dict)  # by owner
+        self._waits: defaultdict[str, list[tuple[Seq, ViewKey]]] = defaultdict(list)  # heaps, by SSP waited for
         self._expiries: list[tuple[int, ViewKey]] = []  # a heap; one live item for each view with a ttl
         for _, value in metas:
-            self._restore(value, now_ms)
+            view = _restored(value)
+            self._index(view)
+            if not view.left_seq:
+                self.renew(view, view.spec, now_ms)
 
-    def _restore(self, value: bytes, now_ms: int) -> None:
-        spec_bytes, ssp_id, assigned_seq, assigned_at_s, fence_ssp_ids = unpack(value)
-        spec = common_pb2.ViewSpec.FromString(spec_bytes)
-        view = View(key_of(spec.key), spec, UNASSIGNED, NO_SEQ, assigned_at_s, tuple(fence_ssp_ids))
-        self._views[view.key] = view
-        self._owned[UNASSIGNED].add(view.key)
-        if ssp_id:
-            self.assign(view, ssp_id, Seq(assigned_seq), assigned_at_s)
-        self.renew(view, spec, now_ms)
+    # --- read side ---------------------------------------------------------------------------------------------------
 
     @property
     def views(self) -> Mapping[ViewKey, View]:
+        """All but those that are leaving."""
         return self._views
+
+    @property
+    def leaving(self) -> Mapping[ViewKey, View]:
+        return self._leaving
+
+    @property
+    def handing_over(self) -> int:
+        """Views whose hand-over is under way."""
+        return sum(len(keys) for keys in self._handed_over.values())
 
     def owned_by(self, ssp_id: str) -> list[View]:
         """In key order, so that what follows from it is the same on every run."""
-        return [self._views[key] for key in sorted(self._owned[ssp_id])]
+        return [self._views[key] for key in sorted(self._owned.get(ssp_id, ()))]
+
+    def handed_over_by(self, ssp_id: str) -> list[View]:
+        return [self._views[key] for key in sorted(self._handed_over.get(ssp_id, ()))]
+
+    def departing_from(self, ssp_id: str) -> list[View]:
+        """Leaving views that this SSP has yet to forget; of UNASSIGNED those that nobody will."""
+        return [self._leaving[key] for key in sorted(self._departing.get(ssp_id, ()))]
 
     def count_of(self, ssp_id: str) -> int:
-        return len(self._owned[ssp_id])
+        return len(self._owned.get(ssp_id, ()))
+
+    def shapes_of(self, ssp_id: str) -> Mapping[str, int]:
+        """How many views of each shape the SSP owns."""
+        return self._shapes.get(ssp_id, {})
 
     def unassigned(self) -> list[View]:
         return self.owned_by(UNASSIGNED)
 
-    def add(self, spec: common_pb2.ViewSpec, now_ms: int) -> View:
-        view = View(key_of(spec.key), spec)
-        self._views[view.key] = view
-        self._owned[UNASSIGNED].add(view.key)
+    # --- changes -----------------------------------------------------------------------------------------------------
+
+    def add(self, spec: common_pb2.ViewSpec, shape: str, now_ms: int) -> View:
+        """A new view, or one that was leaving and stays; its owner is to be told."""
+        key = key_of(spec.key)
+        view = self._leaving.get(key)
+        if view is None:
+            view = View(key, spec, shape)
+            self._index(view)
+        else:
+            view.shape = shape
+        view.expires_ms = 0
         self.renew(view, spec, now_ms)
         return view
+
+    def change(
+        self,
+        view: View,
+        signal: Signal,
+        *,
+        ssp_id: str | None = None,
+        fence_ssp_ids: Iterable[str] | None = None,
+        handing_over_ssp_id: str | None = None,
+        assigned_seq: Seq | None = None,
+        left_seq: Seq | None = None,
+    ) -> None:
+        """Take a signal, and the facts that it brings; what is None stays."""
+        expected = state_after(view.state, signal)
+        self._unindex(view)
+        if ssp_id is not None:
+            view.ssp_id = ssp_id
+        if fence_ssp_ids is not None:
+            view.fence_ssp_ids = tuple(dict.fromkeys(fence_ssp_ids))
+        if handing_over_ssp_id is not None:
+            view.handing_over_ssp_id = handing_over_ssp_id
+        if assigned_seq is not None:
+            view.assigned_seq = assigned_seq
+        if left_seq is not None:
+            view.left_seq = left_seq
+        if expected is State.GONE:
+            return
+        if view.state is not expected:
+            raise SchedulerInvariantError(f"{signal!r} makes a view {expected}, and it is {view}")
+        self._index(view)
+
+    def _index(self, view: View) -> None:
+        key = view.key
+        if view.left_seq:
+            self._leaving[key] = view
+            for ssp_id in {view.ssp_id, view.handing_over_ssp_id or view.ssp_id}:
+                self._departing[ssp_id].add(key)
+        else:
+            self._views[key] = view
+            self._owned[view.ssp_id].add(key)
+            shapes = self._shapes[view.ssp_id]
+            shapes[view.shape] = shapes.get(view.shape, 0) + 1
+            if view.handing_over_ssp_id:
+                self._handed_over[view.handing_over_ssp_id].add(key)
+        self._wait(view)
+
+    def _unindex(self, view: View) -> None:
+        key = view.key
+        if view.left_seq:
+            del self._leaving[key]
+            for ssp_id in {view.ssp_id, view.handing_over_ssp_id or view.ssp_id}:
+                self._departing[ssp_id].discard(key)
+        else:
+            del self._views[key]
+            self._owned[view.ssp_id].discard(key)
+            shapes = self._shapes[view.ssp_id]
+            shapes[view.shape] -= 1
+            if not shapes[view.shape]:
+                del shapes[view.shape]
+            self._handed_over[view.handing_over_ssp_id].discard(key)
+
+    # --- what is waited for ------------------------------------------------------------------------------------------
+
+    def _wait(self, view: View) -> None:
+        if view.state in WAITING:
+            for ssp_id in filter(None, {view.ssp_id, view.handing_over_ssp_id}):
+                heapq.heappush(self._waits[ssp_id], (view.awaited_seq, view.key))
+
+    def wait_again(self, ssp_id: str) -> None:
+        """The SSP has joined anew: what it had written is to be written again."""
+        self._waits.pop(ssp_id, None)
+        for view in (*self.owned_by(ssp_id), *self.departing_from(ssp_id)):
+            self._wait(view)
+
+    def due(self, ssp_id: str, written_seq: Seq) -> list[View]:
+        """Views that waited for what this SSP has written now; each is named once."""
+        waits = self._waits.get(ssp_id)
+        found: dict[ViewKey, View] = {}
+        while waits and waits[0][0] <= written_seq:
+            seq, key = heapq.heappop(waits)
+            view = self._views.get(key) or self._leaving.get(key)
+            if view is not None and view.state in WAITING and view.awaited_seq == seq:
+                found[key] = view
+        return list(found.values())
+
+    # --- ttl ---------------------------------------------------------------------------------------------------------
 
     def renew(self, view: View, spec: common_pb2.ViewSpec, now_ms: int) -> None:
         view.spec = spec
@@ -123,42 +264,15 @@ class Assignments:
                 heapq.heappush(self._expiries, (view.expires_ms, key))
         return list(found.values())
 
-    def assign(self, view: View, ssp_id: str, seq: Seq, at_s: int) -> None:
-        self._owned[view.ssp_id].discard(view.key)
-        self._unfenced[view.ssp_id].discard(view.key)
-        view.ssp_id, view.assigned_seq, view.assigned_at_s = ssp_id, seq, at_s
-        self._owned[ssp_id].add(view.key)
-        if view.fence_ssp_ids:
-            self._unfenced[ssp_id].add(view.key)
-
-    def orphan(self, view: View) -> None:
-        """Its owner is gone."""
-        self._owned[view.ssp_id].discard(view.key)
-        self._unfenced[view.ssp_id].discard(view.key)
-        view.fence_ssp_ids = tuple(dict.fromkeys((*view.fence_ssp_ids, view.ssp_id)))
-        view.ssp_id = UNASSIGNED
-        self._owned[UNASSIGNED].add(view.key)
-
-    def remove(self, view: View) -> None:
-        self._owned[view.ssp_id].discard(view.key)
-        self._unfenced[view.ssp_id].discard(view.key)
-        del self._views[view.key]
-
-    def fenced_to(self, ssp_id: str, written_seq: Seq) -> list[View]:
-        """The owner has written up to `written_seq`: views whose former owner need not be fenced again."""
-        waiting = self._unfenced.get(ssp_id)
-        if not waiting:
-            return []
-        done = [self._views[key] for key in sorted(waiting) if self._views[key].assigned_seq <= written_seq]
-        for view in done:
-            waiting.discard(view.key)
-            view.fence_ssp_ids = ()
-        return done
+    # --- for a welcome -----------------------------------------------------------------------------------------------
 
     def welcome_list(self, ssp_id: str) -> list[replication_pb2.AssignedView]:
         return [
             replication_pb2.AssignedView(
-                spec=view.spec, fence_ssp_ids=view.fence_ssp_ids, assigned_seq=view.assigned_seq
+                spec=view.spec,
+                fence_ssp_ids=view.fence_ssp_ids,
+                assigned_seq=view.assigned_seq,
+                handing_over_ssp_id=view.handing_over_ssp_id,
             )
             for view in self.owned_by(ssp_id)
         ]

@@ -36,10 +36,12 @@ class ChangesOffered:
 
 @dataclass(frozen=True, slots=True)
 class ViewRequested:
-    """A client wants a view; `spec.params` is packed and the query has been admitted."""
+    """A client wants a view; `spec.params` is packed and the query has been admitted. `shape`: what it has in common
+    with views that would share a circuit with it; empty if with none."""
 
     ticket: int
     spec: common_pb2.ViewSpec
+    shape: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class SspSaidHello:
     session_id: int
     hello: replication_pb2.Hello
     log_floor_seq: Seq  # the oldest entry the log still holds
+    floor_seq: Seq = NO_SEQ  # the oldest readable revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,23 @@ class StreamLost:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainRequested:
+    """An operator wants an SSP without views; `undo`: with views again."""
+
+    ticket: int
+    ssp_id: str
+    undo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResyncRequested:
+    """An operator wants SSPs to load anew: one, or every one ("")."""
+
+    ticket: int
+    ssp_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Ticked:
     """Time moved on. Every group of events starts with one."""
 
@@ -107,5 +127,7 @@ Event: TypeAlias = (
     | SspBeat
     | SspFellBehind
     | StreamLost
+    | DrainRequested
+    | ResyncRequested
     | Ticked
 )

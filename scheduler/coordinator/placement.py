@@ -1,12 +1,17 @@
 """Views come, are given to SSPs, move, and go. Every such step is a log entry and a meta value in one commit.
 
 Sticky: the same query under the same key keeps its owner; another query under it is refused. A new view needs a ready
-SSP; a view whose SSP is gone waits for one, and its next owner is told whom to fence.
+SSP; a view whose SSP is gone waits for one, and its next owner is told whom to fence. A view whose SSP lives moves by
+handing over: `ViewAssigned` names the former owner, who writes its edges up to there and serves it on; once it has
+written that far, and the new owner has its result, `ViewReleased` lets the one go and the other write.
+
+Who gets a view in whichever order SSPs are lost, return and restart is in `ownership.py`'s table; what each entry must
+say follows from the view alone, so nothing is forgotten with a restart of ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2
@@ -14,7 +19,9 @@ from sp00ky.scheduler import errors
 from sp00ky.scheduler.coordinator.assignments import UNASSIGNED, Assignments, View, key_of, wire_key
 from sp00ky.scheduler.coordinator.balance import Candidate, pick
 from sp00ky.scheduler.coordinator.events import ViewAbandoned, ViewRequested
+from sp00ky.scheduler.coordinator.leaving import Leaving
 from sp00ky.scheduler.coordinator.membership import Phase
+from sp00ky.scheduler.coordinator.ownership import Signal, State
 from sp00ky.scheduler.coordinator.ssp import Ssp
 from sp00ky.scheduler.coordinator.staging import Staging
 
@@ -33,28 +40,23 @@ class Placement:
     ) -> None:
         self._staging, self._assignments, self._ssps = staging, assignments, ssps
         self._policy, self._rejoin = policy, rejoin
+        self._leaving = Leaving(staging, assignments, ssps)
         self._last_placed = ""
-        self._orphan_strangers()
 
-    def _orphan_strangers(self) -> None:
-        """A placement on an SSP that the store does not know waits for a new owner."""
-        for view in list(self._assignments.views.values()):
-            if view.ssp_id not in self._ssps and view.ssp_id != UNASSIGNED:
-                self._assignments.orphan(view)
-
-    def ready_ssps(self) -> list[Ssp]:
-        return [member for member in self._ssps.values() if member.phase is Phase.READY]
+    # --- requests ----------------------------------------------------------------------------------------------------
 
     def handle_request(self, event: ViewRequested) -> None:
-        view = self._assignments.views.get(key_of(event.spec.key))
+        key = key_of(event.spec.key)
+        view = self._assignments.views.get(key)
+        leaving = self._assignments.leaving.get(key)
         if view is not None:
             self._renew(view, event)
-        elif not self.ready_ssps():
-            self._staging.refuse(event.ticket, errors.no_ready_ssp(f'for view "{event.spec.key.id}"'))
+        elif not (leaving is not None and leaving.ssp_id) and not self.candidates():
+            self._staging.refuse(event.ticket, errors.no_ready_ssp(f'for view "{key.id}"'))
         else:
-            view = self._assignments.add(event.spec, self._staging.now_ms)
+            view = self._assignments.add(event.spec, event.shape, self._staging.now_ms)
             self._register(view, txn_last=False)
-            self._place(view)
+            self._assign(view, view.ssp_id or self._picked(view))
             self._staging.reply(event.ticket, view.assigned_seq)
 
     def _renew(self, view: View, event: ViewRequested) -> None:
@@ -66,6 +68,7 @@ class Placement:
         self._assignments.renew(view, event.spec, self._staging.now_ms)
         if changed:
             self._register(view, txn_last=True)
+            self._staging.keep(view.meta())
         if view.ssp_id == UNASSIGNED:
             waits = errors.no_ready_ssp(f'for view "{view.key.id}"; it is registered and waits for one')
             self._staging.refuse(event.ticket, waits)
@@ -75,65 +78,146 @@ class Placement:
     def _register(self, view: View, txn_last: bool) -> None:
         registered = common_pb2.ViewRegistered(spec=view.spec)
         self._staging.command(common_pb2.Entry(view_registered=registered), txn_last)
-        self._staging.keep(view.meta())
-
-    def _place(self, view: View) -> None:
-        """Give the view to a ready SSP; there is one."""
-        candidates = [self._candidate(member) for member in self.ready_ssps()]
-        self._last_placed = pick(self._policy, candidates, self._last_placed)
-        self._settle_former_owner(view, self._last_placed)
-        assigned = common_pb2.ViewAssigned(spec=view.spec, ssp_id=self._last_placed, fence_ssp_ids=view.fence_ssp_ids)
-        seq = self._staging.command(common_pb2.Entry(view_assigned=assigned))
-        self._assignments.assign(view, self._last_placed, seq, self._staging.wall_ms // 1000)
-        self._staging.keep(view.meta())
-
-    def _candidate(self, member: Ssp) -> Candidate:
-        beat = member.heartbeat
-        return Candidate(member.id, self._assignments.count_of(member.id), beat.cpu_ratio, beat.memory_bytes)
-
-    def _settle_former_owner(self, view: View, ssp_id: str) -> None:
-        """A former owner that has joined again meanwhile is no stranger to fence.
-
-        If it gets the view back, its newer incarnation already fences its older one. If another gets it, that one will
-        raise the former owner's epoch above the incarnation it has now, so it must join once more, above that."""
-        for former_id in view.fence_ssp_ids:
-            former = self._ssps.get(former_id)
-            if former is not None and former.id != ssp_id:
-                self._rejoin(former, ssp_id)
-        view.fence_ssp_ids = tuple(former_id for former_id in view.fence_ssp_ids if former_id != ssp_id)
-
-    def maybe_place_unassigned(self) -> bool:
-        """Place what waits for an owner; False if nothing waits or no SSP is ready."""
-        waiting = self._assignments.unassigned() if self.ready_ssps() else []
-        for view in waiting:
-            self._place(view)
-        return bool(waiting)
 
     def handle_abandoned(self, event: ViewAbandoned) -> None:
         view = self._assignments.views.get(event.key)
         if view is None:
             self._staging.refuse(event.ticket, errors.unknown_view(event.key.id))
         else:
-            self._staging.reply(event.ticket, self._unregister(view, "client"))
-
-    def _unregister(self, view: View, reason: str) -> Seq:
-        unregistered = common_pb2.ViewUnregistered(key=wire_key(view.key), reason=reason)
-        self._assignments.remove(view)
-        self._staging.keep(view.no_meta())
-        return self._staging.command(common_pb2.Entry(view_unregistered=unregistered))
+            self._staging.reply(event.ticket, self._leaving.unregister(view, "client"))
 
     def expire(self) -> None:
         for view in self._assignments.expired(self._staging.now_ms):
-            self._unregister(view, "expired")
+            self._leaving.unregister(view, "expired")
 
-    def move_from(self, ssp_id: str) -> None:
-        """The SSP is gone: its views go to ready ones at once, or wait."""
+    # --- who gets it -------------------------------------------------------------------------------------------------
+
+    def ready_ssps(self) -> list[Ssp]:
+        return [member for member in self._ssps.values() if member.phase is Phase.READY]
+
+    def candidates(self) -> list[Ssp]:
+        """Ready SSPs on which views may be placed."""
+        return [member for member in self.ready_ssps() if not member.draining]
+
+    def _picked(self, view: View) -> str:
+        """The SSP for a view; there is a candidate."""
+        self._last_placed = pick(
+            self._policy, [self._candidate(member, view.shape) for member in self.candidates()], self._last_placed
+        )
+        return self._last_placed
+
+    def _candidate(self, member: Ssp, shape: str) -> Candidate:
+        beat, owned = member.heartbeat, self._assignments
+        of_shape = owned.shapes_of(member.id).get(shape, 0) if shape else 0
+        views = owned.count_of(member.id)
+        return Candidate(member.id, views, beat.cpu_ratio, beat.memory_bytes, member.placed_since_beat, of_shape)
+
+    def maybe_place_unassigned(self) -> bool:
+        """Place what waits for an owner; False if nothing waits or no SSP may take it."""
+        candidates = self.candidates()
+        waiting = self._assignments.unassigned() if candidates else []
+        for view in waiting:
+            self._assign(view, self._picked(view))
+        if candidates:
+            self._leaving.maybe_take_over(candidates[0].id)
+        return bool(waiting)
+
+    def _assign(self, view: View, ssp_id: str) -> None:
+        """To an owner, from none."""
+        former = view.handing_over_ssp_id if view.handing_over_ssp_id != ssp_id else ""
+        fences = self._to_fence(view, ssp_id)
+        lost = Signal.PLACED_FENCING if fences else Signal.PLACED
+        self._give(view, Signal.PLACED_BESIDE if former else lost, ssp_id, fences, former)
+
+    def move(self, view: View, ssp_id: str = "") -> None:
+        """From a living owner to another (by default the policy's choice), which is a candidate."""
+        self._give(view, Signal.MOVED, ssp_id or self._picked(view), (), view.ssp_id)
+
+    def _give(self, view: View, signal: Signal, ssp_id: str, fences: Iterable[str], former: str) -> None:
+        assigned = common_pb2.ViewAssigned(
+            spec=view.spec, ssp_id=ssp_id, fence_ssp_ids=fences, handing_over_ssp_id=former
+        )
+        seq = self._staging.command(common_pb2.Entry(view_assigned=assigned))
+        self._assignments.change(
+            view, signal, ssp_id=ssp_id, fence_ssp_ids=assigned.fence_ssp_ids, handing_over_ssp_id=former,
+            assigned_seq=seq, left_seq=Seq(0),
+        )  # fmt: skip
+        view.assigned_at_s = self._staging.wall_ms // 1000
+        if (owner := self._ssps.get(ssp_id)) is not None:
+            owner.placed_since_beat += 1
+        self._staging.keep(view.meta())
+
+    def _to_fence(self, view: View, ssp_id: str) -> list[str]:
+        """Whom the next owner must fence. A lost owner that has joined again meanwhile is no stranger.
+
+        Its newer incarnation fences its older ones by itself, once it has written. If it has not, and another gets the
+        view, that one will raise its epoch above the incarnation it has now, so it must join once more, above that."""
+        fences = []
+        for former_id in view.fence_ssp_ids:
+            former = self._ssps.get(former_id)
+            if former_id == ssp_id or (former is not None and former.claimed):
+                continue
+            fences.append(former_id)
+            if former is not None:
+                self._rejoin(former, ssp_id)
+        return fences
+
+    # --- what SSPs do ------------------------------------------------------------------------------------------------
+
+    def lost(self, ssp_id: str) -> None:
+        """The SSP is gone: its views go to others at once, or wait."""
         for view in self._assignments.owned_by(ssp_id):
-            self._assignments.orphan(view)
+            wrote = view.state is not State.HANDING_OVER  # else its edges are the former owner's
+            fences = (*view.fence_ssp_ids, ssp_id) if wrote else view.fence_ssp_ids
+            self._assignments.change(view, Signal.OWNER_LOST, ssp_id=UNASSIGNED, fence_ssp_ids=fences)
             self._staging.keep(view.meta())
+        self._former_lost(ssp_id)
+        self._leaving.lost(ssp_id)
+        self._assignments.wait_again(ssp_id)  # for nothing
         self.maybe_place_unassigned()
 
+    def rejoining(self, ssp_id: str) -> None:
+        """The SSP is about to start over: what it was handing over, it has no more. Its next incarnation must be above
+        this, since those who took over raise its epoch to here."""
+        self._former_lost(ssp_id)
+        self._leaving.rejoining(ssp_id)
+
+    def rejoined(self, ssp_id: str) -> None:
+        """The SSP has a new incarnation, and only what its welcome lists."""
+        self._leaving.rejoined(ssp_id)
+        self._assignments.wait_again(ssp_id)
+
+    def _former_lost(self, ssp_id: str) -> None:
+        """What the SSP was handing over is taken from it: its owner may write as soon as it has fenced it."""
+        for view in self._assignments.handed_over_by(ssp_id):
+            fences = (*view.fence_ssp_ids, ssp_id)
+            if view.ssp_id:
+                self._give(view, Signal.FORMER_LOST, view.ssp_id, fences, "")
+            else:
+                self._assignments.change(view, Signal.FORMER_LOST, fence_ssp_ids=fences, handing_over_ssp_id="")
+                self._staging.keep(view.meta())
+
     def written_to(self, ssp_id: str, seq: Seq) -> None:
-        """The SSP's edges are in up to `seq`: former owners of views assigned before need no fence any more."""
-        for view in self._assignments.fenced_to(ssp_id, seq):
-            self._staging.keep(view.meta())
+        """The SSP has written everything up to `seq`: its fences are up, what it hands over is handed over."""
+        for view in self._assignments.due(ssp_id, seq):
+            if view.state is State.LEAVING:
+                self._leaving.maybe_forget(view)
+            else:
+                self._maybe_settle(view)
+
+    def _maybe_settle(self, view: View) -> bool:
+        if self._ssps[view.ssp_id].written_seq < view.assigned_seq:
+            return False
+        if view.state is State.FENCING:
+            self._assignments.change(view, Signal.WRITTEN, fence_ssp_ids=())
+        elif self._ssps[view.handing_over_ssp_id].written_seq >= view.assigned_seq:
+            self._release(view)
+        else:
+            return False
+        self._staging.keep(view.meta())
+        return True
+
+    def _release(self, view: View) -> None:
+        released = common_pb2.ViewReleased(key=wire_key(view.key), ssp_id=view.ssp_id, assigned_seq=view.assigned_seq)
+        self._staging.command(common_pb2.Entry(view_released=released))
+        self._assignments.change(view, Signal.RELEASED, fence_ssp_ids=(), handing_over_ssp_id="")

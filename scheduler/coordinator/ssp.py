@@ -1,7 +1,8 @@
 """One SSP as the coordinator knows it, and how that is kept over a restart of the scheduler.
 
-Kept: its incarnation (may it resume?), whether its load ended (may it resume at all?), and its addresses (reads are
-forwarded before it says hello again). Not kept: progress and heartbeats, which its next hello brings.
+Kept: its incarnation (may it resume?), whether its load ended (may it resume at all?), whether it drains, and its
+addresses (reads are forwarded before it says hello again). Not kept: progress and heartbeats, which its next hello
+brings.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import replication_pb2
 from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler.coordinator.events import NO_SEQ
+from sp00ky.scheduler.coordinator.lag import Lag
 from sp00ky.scheduler.coordinator.membership import DOCUMENTED, Phase, Signal, phase_after
-from sp00ky.scheduler.coordinator.progress import Progress
+from sp00ky.scheduler.coordinator.progress import Credit, Progress
 from sp00ky.scheduler.datastore.datastore import MetaWrite
 
 META_PREFIX = b"ssp/"
@@ -32,8 +34,11 @@ class Ssp:
     version: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     session_id: int = NO_SESSION
-    progress: Progress = field(default_factory=lambda: Progress.at(NO_SEQ, 1, False))
-    written_seq: Seq = NO_SEQ
+    progress: Progress = field(default_factory=lambda: Progress.at(NO_SEQ, Credit(1), False))
+    written_seq: Seq = NO_SEQ  # under its incarnation
+    draining: bool = False  # no view is placed on it, and those it has move away
+    lag: Lag = field(default_factory=Lag)
+    placed_since_beat: int = 0  # views
     caught_up_seq: Seq = NO_SEQ  # ready once it has acknowledged this
     seen_ms: int = 0
     joined_ms: int = 0
@@ -43,6 +48,16 @@ class Ssp:
     @property
     def documented_state(self) -> str:
         return DOCUMENTED[self.phase]
+
+    @property
+    def claimed(self) -> bool:
+        """It has written under its incarnation, so the database refuses its earlier ones."""
+        return self.written_seq > NO_SEQ
+
+    @property
+    def loading(self) -> bool:
+        """Its load's revision is pinned."""
+        return self.phase is Phase.LOADING
 
     def take(self, signal: Signal) -> None:
         self.phase = phase_after(self.phase, signal)
@@ -54,7 +69,7 @@ class Ssp:
         self.session_id, self.seen_ms = session_id, now_ms
 
     def meta(self) -> MetaWrite:
-        fields = [int(self.incarnation), self.loaded, self.http_url, self.grpc_address, self.version]
+        fields = [int(self.incarnation), self.loaded, self.draining, self.http_url, self.grpc_address, self.version]
         return MetaWrite(META_PREFIX + self.id.encode(), pack(fields))
 
     def no_meta(self) -> MetaWrite:
@@ -63,16 +78,17 @@ class Ssp:
 
 def restored_ssp(name: bytes, value: bytes, now_ms: int) -> Ssp:
     """An SSP of before the restart: without a stream, present until the heartbeat timeout from now."""
-    incarnation, loaded, http_url, grpc_address, version = unpack(value)
+    incarnation, loaded, draining, http_url, grpc_address, version = unpack(value)
     return Ssp(
         id=name[len(META_PREFIX) :].decode(),
         phase=Phase.STALE,
         incarnation=Seq(incarnation),
         loaded=loaded,
+        draining=draining,
         http_url=http_url,
         grpc_address=grpc_address,
         version=version,
-        progress=Progress.at(Seq(incarnation), 1, False),
+        progress=Progress.at(Seq(incarnation), Credit(1), False),
         seen_ms=now_ms,
         joined_ms=now_ms,
     )

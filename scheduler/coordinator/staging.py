@@ -10,7 +10,7 @@ from sp00ky.proto.revision import Epoch, Seq
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.scheduler.coordinator.ready import Ready, Reply, SessionEnded, SspWelcomed
 from sp00ky.scheduler.coordinator.sequencer import Sequencer
-from sp00ky.scheduler.datastore.datastore import MetaWrite
+from sp00ky.scheduler.datastore.datastore import MetaWrite, PinWrite
 
 
 class Staging:
@@ -18,6 +18,7 @@ class Staging:
         self.sequencer = Sequencer(epoch, head_seq)
         self.ready = Ready()
         self.now_ms, self.wall_ms = now_ms, 0  # of the last tick: monotonic for timeouts, unix for people
+        self.durable_seq = head_seq
 
     @property
     def head_seq(self) -> Seq:
@@ -33,6 +34,9 @@ class Staging:
 
     def keep(self, meta: MetaWrite) -> None:
         self.ready.meta.append(meta)
+
+    def pin(self, owner: str, at: Seq | None, ttl_ms: int = 0) -> None:
+        self.ready.pins.append(PinWrite(owner, at, ttl_ms))
 
     def reply(self, ticket: int, seq: Seq) -> None:
         self.ready.replies.append(Reply(ticket, seq))

@@ -1,0 +1,120 @@
+"""Views move from living SSPs, a bounded number at a time: off those that drain, and to those that came.
+
+A plan is a list of views to move; it is made anew when it has run out and there may be something to do, and each of
+its moves is checked again when its turn comes. Only an OWNED view moves, so a view is in one hand-over at a time; at
+most `inflight_max` hand-overs are under way, counting those from before a restart.
+
+Draining goes first. Rebalancing begins when an SSP has become ready and ends when nothing is skewed: between the two
+every view stays where it is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from sp00ky.scheduler.coordinator.assignments import Assignments, View
+from sp00ky.scheduler.coordinator.balance import Transfer, levelling, levelling_by_shape
+from sp00ky.scheduler.coordinator.events import ViewKey
+from sp00ky.scheduler.coordinator.membership import Phase
+from sp00ky.scheduler.coordinator.ownership import State
+from sp00ky.scheduler.coordinator.placement import Placement
+from sp00ky.scheduler.coordinator.ssp import Ssp
+
+
+class Move(NamedTuple):
+    key: ViewKey
+    from_id: str
+    to_id: str  # "": by policy
+
+
+class Moves:
+    def __init__(
+        self,
+        assignments: Assignments,
+        ssps: Mapping[str, Ssp],
+        placement: Placement,
+        *,
+        inflight_max: int,
+        rebalances: bool,
+        by_shape: bool,
+    ) -> None:
+        self._assignments, self._ssps, self._placement = assignments, ssps, placement
+        self._inflight_max, self._rebalances, self._by_shape = inflight_max, rebalances, by_shape
+        self._plan: deque[Move] = deque()
+        self._unsettled = False  # an SSP has become ready, and what that means has not been carried out
+
+    def ssp_ready(self) -> None:
+        self._unsettled = self._rebalances
+        self._plan.clear()
+
+    def draining_changed(self) -> None:
+        """What was planned may be wrong; what an SSP that is back should have is to be found out."""
+        self.ssp_ready()
+
+    def maybe_move(self, replan: bool = False) -> bool:
+        """Begin as many moves as there is room for; whether there was one. `replan`: look for more, once a tick."""
+        began = self._begin()
+        if replan and not self._plan:
+            self._plan.extend(self._drained())
+            if not self._plan and self._unsettled:
+                self._plan.extend(self._rebalanced())
+                self._unsettled = bool(self._plan) or bool(self._assignments.handing_over)
+            began |= self._begin()
+        return began
+
+    def _begin(self) -> bool:
+        began = False
+        room = self._inflight_max - self._assignments.handing_over
+        while room > 0 and self._plan:
+            move = self._plan.popleft()
+            view = self._assignments.views.get(move.key)
+            if view is not None and self._stands(move, view):
+                self._placement.move(view, move.to_id)
+                room -= 1
+                began = True
+        return began
+
+    def _stands(self, move: Move, view: View) -> bool:
+        targets = [member.id for member in self._placement.candidates() if member.id != move.from_id]
+        return (
+            view.state is State.OWNED
+            and view.ssp_id == move.from_id
+            and self._ssps[move.from_id].phase is Phase.READY
+            and (move.to_id in targets if move.to_id else bool(targets))
+        )
+
+    def _drained(self) -> Iterator[Move]:
+        if not self._placement.candidates():
+            return
+        for member in self._placement.ready_ssps():
+            if member.draining:
+                for view in self._assignments.owned_by(member.id):
+                    if view.state is State.OWNED:
+                        yield Move(view.key, member.id, "")
+
+    def _rebalanced(self) -> Iterator[Move]:
+        owned = self._assignments
+        ids = [member.id for member in self._placement.candidates()]
+        if self._by_shape:
+            transfers = levelling_by_shape({ssp_id: owned.shapes_of(ssp_id) for ssp_id in ids})
+        else:
+            transfers = levelling({ssp_id: owned.count_of(ssp_id) for ssp_id in ids})
+        left: dict[str, list[View]] = {}
+        for transfer in transfers:
+            views = left.setdefault(transfer.from_id, owned.owned_by(transfer.from_id))
+            yield from self._transferred(transfer, views)
+
+    @staticmethod
+    def _transferred(transfer: Transfer, views: list[View]) -> Iterator[Move]:
+        """Takes the views of a transfer from the list, the last in key order first."""
+        kept, wanted = [], transfer.views
+        while views and wanted:
+            view = views.pop()
+            if view.state is State.OWNED and transfer.shape in (None, view.shape):
+                wanted -= 1
+                yield Move(view.key, transfer.from_id, transfer.to_id)
+            else:
+                kept.append(view)
+        views.extend(reversed(kept))
