@@ -14,7 +14,8 @@ from typing import Any
 
 from aiohttp import web
 from google.protobuf.message import Message
-from sp00ky.gateway.endpoints import Endpoint, endpoints_of
+from sp00ky.gateway.endpoint import Endpoint
+from sp00ky.gateway.endpoints import endpoints_of
 from sp00ky.gateway.exchange import Answer, Api, Asked, Limits
 from sp00ky.gateway.middleware import edge, read_body, require_bearer, to_response
 from sp00ky.gateway.telemetry import Telemetry

@@ -1,57 +1,25 @@
 """THE TABLE: every HTTP endpoint, on which API, open or behind the bearer, and what it becomes.
 
 The servers register what is here and nothing else; README.md's list is printed from here
-(`python -m sp00ky.gateway.endpoints`, a test compares). An endpoint is three functions: `request` makes the message,
-`rpc` is called with it, `answer` makes the body; `follow` is a second call that depends on the first answer, `silent`
-answers for a service that does not. A documented endpoint of a later round is here too, and says so with 501.
+(`python -m sp00ky.gateway.endpoints`, a test compares), and so is `GET /openapi.json`. What a row holds is in
+`endpoint.py`. A documented endpoint of a later round is here too, and says so with 501.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.message import Message
-from sp00ky.gateway.exchange import Answer, Api, Asked
-from sp00ky.gateway.translate import ingest, metrics, proxy, revision, status, views, why
+from sp00ky.gateway.endpoint import BOTH, SCHEDULER, SSP, Endpoint, Follow
+from sp00ky.gateway.exchange import JSON, TEXT, Answer, Api, Asked, json_answer
+from sp00ky.gateway.openapi import PROMETHEUS, openapi
+from sp00ky.gateway.translate import answers, ingest, metrics, proxy, revision, status, views, why
+from sp00ky.gateway.translate.fields import Body
 from sp00ky.gateway.upstream import Rpc
 from sp00ky.proto.faults import Code, Fault
 
-SCHEDULER: frozenset[Api] = frozenset({"scheduler", "gateway"})
-SSP: frozenset[Api] = frozenset({"ssp"})
-BOTH: frozenset[Api] = SCHEDULER | SSP
-NONE: frozenset[Api] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Follow:
-    """A second call. `request` may decide that there is none, by None."""
-
-    request: Callable[[Asked, Any], Message | None]
-    rpc: Rpc
-    answer: Callable[[Asked, Any, Any], Answer]
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    method: str
-    path: str
-    apis: frozenset[Api]
-    summary: str
-    answer: Callable[[Asked, Any], Answer]
-    request: Callable[[Asked], Message] | None = None
-    rpc: Rpc | None = None
-    follow: Follow | None = None
-    silent: Callable[[Asked, Fault], Answer] | None = None
-    open_on: frozenset[Api] = NONE  # APIs on which no bearer is asked for
-    to_scheduler: bool = False  # on the SSP's API: forwarded, once the SSP is ready
-    own_metrics: bool = False
-    always: bool = False  # answered however many requests are in flight
-
-    @property
-    def name(self) -> str:
-        return f"{self.method} {self.path}"
+_OF_A_VIEW = frozenset({Code.NOT_FOUND, Code.NOT_READY, Code.NO_READY_SSP})
+_READ = _OF_A_VIEW | {Code.REVISION_GONE, Code.CONFLICT}
 
 
 def _status(
@@ -64,15 +32,36 @@ def _later(method: str, path: str, apis: frozenset[Api], what: str) -> Endpoint:
     def refuse(asked: Asked, response: None) -> Answer:
         raise Fault(Code.UNIMPLEMENTED, f"{method} {path} is not served yet: {what} come in a later version")
 
-    return Endpoint(method, path, apis, f"501: {what} come in a later version", refuse)
+    return Endpoint(method, path, apis, f"501: {what} come in a later version", refuse, later=True)
 
 
 _FIRST_READ = Follow(views.first_read_request, Rpc.GET_VIEW, views.first_read_answer)
 
 
-def _register(path: str, apis: frozenset[Api], summary: str) -> Endpoint:
-    answer, request = views.register_answer, views.register_request
-    return Endpoint("POST", path, apis, summary, answer, request, Rpc.REGISTER_VIEW, _FIRST_READ, to_scheduler=True)
+def _register(path: str, apis: frozenset[Api], summary: str, body: Body) -> Endpoint:
+    return Endpoint(
+        "POST",
+        path,
+        apis,
+        summary,
+        views.register_answer,
+        views.register_request,
+        Rpc.REGISTER_VIEW,
+        _FIRST_READ,
+        to_scheduler=True,
+        body=body,
+        result=answers.Registered,
+        may=_OF_A_VIEW | {Code.CONFLICT, Code.DISK_FULL},
+    )
+
+
+def _handshake(path: str) -> Endpoint:
+    summary = "200: for clients that shake hands"
+    return Endpoint("POST", path, SCHEDULER, summary, proxy.handshake_answer, media_types=())
+
+
+def _described(asked: Asked, response: None) -> Answer:
+    return json_answer(openapi(asked.api, endpoints_of(asked.api)))
 
 
 ENDPOINTS: Sequence[Endpoint] = (
@@ -85,6 +74,10 @@ ENDPOINTS: Sequence[Endpoint] = (
         ingest.ingest_request,
         Rpc.INGEST,
         to_scheduler=True,
+        headers=(ingest.IDEMPOTENCY_KEY,),
+        body=ingest.INGEST_BODY,
+        result=answers.Appended,
+        may=frozenset({Code.CONFLICT, Code.DISK_FULL, Code.NOT_READY}),
     ),
     Endpoint(
         "POST",
@@ -94,15 +87,19 @@ ENDPOINTS: Sequence[Endpoint] = (
         proxy.query_answer,
         proxy.query_request,
         Rpc.QUERY,
+        body=proxy.QUERY_BODY,
+        result=Any,
+        may=frozenset({Code.REVISION_GONE, Code.NOT_READY}),
     ),
-    Endpoint("POST", "/proxy/signin", SCHEDULER, "200: for clients that shake hands", proxy.handshake_answer),
-    Endpoint("POST", "/proxy/use", SCHEDULER, "200: for clients that shake hands", proxy.handshake_answer),
+    _handshake("/proxy/signin"),
+    _handshake("/proxy/use"),
     _register(
         "/view/register",
         BOTH,
         "`{id, surql, clientId?, params?, ttl?, format?, auth?, rows?}` → where the view is; `rows: 1` adds its result",
+        views.REGISTER_BODY,
     ),
-    _register("/query/register", SCHEDULER, "the same, with `{query_id, view_plan}`"),
+    _register("/query/register", SCHEDULER, "the same, with `{query_id, view_plan}`", views.OLDER_REGISTER_BODY),
     Endpoint(
         "POST",
         "/view/unregister",
@@ -112,6 +109,9 @@ ENDPOINTS: Sequence[Endpoint] = (
         views.unregister_request,
         Rpc.UNREGISTER_VIEW,
         to_scheduler=True,
+        body=views.UNREGISTER_BODY,
+        result=answers.Moved,
+        may=_OF_A_VIEW | {Code.DISK_FULL},
     ),
     Endpoint(
         "POST",
@@ -121,6 +121,9 @@ ENDPOINTS: Sequence[Endpoint] = (
         views.explain_answer,
         views.explain_request,
         Rpc.EXPLAIN_VIEW,
+        body=views.EXPLAIN_BODY,
+        result=answers.Explanation,
+        may=_OF_A_VIEW,
     ),
     Endpoint(
         "GET",
@@ -130,6 +133,9 @@ ENDPOINTS: Sequence[Endpoint] = (
         views.get_answer,
         views.get_request,
         Rpc.GET_VIEW,
+        asks=views.GET_QUERY,
+        result=answers.View,
+        may=_READ,
     ),
     Endpoint(
         "GET",
@@ -139,6 +145,9 @@ ENDPOINTS: Sequence[Endpoint] = (
         why.why_answer,
         why.why_request,
         Rpc.WHY_VIEW,
+        asks=why.WHY_QUERY,
+        result=answers.Why,
+        may=_OF_A_VIEW,
     ),
     Endpoint(
         "GET",
@@ -148,6 +157,9 @@ ENDPOINTS: Sequence[Endpoint] = (
         views.debug_answer,
         views.debug_request,
         Rpc.GET_VIEW,
+        asks=views.DEBUG_QUERY,
+        result=answers.DebuggedView,
+        may=_READ,
     ),
     Endpoint(
         "GET",
@@ -158,9 +170,20 @@ ENDPOINTS: Sequence[Endpoint] = (
         revision.revision_request,
         Rpc.BARRIER,
         to_scheduler=True,
+        result=answers.Revision,
+        may=frozenset({Code.NOT_READY}),
     ),
-    Endpoint("GET", "/views", BOTH, "every view, in short", views.list_answer, views.list_request, Rpc.LIST_VIEWS),
-    _status("/ssps", SCHEDULER, status.ssps_answer, "every SSP: state, load, revisions"),
+    Endpoint(
+        "GET",
+        "/views",
+        BOTH,
+        "every view, in short",
+        views.list_answer,
+        views.list_request,
+        Rpc.LIST_VIEWS,
+        result=list[answers.ViewSummary],
+    ),
+    _status("/ssps", SCHEDULER, status.ssps_answer, "every SSP: state, load, revisions", result=list[answers.Ssp]),
     _status(
         "/health",
         BOTH,
@@ -168,6 +191,7 @@ ENDPOINTS: Sequence[Endpoint] = (
         "scheduler: 200 `healthy` with a ready SSP, else 503; SSP: 200 `ready`, else 503",
         silent=status.health_silent,
         open_on=BOTH,
+        result=answers.Health,
     ),
     _status(
         "/health/ready",
@@ -176,12 +200,25 @@ ENDPOINTS: Sequence[Endpoint] = (
         "state of the service; 503 while cloning",
         silent=status.ready_silent,
         open_on=BOTH,
+        result=answers.Health,
     ),
     Endpoint(
-        "GET", "/health/live", BOTH, "200 while the process answers", status.live_answer, open_on=BOTH, always=True
+        "GET",
+        "/health/live",
+        BOTH,
+        "200 while the process answers",
+        status.live_answer,
+        open_on=BOTH,
+        always=True,
+        result=answers.Live,
     ),
     _status(
-        "/health/snapshot", SCHEDULER, status.snapshot_answer, "rows of every table of the replica", open_on=SCHEDULER
+        "/health/snapshot",
+        SCHEDULER,
+        status.snapshot_answer,
+        "rows of every table of the replica",
+        open_on=SCHEDULER,
+        result=answers.Snapshot,
     ),
     _status(
         "/info",
@@ -189,9 +226,18 @@ ENDPOINTS: Sequence[Endpoint] = (
         status.info_answer,
         "array: the service (with its `grpc_address`), then its SSPs",
         open_on=BOTH,
+        result=list[answers.Entity],
     ),
-    _status("/info/text", BOTH, status.info_text_answer, "the same as text/plain", open_on=BOTH),
-    _status("/version", BOTH, status.version_answer, "version of the service", open_on=BOTH),
+    _status(
+        "/info/text",
+        BOTH,
+        status.info_text_answer,
+        "the same as text/plain",
+        open_on=BOTH,
+        result=str,
+        media_types=(TEXT,),
+    ),
+    _status("/version", BOTH, status.version_answer, "version of the service", open_on=BOTH, result=answers.Version),
     _status(
         "/metrics",
         BOTH,
@@ -200,6 +246,8 @@ ENDPOINTS: Sequence[Endpoint] = (
         silent=metrics.metrics_silent,
         open_on=SCHEDULER,
         own_metrics=True,
+        result=answers.Metrics,
+        media_types=(JSON, *PROMETHEUS),
     ),
     _status(
         "/metrics/prometheus",
@@ -209,6 +257,8 @@ ENDPOINTS: Sequence[Endpoint] = (
         silent=metrics.prometheus_silent,
         open_on=SCHEDULER,
         own_metrics=True,
+        result=str,
+        media_types=PROMETHEUS,
     ),
     _later("GET", "/view/{id}/events", BOTH, "event streams"),
     _later("GET", "/view/{id}/ws", BOTH, "event streams"),
@@ -232,7 +282,14 @@ ENDPOINTS: Sequence[Endpoint] = (
     _later("POST", "/reset", SSP, "resets by hand"),
     _later("POST", "/log", SSP, "client logs"),
     _later("GET", "/debug/deps", SSP, "dependency dumps"),
-    _later("GET", "/openapi.json", BOTH, "machine-readable descriptions"),
+    Endpoint(
+        "GET",
+        "/openapi.json",
+        BOTH,
+        "this list as OpenAPI 3.1, with every parameter, body and status",
+        _described,
+        result=dict[str, Any],
+    ),
     _later("GET", "/", SCHEDULER, "dashboards"),
 )
 

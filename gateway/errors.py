@@ -32,6 +32,7 @@ HTTP_STATUS: Mapping[Code, int] = {
     Code.DISK_FULL: 507,
 }
 RETRY_AFTER_SECONDS = 1
+PROBLEM = "application/problem+json"
 RETRYABLE = frozenset({429, 503})
 
 _CODE_OF_STATUS: Mapping[int, Code] = {

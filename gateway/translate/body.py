@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import orjson
@@ -130,7 +130,7 @@ def parse_object(asked: Asked) -> dict[str, Value]:
     return value
 
 
-def field_text(body: dict[str, Value], *names: str, required: bool = True) -> str:
+def field_text(body: Mapping[str, Value], *names: str, required: bool = True) -> str:
     """The first of these names that the body has, as text; "" if it may be absent."""
     for name in names:
         value = body.get(name)
@@ -157,7 +157,7 @@ def field_flag(value: Value, name: str) -> bool:
     return text in {"1", "true"}
 
 
-def field_object(body: dict[str, Value], *names: str) -> dict[str, Value]:
+def field_object(body: Mapping[str, Value], *names: str) -> dict[str, Value]:
     """The first of these names as an object: JSON, or text holding a SurrealQL object; {} if absent."""
     for name in names:
         value = body.get(name)

@@ -8,7 +8,7 @@ from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import parse_revision
 from sp00ky.proto.v1 import common_pb2
 
-CONSISTENCY: Mapping[str, common_pb2.Consistency] = {
+CONSISTENCIES: Mapping[str, common_pb2.Consistency] = {
     "minimize_latency": common_pb2.CONSISTENCY_MINIMIZE_LATENCY,
     "at_least_as_fresh": common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH,
     "at_exact_snapshot": common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT,
@@ -23,9 +23,9 @@ def asked_consistency(name: str, revision: str, with_revision: str) -> tuple[com
     if revision:
         parse_revision(revision)
     name = name or (with_revision if revision else "minimize_latency")
-    consistency = CONSISTENCY.get(name)
+    consistency = CONSISTENCIES.get(name)
     if consistency is None:
-        raise Fault(Code.INVALID, f'consistency "{name[:32]}" is unknown', f"one of {', '.join(CONSISTENCY)}")
+        raise Fault(Code.INVALID, f'consistency "{name[:32]}" is unknown', f"one of {', '.join(CONSISTENCIES)}")
     if consistency in _NEEDS_REVISION and not revision:
         raise Fault(Code.INVALID, f"consistency {name} needs a revision", "pass a token that a write returned")
     return consistency, revision if consistency in _NEEDS_REVISION else ""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import orjson
 from sp00ky.gateway.exchange import CBOR, JSON, NDJSON, Answer, Asked, json_answer
+from sp00ky.gateway.translate.answers import Appended
 from sp00ky.gateway.translate.body import (
     kind_name,
     parse_cbor,
@@ -19,6 +20,7 @@ from sp00ky.gateway.translate.body import (
     require_media_type,
     split_lines,
 )
+from sp00ky.gateway.translate.fields import NAME, OBJECT, Body, Field
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.v1 import common_pb2, ingest_pb2
 from sp00ky.proto.values.kinds import RecordId, Value
@@ -30,6 +32,12 @@ OPS: Mapping[str, common_pb2.Op] = {
     "UPDATE": common_pb2.OP_UPDATE,
     "DELETE": common_pb2.OP_DELETE,
 }
+TABLE = Field("table", "table of the record", NAME, required=True)
+OP = Field("op", "CREATE, UPDATE or DELETE, in any case", {"enum": [*OPS, *map(str.lower, OPS)]}, required=True)
+ID = Field("id", "record id, `table:key` or the key alone", NAME, required=True)
+RECORD = Field("record", "the whole record; a deletion needs none", OBJECT)
+IDEMPOTENCY_KEY = Field("Idempotency-Key", "the same changes offered again with it are not applied again")
+INGEST_BODY = Body((TABLE, OP, ID, RECORD), (JSON, NDJSON, CBOR), several=True)
 _PLAIN_KEY = re.compile(r"0|[1-9][0-9]{0,17}|[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -55,9 +63,10 @@ def ingest_request(asked: Asked) -> ingest_pb2.IngestRequest:
 
 
 def ingest_answer(asked: Asked, response: ingest_pb2.IngestResponse) -> Answer:
-    body: dict[str, Value] = {"revision": response.revision, "seq": response.seq}
+    body: Appended = {"revision": response.revision, "seq": response.seq}
     if response.hints:
-        body |= {"hints": response.hints, "hint": "SurrealDB has these tables: write there, what was sent is not kept"}
+        body["hints"] = response.hints
+        body["hint"] = "SurrealDB has these tables: write there, what was sent is not kept"
     return json_answer(body, revision=response.revision)
 
 
@@ -76,16 +85,16 @@ def _require_count(count: int, asked: Asked) -> None:
 def _change(item: Value, where: str, *, exact: bool) -> common_pb2.Change:
     if type(item) is not dict:
         raise Fault(Code.INVALID, f"{where} is {kind_name(item)}, not an object {{table, op, id, record}}")
-    table = _text(item, "table", where)
-    op = OPS.get(_text(item, "op", where).upper())
+    table = _text(item, TABLE, where)
+    op = OPS.get(_text(item, OP, where).upper())
     if op is None:
         raise Fault(Code.INVALID, f'{where}: op "{item["op"][:32]}" is not CREATE, UPDATE or DELETE')
-    change = common_pb2.Change(table=table, op=op, key=_key(item.get("id"), table, where))
+    change = common_pb2.Change(table=table, op=op, key=_key(item.get(ID.name), table, where))
     if op == common_pb2.OP_DELETE:
         return change
-    record = item.get("record")
+    record = item.get(RECORD.name)
     if type(record) is not dict:
-        was = "missing" if "record" not in item else kind_name(record)
+        was = "missing" if RECORD.name not in item else kind_name(record)
         raise Fault(Code.INVALID, f'{where}: field "record" is {was}', "send the whole record as an object")
     if exact:
         change.packed = pack(record)
@@ -94,7 +103,8 @@ def _change(item: Value, where: str, *, exact: bool) -> common_pb2.Change:
     return change
 
 
-def _text(item: dict[str, Value], name: str, where: str) -> str:
+def _text(item: dict[str, Value], field: Field, where: str) -> str:
+    name = field.name
     value = item.get(name)
     if type(value) is not str or not value:
         was = "missing" if name not in item else "empty" if value == "" else kind_name(value)

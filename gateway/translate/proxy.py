@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from sp00ky.gateway.exchange import JSON, REVISION_HEADER, Answer, Asked
-from sp00ky.gateway.translate.body import field_object, field_text, packed, parse_object
+from sp00ky.gateway.translate.body import packed, parse_object
 from sp00ky.gateway.translate.consistency import asked_consistency
+from sp00ky.gateway.translate.fields import CONSISTENCY, NAME, OBJECT_OR_TEXT, REVISION, Body, Field
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.v1 import proxy_pb2
 from sp00ky.proto.values.json import JsonError, encode_json
 from sp00ky.proto.values.pack import PackError, unpack
 
+QUERY = Field("query", "read-only SurrealQL; the first statement is answered", NAME, required=True)
+VARS = Field("vars", "parameters: an object, or text holding a SurrealQL object", OBJECT_OR_TEXT)
+QUERY_BODY = Body((QUERY, VARS, CONSISTENCY, REVISION))
+
 
 def query_request(asked: Asked) -> proxy_pb2.QueryRequest:
     body = parse_object(asked)
-    consistency, revision = asked_consistency(
-        field_text(body, "consistency", required=False),
-        field_text(body, "revision", required=False),
-        "at_exact_snapshot",
-    )
-    query, variables = field_text(body, "query"), packed(field_object(body, "vars"), "vars")
+    consistency, revision = asked_consistency(CONSISTENCY.text(body), REVISION.text(body), "at_exact_snapshot")
+    query, variables = QUERY.text(body), packed(VARS.object(body), "vars")
     return proxy_pb2.QueryRequest(query=query, vars=variables, consistency=consistency, revision=revision)
 
 

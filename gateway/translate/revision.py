@@ -6,6 +6,7 @@ A client that has written through SurrealDB takes it, and reads its views at lea
 from __future__ import annotations
 
 from sp00ky.gateway.exchange import Answer, Asked, json_answer
+from sp00ky.gateway.translate.answers import Revision
 from sp00ky.proto.v1 import admin_pb2
 
 
@@ -14,4 +15,5 @@ def revision_request(asked: Asked) -> admin_pb2.BarrierRequest:
 
 
 def revision_answer(asked: Asked, response: admin_pb2.BarrierResponse) -> Answer:
-    return json_answer({"revision": response.revision, "seq": response.seq}, revision=response.revision)
+    body: Revision = {"revision": response.revision, "seq": response.seq}
+    return json_answer(body, revision=response.revision)

@@ -10,13 +10,14 @@ import re
 from collections.abc import Mapping
 
 from sp00ky.gateway.exchange import TEXT, Answer, Asked, json_answer
+from sp00ky.gateway.translate.answers import Backends, Health, Live, Metrics, Places, Snapshot, Ssp, Version
 from sp00ky.proto.faults import Fault
 from sp00ky.proto.v1 import admin_pb2
 
 READY = "ready"
 _SECRET_WORDS = ("key", "secret", "token", "password", "pass", "auth", "credential", "private")
 _WILDCARDS = ("0.0.0.0", "[::]", "")
-_NO_BACKENDS = {"healthy": 0, "unhealthy": 0, "unreachable": 0, "total": 0}
+_NO_BACKENDS: Backends = {"healthy": 0, "unhealthy": 0, "unreachable": 0, "total": 0}
 
 
 def status_request(asked: Asked) -> admin_pb2.GetStatusRequest:
@@ -27,10 +28,11 @@ def health_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
     """Scheduler: healthy if it and at least one SSP are ready. SSP: its state."""
     if asked.api == "ssp":
         state = status.state if status.state in {READY, "failed"} else "bootstrapping"
-        return json_answer({"status": state}, status=200 if state == READY else 503)
+        told = {"detail": status.detail} if status.detail and state != READY else {}
+        return json_answer({"status": state} | told, status=200 if state == READY else 503)
     ready = sum(ssp.state == READY for ssp in status.ssps)
     healthy = ready > 0 and status.state not in {"cloning", "restoring"}
-    body = {
+    body: Health = {
         "status": "healthy" if healthy else "unavailable",
         "ssps": {"ready": ready, "total": len(status.ssps)},
         "backends": _NO_BACKENDS,
@@ -43,8 +45,9 @@ def health_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
 def health_silent(asked: Asked, fault: Fault) -> Answer:
     if asked.api == "ssp":
         return json_answer({"status": "failed", "detail": fault.message}, status=503)
-    body = {"status": "unavailable", "ssps": {"ready": 0, "total": 0}, "backends": _NO_BACKENDS}
-    return json_answer(body | {"detail": fault.message}, status=503)
+    body: Health = {"status": "unavailable", "ssps": {"ready": 0, "total": 0}, "backends": _NO_BACKENDS}
+    body["detail"] = fault.message
+    return json_answer(body, status=503)
 
 
 def ready_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
@@ -63,22 +66,22 @@ def ready_silent(asked: Asked, fault: Fault) -> Answer:
 
 def live_answer(asked: Asked, response: None) -> Answer:
     """The process answers; nothing is said of what stands behind it."""
-    return json_answer({"status": "live"})
+    body: Live = {"status": "live"}
+    return json_answer(body)
 
 
 def snapshot_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
     """Rows of every table. The replica is the log, folded: its snapshot is its durable head."""
-    return json_answer(
-        {
-            "tables": {table.name: table.rows for table in status.tables},
-            "captured": sorted(table.name for table in status.tables if table.captured),
-            "total_records": sum(table.rows for table in status.tables),
-            **_places(status),
-        }
-    )
+    body: Snapshot = {
+        "tables": {table.name: table.rows for table in status.tables},
+        "captured": sorted(table.name for table in status.tables if table.captured),
+        "total_records": sum(table.rows for table in status.tables),
+        **_places(status),
+    }
+    return json_answer(body)
 
 
-def _places(status: admin_pb2.GetStatusResponse) -> dict[str, int]:
+def _places(status: admin_pb2.GetStatusResponse) -> Places:
     """The documented figures of the log; what the scheduler does not count itself follows from its head."""
     counted = status.metrics
     return {
@@ -168,31 +171,32 @@ def _host(address: str) -> str | None:
 
 
 def version_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
-    body = {"version": status.version, "service": status.service}
-    return json_answer(body | ({"mode": "streaming"} if asked.api == "ssp" else {}))
+    body: Version = {"version": status.version, "service": status.service}
+    if asked.api == "ssp":
+        body["mode"] = "streaming"
+    return json_answer(body)
 
 
 def ssps_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
-    return json_answer(
-        [
-            {
-                "id": ssp.id,
-                "url": ssp.http_url,
-                "grpc_address": ssp.grpc_address,
-                "state": ssp.state,
-                "views": ssp.views,
-                "cpu_usage": ssp.cpu_ratio,
-                "memory_usage": ssp.memory_bytes,
-                "last_heartbeat_seconds_ago": ssp.heartbeat_age_seconds,
-                "applied_seq": ssp.applied_seq,
-                "written_seq": ssp.written_seq,
-                "incarnation": ssp.incarnation,
-                "version": ssp.version,
-                "uptime_seconds": ssp.uptime_seconds,
-            }
-            for ssp in status.ssps
-        ]
-    )
+    body: list[Ssp] = [
+        {
+            "id": ssp.id,
+            "url": ssp.http_url,
+            "grpc_address": ssp.grpc_address,
+            "state": ssp.state,
+            "views": ssp.views,
+            "cpu_usage": ssp.cpu_ratio,
+            "memory_usage": ssp.memory_bytes,
+            "last_heartbeat_seconds_ago": ssp.heartbeat_age_seconds,
+            "applied_seq": ssp.applied_seq,
+            "written_seq": ssp.written_seq,
+            "incarnation": ssp.incarnation,
+            "version": ssp.version,
+            "uptime_seconds": ssp.uptime_seconds,
+        }
+        for ssp in status.ssps
+    ]
+    return json_answer(body)
 
 
 def metrics_json(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
@@ -200,7 +204,8 @@ def metrics_json(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
     counted = dict(sorted(status.metrics.items()))
     if status.service == "ssp":
         own = {"id": status.id, "state": status.state, "views": status.views, "applied_seq": status.head_seq}
-        return json_answer({"ssp": own | {"uptime_seconds": status.uptime_seconds}, "metrics": counted})
+        of_ssp: Metrics = {"ssp": {**own, "uptime_seconds": status.uptime_seconds}, "metrics": counted}
+        return json_answer(of_ssp)
     scheduler: dict[str, object] = {
         "total_ssps": len(status.ssps),
         "ready_ssps": sum(ssp.state == READY for ssp in status.ssps),
@@ -210,7 +215,8 @@ def metrics_json(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
         **_places(status),
     }
     ssps = [_ssp_metrics(ssp) for ssp in status.ssps]
-    return json_answer({"scheduler": scheduler, "ssps": ssps, "metrics": counted})
+    body: Metrics = {"scheduler": scheduler, "ssps": ssps, "metrics": counted}
+    return json_answer(body)
 
 
 def _ssp_metrics(ssp: admin_pb2.SspStatus) -> dict[str, object]:

@@ -8,11 +8,35 @@ user's: `auth` stands in the body of a POST, and as `?auth=user:1` in the addres
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import orjson
 from sp00ky.gateway.exchange import Answer, Asked, json_answer
-from sp00ky.gateway.translate.body import field_flag, field_object, field_text, kind_name, packed, parse_object
+from sp00ky.gateway.translate.answers import (
+    DebuggedView,
+    Explanation,
+    Member,
+    Mode,
+    Moved,
+    Registered,
+    State,
+    View,
+    ViewSummary,
+)
+from sp00ky.gateway.translate.body import kind_name, packed, parse_object
 from sp00ky.gateway.translate.consistency import asked_consistency
+from sp00ky.gateway.translate.fields import (
+    ANYTHING,
+    ASKED_AUTH,
+    AUTH,
+    CONSISTENCY,
+    NAME,
+    OBJECT_OR_TEXT,
+    REVISION,
+    ROWS,
+    Body,
+    Field,
+)
 from sp00ky.gateway.translate.proxy import encode_packed
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.v1 import common_pb2, views_pb2
@@ -25,14 +49,35 @@ from sp00ky.proto.viewer import auth_id_of, canonical_auth_id, check_params, pac
 QUERY_TABLE = "_00_query"
 _U64_MAX = 2**64 - 1
 
-STATES: Mapping[int, str | None] = {
+ID = Field("id", "the client's name of the view", NAME, ("query_id", "queryId"), required=True)
+SURQL = Field("surql", "the query: one SELECT", NAME, ("view_plan", "surreal_ql", "viewPlan"), required=True)
+EXPLAINED = Field("surql", "the query: one SELECT", NAME, ("query", "view_plan"), required=True)
+CLIENT_ID = Field("clientId", "whose edges these are", also=("client_id",))
+PARAMS = Field("params", "parameters: an object, or text holding a SurrealQL object", OBJECT_OR_TEXT)
+TTL = Field("ttl", "how long the view lives without a heartbeat, for example 30s; absent: for ever")
+FORMAT = Field("format", "accepted, as documented", also=("resultFormat", "result_format"))
+LAST_ACTIVE_AT = Field("lastActiveAt", "accepted, as documented", ANYTHING)
+REGISTER_BODY = Body((ID, SURQL, CLIENT_ID, PARAMS, TTL, LAST_ACTIVE_AT, FORMAT, AUTH, ROWS))
+OLDER_REGISTER_BODY = Body(
+    (
+        replace(ID, name="query_id", also=("id", "queryId")),
+        replace(SURQL, name="view_plan", also=("surql", "surreal_ql", "viewPlan")),
+        *REGISTER_BODY.fields[2:],
+    )
+)
+UNREGISTER_BODY = Body((ID, AUTH))
+EXPLAIN_BODY = Body((EXPLAINED, PARAMS, AUTH))
+GET_QUERY = (ROWS, CONSISTENCY, REVISION, ASKED_AUTH)
+DEBUG_QUERY = (ASKED_AUTH,)
+
+STATES: Mapping[int, State | None] = {
     views_pb2.VIEW_STATE_UNSPECIFIED: None,
     views_pb2.VIEW_STATE_PENDING: "pending",
     views_pb2.VIEW_STATE_LIVE: "live",
     views_pb2.VIEW_STATE_LAGGING: "lagging",
     views_pb2.VIEW_STATE_FAILED: "failed",
 }
-MODES: Mapping[int, str | None] = {
+MODES: Mapping[int, Mode | None] = {
     views_pb2.VIEW_MODE_UNSPECIFIED: None,
     views_pb2.VIEW_MODE_INCREMENTAL: "incremental",
     views_pb2.VIEW_MODE_REEVALUATED: "reevaluated",
@@ -55,10 +100,10 @@ def canonical_id(text: str, asked: Asked) -> str:
 
 
 def _given_id(body: dict[str, Value]) -> str:
-    value = next((body[name] for name in ("id", "query_id", "queryId") if body.get(name) is not None), None)
+    value = next((body[name] for name in (ID.name, *ID.also) if body.get(name) is not None), None)
     if isinstance(value, RecordId):
         return f"{value.table}:{value.key}"
-    return field_text(body, "id", "query_id", "queryId")
+    return ID.text(body)
 
 
 def _key(body: dict[str, Value], asked: Asked) -> common_pb2.ViewKey:
@@ -68,7 +113,7 @@ def _key(body: dict[str, Value], asked: Asked) -> common_pb2.ViewKey:
 
 def _viewer(body: dict[str, Value]) -> dict[str, Value]:
     """The user of `auth`: `{id, access?, claims?}`, or the id alone; {} for a service's own view."""
-    stated = body.get("auth")
+    stated = body.get(AUTH.name)
     return {} if stated is None else viewer_of(_stated(stated))
 
 
@@ -87,21 +132,17 @@ def _auth(body: dict[str, Value]) -> bytes:
 def register_request(asked: Asked) -> views_pb2.RegisterViewRequest:
     """Both documented spellings of every field. Raises Fault INVALID naming the field."""
     body = parse_object(asked)
-    field_flag(body.get("rows"), "rows")
-    texts = {
-        "surql": field_text(body, "surql", "view_plan", "surreal_ql", "viewPlan"),
-        "client_id": field_text(body, "clientId", "client_id", required=False),
-        "format": field_text(body, "format", "resultFormat", "result_format", required=False),
-    }
+    ROWS.flag(body)
+    texts = {"surql": SURQL.text(body), "client_id": CLIENT_ID.text(body), "format": FORMAT.text(body)}
     params = packed(_params(body), "params")
     spec = common_pb2.ViewSpec(
-        key=_key(body, asked), params=params, ttl_ms=_ttl_ms(body.get("ttl")), auth=_auth(body), **texts
+        key=_key(body, asked), params=params, ttl_ms=_ttl_ms(body.get(TTL.name)), auth=_auth(body), **texts
     )
     return views_pb2.RegisterViewRequest(spec=spec)
 
 
 def _params(body: dict[str, Value]) -> dict[str, Value]:
-    params = field_object(body, "params")
+    params = PARAMS.object(body)
     check_params(params)
     return params
 
@@ -125,7 +166,7 @@ def register_answer(asked: Asked, response: views_pb2.RegisterViewResponse) -> A
     return json_answer(_registered(asked, response), revision=response.revision)
 
 
-def _registered(asked: Asked, response: views_pb2.RegisterViewResponse) -> dict[str, object]:
+def _registered(asked: Asked, response: views_pb2.RegisterViewResponse) -> Registered:
     return {
         "query_id": _given_id(parse_object(asked)),
         "ssp_id": response.ssp_id,
@@ -138,7 +179,7 @@ def _registered(asked: Asked, response: views_pb2.RegisterViewResponse) -> dict[
 def first_read_request(asked: Asked, response: views_pb2.RegisterViewResponse) -> views_pb2.GetViewRequest | None:
     """With `rows: 1` a registration waits for the view's first result."""
     body = parse_object(asked)
-    if not field_flag(body.get("rows"), "rows"):
+    if not ROWS.flag(body):
         return None
     return views_pb2.GetViewRequest(
         key=_key(body, asked),
@@ -153,7 +194,8 @@ def first_read_answer(
 ) -> Answer:
     """The registration with the view; its revision is the one that the rows are exact at."""
     given = _given_id(parse_object(asked))
-    return json_answer(_registered(asked, registered) | _view(given, view, rows=True), revision=view.revision)
+    body: Registered = {**_registered(asked, registered), **_view(given, view, rows=True)}
+    return json_answer(body, revision=view.revision)
 
 
 def unregister_request(asked: Asked) -> views_pb2.UnregisterViewRequest:
@@ -161,34 +203,34 @@ def unregister_request(asked: Asked) -> views_pb2.UnregisterViewRequest:
 
 
 def unregister_answer(asked: Asked, response: views_pb2.UnregisterViewResponse) -> Answer:
-    return json_answer({"revision": response.revision}, revision=response.revision)
+    body: Moved = {"revision": response.revision}
+    return json_answer(body, revision=response.revision)
 
 
 def get_request(asked: Asked) -> views_pb2.GetViewRequest:
     """`?consistency=&revision=&rows=&auth=`. A revision alone asks for a view at least as fresh as it."""
-    consistency, revision = asked_consistency(
-        asked.query.get("consistency", ""), asked.query.get("revision", ""), "at_least_as_fresh"
-    )
+    asks = asked.query
+    consistency, revision = asked_consistency(CONSISTENCY.text(asks), REVISION.text(asks), "at_least_as_fresh")
     return views_pb2.GetViewRequest(
         key=asked_key(asked),
         consistency=consistency,
         revision=revision,
-        rows=field_flag(asked.query.get("rows"), "rows"),
+        rows=ROWS.flag(asks),
     )
 
 
 def asked_key(asked: Asked) -> common_pb2.ViewKey:
-    user = str(_stated(asked.query["auth"])) if "auth" in asked.query else ""
+    user = str(_stated(asked.query[ASKED_AUTH.name])) if ASKED_AUTH.name in asked.query else ""
     return common_pb2.ViewKey(id=canonical_id(asked.path["id"], asked), auth_id=canonical_auth_id(user))
 
 
 def get_answer(asked: Asked, response: views_pb2.GetViewResponse) -> Answer:
-    rows = field_flag(asked.query.get("rows"), "rows")
-    return json_answer(_view(asked.path["id"], response, rows=rows), revision=response.revision)
+    view = _view(asked.path["id"], response, rows=ROWS.flag(asked.query))
+    return json_answer(view, revision=response.revision)
 
 
-def _view(given_id: str, view: views_pb2.GetViewResponse, *, rows: bool) -> dict[str, object]:
-    body: dict[str, object] = {
+def _view(given_id: str, view: views_pb2.GetViewResponse, *, rows: bool) -> View:
+    body: View = {
         "id": given_id,
         "revision": view.revision,
         "hash": view.hash,
@@ -204,8 +246,8 @@ def _view(given_id: str, view: views_pb2.GetViewResponse, *, rows: bool) -> dict
     return body
 
 
-def member_body(member: views_pb2.Member) -> dict[str, object]:
-    body: dict[str, object] = {"id": member.id, "version": member.version}
+def member_body(member: views_pb2.Member) -> Member:
+    body: Member = {"id": member.id, "version": member.version}
     if member.parent:
         body["parent"] = member.parent
     if member.parent_rel:
@@ -221,22 +263,20 @@ def debug_answer(asked: Asked, response: views_pb2.GetViewResponse) -> Answer:
     """The documented fields, as far as a reading has them."""
     top = [member for member in response.members if not member.parent]
     nested = [member for member in response.members if member.parent]
-    return json_answer(
-        {
-            "view_id": asked.path["id"],
-            "cache_size": len(top),
-            "last_hash": response.hash,
-            "format": "Streaming",
-            "cache": [{"key": member.id, "weight": 1} for member in top],
-            "subquery_cache": [
-                {"key": member.id, "parent_key": member.parent, "alias": member.parent_rel} for member in nested
-            ],
-            "state": STATES.get(response.state),
-            "mode": MODES.get(response.mode),
-            "revision": response.revision,
-        },
-        revision=response.revision,
-    )
+    body: DebuggedView = {
+        "view_id": asked.path["id"],
+        "cache_size": len(top),
+        "last_hash": response.hash,
+        "format": "Streaming",
+        "cache": [{"key": member.id, "weight": 1} for member in top],
+        "subquery_cache": [
+            {"key": member.id, "parent_key": member.parent, "alias": member.parent_rel} for member in nested
+        ],
+        "state": STATES.get(response.state),
+        "mode": MODES.get(response.mode),
+        "revision": response.revision,
+    }
+    return json_answer(body, revision=response.revision)
 
 
 def list_request(asked: Asked) -> views_pb2.ListViewsRequest:
@@ -247,8 +287,8 @@ def list_answer(asked: Asked, response: views_pb2.ListViewsResponse) -> Answer:
     return json_answer([_summary(view) for view in response.views])
 
 
-def _summary(view: views_pb2.ViewSummary) -> dict[str, object]:
-    body: dict[str, object] = {
+def _summary(view: views_pb2.ViewSummary) -> ViewSummary:
+    body: ViewSummary = {
         "id": view.key.id,
         "surql": view.surql,
         "state": STATES.get(view.state),
@@ -269,14 +309,14 @@ def _summary(view: views_pb2.ViewSummary) -> dict[str, object]:
 
 def explain_request(asked: Asked) -> views_pb2.ExplainViewRequest:
     body = parse_object(asked)
-    surql = field_text(body, "surql", "query", "view_plan")
+    surql = EXPLAINED.text(body)
     params = _params(body)
     text = encode_json(params).decode() if packed(params, "params") else ""
     return views_pb2.ExplainViewRequest(surql=surql, params_json=text, auth=_auth(body))
 
 
 def explain_answer(asked: Asked, response: views_pb2.ExplainViewResponse) -> Answer:
-    body: dict[str, object] = {
+    body: Explanation = {
         "mode": MODES.get(response.mode),
         "stages": [{"name": stage.name, "text": stage.text} for stage in response.stages],
         "tables": list(response.tables),

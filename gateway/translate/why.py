@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sp00ky.gateway.exchange import Answer, Asked, json_answer
+from sp00ky.gateway.translate.answers import Decider, Why, WhyTerm, WhyValue, WhyWindow
+from sp00ky.gateway.translate.fields import ASKED_AUTH, NAME, Field
 from sp00ky.gateway.translate.views import asked_key, member_body
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.v1 import views_pb2
 
-DECIDERS: Mapping[int, str | None] = {
+RECORD = Field("record", "record id, percent-encoded where it has to be, for example person:1", NAME, required=True)
+WHY_QUERY = (RECORD, ASKED_AUTH)
+
+DECIDERS: Mapping[int, Decider | None] = {
     views_pb2.WHY_DECIDER_UNSPECIFIED: None,
     views_pb2.WHY_DECIDER_CONDITIONS: "conditions",
     views_pb2.WHY_DECIDER_NESTED: "nested",
@@ -29,14 +34,14 @@ DECIDERS: Mapping[int, str | None] = {
 
 def why_request(asked: Asked) -> views_pb2.WhyViewRequest:
     """Raises Fault INVALID. What is no record id is the SSP's to say."""
-    record = asked.query.get("record", "")
+    record = asked.query.get(RECORD.name, "")
     if not record:
         raise Fault(Code.INVALID, 'the address has no "record"', "add ?record=<record id>, for example person:1")
     return views_pb2.WhyViewRequest(key=asked_key(asked), record=record)
 
 
 def why_answer(asked: Asked, response: views_pb2.WhyViewResponse) -> Answer:
-    body: dict[str, object] = {
+    body: Why = {
         "id": asked.path["id"],
         "revision": response.revision,
         "ssp_id": response.ssp_id,
@@ -55,22 +60,22 @@ def why_answer(asked: Asked, response: views_pb2.WhyViewResponse) -> Answer:
     return json_answer(body, revision=response.revision)
 
 
-def _term(term: views_pb2.WhyTerm) -> dict[str, object]:
-    body: dict[str, object] = {"text": term.text, "origin": term.origin, "holds": term.holds}
+def _term(term: views_pb2.WhyTerm) -> WhyTerm:
+    body: WhyTerm = {"text": term.text, "origin": term.origin, "holds": term.holds}
     if term.values:
         body["values"] = [_value(value) for value in term.values]
     return body
 
 
-def _value(value: views_pb2.WhyValue) -> dict[str, object]:
-    body: dict[str, object] = {"text": value.text, "value": value.value}
+def _value(value: views_pb2.WhyValue) -> WhyValue:
+    body: WhyValue = {"text": value.text, "value": value.value}
     if value.through:
         body["through"] = list(value.through)
     return body
 
 
-def _window(window: views_pb2.WhyWindow) -> dict[str, object]:
-    body: dict[str, object] = {"rank": window.rank, "passing": window.passing, "start": window.start}
+def _window(window: views_pb2.WhyWindow) -> WhyWindow:
+    body: WhyWindow = {"rank": window.rank, "passing": window.passing, "start": window.start}
     if window.HasField("limit"):
         body["limit"] = window.limit
     if window.boundary:

@@ -1,0 +1,62 @@
+"""What an endpoint is: the row of THE TABLE.
+
+An endpoint is three functions: `request` makes the message, `rpc` is called with it, `answer` makes the body; `follow`
+is a second call that depends on the first answer, `silent` answers for a service that does not. The rest of a row says
+what `openapi.json` says of it: what is asked (`asks`, `body`), what is answered (`result`, its `media_types`), which
+refusals it has of its own (`may`); those that come from being behind a bearer, having a body or calling a service
+follow from the row itself, in `openapi.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+from sp00ky.gateway.exchange import JSON, Answer, Api, Asked
+from sp00ky.gateway.translate.fields import Body, Field
+from sp00ky.gateway.upstream import Rpc
+from sp00ky.proto.faults import Code, Fault
+
+SCHEDULER: frozenset[Api] = frozenset({"scheduler", "gateway"})
+SSP: frozenset[Api] = frozenset({"ssp"})
+BOTH: frozenset[Api] = SCHEDULER | SSP
+NONE: frozenset[Api] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """A second call. `request` may decide that there is none, by None."""
+
+    request: Callable[[Asked, Any], Message | None]
+    rpc: Rpc
+    answer: Callable[[Asked, Any, Any], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    method: str
+    path: str
+    apis: frozenset[Api]
+    summary: str
+    answer: Callable[[Asked, Any], Answer]
+    request: Callable[[Asked], Message] | None = None
+    rpc: Rpc | None = None
+    follow: Follow | None = None
+    silent: Callable[[Asked, Fault], Answer] | None = None
+    open_on: frozenset[Api] = NONE  # APIs on which no bearer is asked for
+    to_scheduler: bool = False  # on the SSP's API: forwarded, once the SSP is ready
+    own_metrics: bool = False
+    always: bool = False  # answered however many requests are in flight
+    asks: Sequence[Field] = ()  # of the address, after ?
+    headers: Sequence[Field] = ()  # of its own
+    body: Body | None = None
+    result: Any = None  # type of the answer's body; None: not described
+    media_types: Sequence[str] = (JSON,)  # of the answer; none: it has no body
+    may: frozenset[Code] = frozenset()  # faults of its own
+    later: bool = False  # answers 501
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"

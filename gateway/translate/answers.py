@@ -1,0 +1,267 @@
+"""What answers hold, as types: the functions beside this file build them, `openapi.json` is printed from them.
+
+One declaration serves both, so a field that is answered and not described does not pass the type checker. A field that
+is left out when there is nothing to say is `NotRequired`; one that says so is `| None`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+State = Literal["pending", "live", "lagging", "failed"]
+Mode = Literal["incremental", "reevaluated"]
+Decider = Literal[
+    "conditions", "nested", "term", "permission", "from", "missing", "window", "rows", "unknown"
+]  # fmt: skip
+
+
+class Error(TypedDict):
+    """What every refusal says. `type`, `title` and `status` are added for `Accept: application/problem+json`."""
+
+    code: str
+    message: str
+    hint: NotRequired[str]
+    details: NotRequired[dict[str, str]]
+    type: NotRequired[str]
+    title: NotRequired[str]
+    status: NotRequired[int]
+
+
+class Appended(TypedDict):
+    """Changes that are durable. `hints`: how many of them were only hints to read SurrealDB."""
+
+    revision: str
+    seq: int
+    hints: NotRequired[int]
+    hint: NotRequired[str]
+
+
+class Revision(TypedDict):
+    revision: str
+    seq: int
+
+
+class Moved(TypedDict):
+    """The revision from which on the change of views holds."""
+
+    revision: str
+
+
+class Member(TypedDict):
+    id: str
+    version: int
+    parent: NotRequired[str]
+    parent_rel: NotRequired[str]
+
+
+class View(TypedDict):
+    """A view at its revision; `rows` as SurrealDB's `/sql` writes them."""
+
+    id: str
+    revision: str
+    hash: str
+    state: State | None
+    mode: Mode | None
+    ssp_id: str
+    members: list[Member]
+    rows: NotRequired[Any]
+    error: NotRequired[str]
+
+
+class Registered(TypedDict):
+    """Where a view is kept. With `rows: 1` the fields of the view are here as well."""
+
+    query_id: str
+    ssp_id: str
+    ssp_url: str
+    assigned_at: int
+    revision: str
+    id: NotRequired[str]
+    hash: NotRequired[str]
+    state: NotRequired[State | None]
+    mode: NotRequired[Mode | None]
+    members: NotRequired[list[Member]]
+    rows: NotRequired[Any]
+    error: NotRequired[str]
+
+
+class ViewSummary(TypedDict):
+    id: str
+    surql: str
+    state: State | None
+    mode: Mode | None
+    members: int
+    ssp_id: str
+    client_id: str
+    hash: str
+    revision: str
+    ttl_ms: int
+    reason: NotRequired[str]
+    auth: NotRequired[str]
+
+
+class CacheEntry(TypedDict):
+    key: str
+    weight: int
+
+
+class SubqueryEntry(TypedDict):
+    key: str
+    parent_key: str
+    alias: str
+
+
+class DebuggedView(TypedDict):
+    view_id: str
+    cache_size: int
+    last_hash: str
+    format: str
+    cache: list[CacheEntry]
+    subquery_cache: list[SubqueryEntry]
+    state: State | None
+    mode: Mode | None
+    revision: str
+
+
+class Stage(TypedDict):
+    name: str
+    text: str
+
+
+class Nearest(TypedDict):
+    surql: str
+    change: str
+
+
+class Explanation(TypedDict):
+    mode: Mode | None
+    stages: list[Stage]
+    tables: list[str]
+    shape: str
+    reason: NotRequired[str]
+    nearest: NotRequired[Nearest]
+
+
+class WhyValue(TypedDict):
+    text: str
+    value: str
+    through: NotRequired[list[str]]
+
+
+class WhyTerm(TypedDict):
+    text: str
+    origin: str
+    holds: bool
+    values: NotRequired[list[WhyValue]]
+
+
+class WhyKey(TypedDict):
+    text: str
+    value: str
+    boundary: str
+
+
+class WhyWindow(TypedDict):
+    rank: int
+    passing: int
+    start: int
+    limit: NotRequired[int]
+    boundary: NotRequired[str]
+    order: NotRequired[list[WhyKey]]
+
+
+class Why(TypedDict):
+    id: str
+    revision: str
+    ssp_id: str
+    record: str
+    in_view: bool
+    decider: Decider | None
+    sentence: str
+    terms: list[WhyTerm]
+    position: NotRequired[int]
+    window: NotRequired[WhyWindow]
+    below: NotRequired[list[Member]]
+
+
+class Live(TypedDict):
+    status: Literal["live"]
+
+
+class Count(TypedDict):
+    ready: int
+    total: int
+
+
+class Backends(TypedDict):
+    healthy: int
+    unhealthy: int
+    unreachable: int
+    total: int
+
+
+class Health(TypedDict):
+    """`ssps` and `backends` are a scheduler's."""
+
+    status: str
+    ssps: NotRequired[Count]
+    backends: NotRequired[Backends]
+    detail: NotRequired[str]
+
+
+class Places(TypedDict):
+    """Where the log stands."""
+
+    pending_events: int
+    snapshot_seq: int
+    latest_seq: int
+    lag: int
+
+
+class Snapshot(Places):
+    tables: dict[str, int]
+    captured: list[str]
+    total_records: int
+
+
+class Version(TypedDict):
+    version: str
+    service: str
+    mode: NotRequired[str]
+
+
+class Entity(TypedDict):
+    """The service itself, then its SSPs; what an entity has beyond these depends on what it is."""
+
+    entity: str
+    id: str
+    ip: str | None
+    status: str
+    views: int
+    version: str
+    uptime_seconds: float
+
+
+class Ssp(TypedDict):
+    id: str
+    url: str
+    grpc_address: str
+    state: str
+    views: int
+    cpu_usage: float
+    memory_usage: int
+    last_heartbeat_seconds_ago: float
+    applied_seq: int
+    written_seq: int
+    incarnation: int
+    version: str
+    uptime_seconds: float
+
+
+class Metrics(TypedDict):
+    """`scheduler` and `ssps` of a scheduler, `ssp` of an SSP; `metrics` is whatever else is counted."""
+
+    scheduler: NotRequired[dict[str, Any]]
+    ssps: NotRequired[list[dict[str, Any]]]
+    ssp: NotRequired[dict[str, Any]]
+    metrics: dict[str, float]
