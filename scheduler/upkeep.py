@@ -67,7 +67,16 @@ def stamps_from(store: Datastore, is_captured: bool) -> tuple[int, int] | None:
     progress = progress_of(store.meta(PROGRESS_META))
     if progress is not None:
         return progress.source_epoch, Cursor.resumed(progress.stamp, progress.island).sweep_since
-    return (0, 0) if is_captured else None
+    return (0, 1) if is_captured else None  # without a stamp nothing is recognised
+
+
+def collect_offline(store: Datastore) -> dict[str, int]:
+    """Everything that no pin needs, for a store that nobody serves: only the head stays readable."""
+    floor, versions = store.raise_floor(store.synced_seq), 0
+    while not (done := store.collect(SLICE_ENTRIES, stamps_from(store, is_captured=True))).is_done:
+        versions += done.versions
+    trimmed = store.trim_log(Seq(floor + 1))
+    return {"versions": versions + done.versions, "log_entries": trimmed, "floor_seq": floor}
 
 
 class Upkeep:

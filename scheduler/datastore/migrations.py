@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from rocksdict import WriteBatch
@@ -19,7 +20,7 @@ from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Seq
 from sp00ky.scheduler.datastore import layout
 from sp00ky.scheduler.datastore import state as keys
-from sp00ky.scheduler.datastore.opening import Files
+from sp00ky.scheduler.datastore.opening import Files, open_files
 from sp00ky.scheduler.datastore.retained import Marks
 
 BATCH_MAX: Final = 1_000
@@ -144,3 +145,18 @@ def require_head(files: Files, name: str, *, auto: bool) -> None:
         message = f'{name} has schema revision "{found}", this version serves "{head}"'
         raise Fault(Code.INVALID, message, "run `spky replica migrate head`")
     migrate(files, steps)
+
+
+def migrate_files(replica: Path, wal_path: Path | None, wanted: str, *, dry_run: bool) -> tuple[str, list[str]]:
+    """Bring a store that nobody serves to a revision, `head` or a name: where it was, and the steps.
+
+    Raises Fault UNAVAILABLE (in use), INVALID (unknown revision, or a way back)."""
+    files = open_files(replica, wal_path or replica)
+    try:
+        found = stored_revision(files) or ""
+        steps = steps_to(found, head_revision() if wanted == "head" else wanted)
+        if not dry_run:
+            migrate(files, steps)
+    finally:
+        files.close()
+    return found, [step.name for step in steps]

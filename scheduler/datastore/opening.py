@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -106,8 +107,11 @@ def open_files(path: Path, wal_path: Path, *, read_only: bool = False) -> Files:
     `read_only`: writes nothing, not even what recovery would; for a disk that takes nothing."""
     families = {name: _family_options() for name in ("log", "rows", "meta")}
     access = AccessType.read_only(False) if read_only else AccessType.read_write()
+    options = _database_options(wal_path)
+    if read_only:
+        options.set_db_log_dir(tempfile.gettempdir())  # even a reader writes a log of what it does
     try:
-        db = Rdict(str(path), _database_options(wal_path), families, access)
+        db = Rdict(str(path), options, families, access)
     except Exception as error:  # rocksdict raises bare Exception for every RocksDB status
         raise fault_of_disk(f"replica {path}", str(error)) from error
     return Files(

@@ -39,6 +39,7 @@ from sp00ky.scheduler.datastore.retained import Retained
 from sp00ky.scheduler.datastore.rocks_retention import RocksRetention, put_pins
 from sp00ky.scheduler.datastore.scanning import is_version, rows_at
 from sp00ky.scheduler.datastore.verifying import verify_owner, verify_tail
+from sp00ky.scheduler.datastore.wal import check_tails
 from sp00ky.scheduler.entries import EncodedEntries
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,9 @@ class RocksDatastore(RocksRetention):
         path = Path(path)
         wal_path = Path(wal_path) if wal_path is not None else path
         owners = own_directories(path, wal_path)
+        torn = check_tails(wal_path)
+        if torn is not None:
+            log.warning("write-ahead log %s: a torn write of %d bytes is cut; it was never acknowledged", *torn[::2])
         files = open_files(path, wal_path)
         try:
             if stored_revision(files) is None:
