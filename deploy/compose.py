@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=MeshSettings)
 DISCOVERY_SECONDS = 20.0
+RESOLVE_SECONDS = 2.0
 EXIT_FAILED = 70
 LOCAL_SSP_ID = "ssp-local"
 
@@ -181,11 +182,17 @@ async def compose_ssp(stack: AsyncExitStack, loaded: Loaded[SspSettings], config
     database = await connect(stack, settings)
     queries = await connect(stack, settings)
     driver = SspDriver(
-        settings, database, queries=queries, prepare=partial(install, database), scheduler_address=scheduler
+        settings,
+        database,
+        queries=queries,
+        prepare=partial(install, database),
+        scheduler_address="" if settings.scheduler_url else scheduler,
     )
     stack.push_async_callback(driver.stop)
     grpc = await driver.listen()
-    http = await start_edge(stack, edge_settings(settings, settings.listen_addr, config), "ssp", grpc, scheduler)
+    edge = edge_settings(settings, settings.listen_addr, config)
+    edge = edge.model_copy(update={"scheduler_url": settings.scheduler_url})
+    http = await start_edge(stack, edge, "ssp", grpc, scheduler)
     driver.http_url = advertised(settings.advertise_addr, http)
     await driver.start()
     crash_when_failed(stack, "ssp", driver.failed)
@@ -252,7 +259,9 @@ async def start_edge(
     """A gateway in front of a gRPC address; returns its URL."""
     from sp00ky.gateway.server import GatewayServer
 
-    server = GatewayServer(settings, api, upstream, scheduler)
+    url = settings.scheduler_url if api != "scheduler" else ""
+    resolve = partial(resolve_scheduler, url, RESOLVE_SECONDS) if url else None
+    server = GatewayServer(settings, api, upstream, scheduler, resolve=resolve)
     stack.push_async_callback(server.stop)
     return await server.start()
 

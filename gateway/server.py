@@ -10,7 +10,7 @@ from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.exchange import Api, Limits
 from sp00ky.gateway.exposure import split_address
 from sp00ky.gateway.telemetry import Telemetry
-from sp00ky.gateway.upstream import Upstream
+from sp00ky.gateway.upstream import Resolve, Upstream
 from sp00ky.proto.faults import Code, Fault
 
 DRAIN_SECONDS = 4.0  # in-flight requests may finish within it, then are cut
@@ -23,7 +23,8 @@ class GatewayServer:
     """`start` binds and serves, `stop` lets in-flight requests finish for at most `DRAIN_SECONDS`.
 
     `upstream` is the gRPC address of the service: for api "ssp" the SSP's, else the scheduler's. `scheduler` is where
-    the SSP's API forwards `/ingest` and `/view/register|unregister` to."""
+    the SSP's API forwards `/ingest` and `/view/register|unregister` to; `resolve` asks for the scheduler's address
+    again when it does not answer."""
 
     def __init__(
         self,
@@ -32,10 +33,13 @@ class GatewayServer:
         upstream: str,
         scheduler: str | None = None,
         limits: Limits | None = None,
+        *,
+        resolve: Resolve | None = None,
     ) -> None:
         self._settings = settings
         self._api: Api = api
         self._addresses = (upstream, scheduler)
+        self._resolve = resolve
         self._limits = limits or Limits(
             body_bytes_max=settings.body_bytes_max, request_timeout_ms=settings.request_timeout_ms
         )
@@ -76,8 +80,8 @@ class GatewayServer:
     def _edge(self) -> Edge:
         address, scheduler_address = self._addresses
         secret = self._settings.auth_secret
-        own = Upstream(address, secret)
-        scheduler = Upstream(scheduler_address, secret) if scheduler_address else None
+        own = Upstream(address, secret, None if self._api == "ssp" else self._resolve)
+        scheduler = Upstream(scheduler_address, secret, self._resolve) if scheduler_address else None
         self._upstreams = [own, *([scheduler] if scheduler else [])]
         return Edge(self._api, secret, self._limits, Telemetry(), own, scheduler)
 

@@ -1,18 +1,21 @@
 """The services behind this server: one channel each, and every rpc of the endpoint table as one call with a deadline.
 
 A failed call is raised as the `Fault` it stands for. Nothing is retried here: a client that sees 503 repeats the
-request itself, and knows whether it may.
+request itself, and knows whether it may. A service that does not answer may have moved, so its address is asked for
+again meanwhile; names are resolved anew by gRPC itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
 from google.protobuf.message import Message
 from grpc import aio
 from sp00ky.proto.channel import fault_of, open_channel
+from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.v1 import admin_pb2_grpc, ingest_pb2_grpc, proxy_pb2_grpc, views_pb2_grpc
 
 
@@ -29,6 +32,8 @@ class Rpc(StrEnum):
     BARRIER = "AdminService.Barrier"
 
 
+CLOSE_SECONDS = 5.0
+Resolve = Callable[[], Awaitable[str]]
 _STUBS: Mapping[str, Callable[[aio.Channel], Any]] = {
     "IngestService": ingest_pb2_grpc.IngestServiceStub,
     "ProxyService": proxy_pb2_grpc.ProxyServiceStub,
@@ -38,13 +43,18 @@ _STUBS: Mapping[str, Callable[[aio.Channel], Any]] = {
 
 
 class Upstream:
-    """Calls to one service at a gRPC address."""
+    """Calls to one service at a gRPC address; `resolve` answers where it is now."""
 
-    def __init__(self, address: str, secret: str) -> None:
-        self.address = address
-        self._channel = open_channel(address, secret)
-        stubs = {name: stub(self._channel) for name, stub in _STUBS.items()}
+    def __init__(self, address: str, secret: str, resolve: Resolve | None = None) -> None:
+        self._secret, self._resolve = secret, resolve
+        self._resolving: asyncio.Task[None] | None = None
         self._calls: dict[Rpc, Callable[..., Any]] = {}
+        self._open(address)
+
+    def _open(self, address: str) -> None:
+        self.address = address
+        self._channel = open_channel(address, self._secret)
+        stubs = {name: stub(self._channel) for name, stub in _STUBS.items()}
         for rpc in Rpc:
             service, _, method = rpc.value.partition(".")
             self._calls[rpc] = getattr(stubs[service], method)
@@ -54,7 +64,25 @@ class Upstream:
         try:
             return await self._calls[rpc](request, timeout=timeout_s)
         except aio.AioRpcError as error:
-            raise fault_of(error) from error
+            fault = fault_of(error)
+            if fault.code is Code.UNAVAILABLE and self._resolve is not None and self._resolving is None:
+                self._resolving = asyncio.create_task(self._follow(self._resolve))
+            raise fault from error
+
+    async def _follow(self, resolve: Resolve) -> None:
+        """Open a channel to where the service is now, if that is elsewhere; what is under way on the old one ends."""
+        try:
+            address = await resolve()
+            if address != self.address:
+                left = self._channel
+                self._open(address)
+                await left.close(CLOSE_SECONDS)
+        except Fault:
+            return  # nobody knows yet; the next call that fails asks again
+        finally:
+            self._resolving = None
 
     async def close(self) -> None:
+        if self._resolving is not None:
+            self._resolving.cancel()
         await self._channel.close()

@@ -19,7 +19,8 @@ from grpc_reflection.v1alpha import reflection
 from sp00ky.proto.faults import STATUS, Code, Fault
 
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
-KEEPALIVE_MS = 20_000
+KEEPALIVE_MS = 15_000  # a connection that says nothing is asked whether it lives
+KEEPALIVE_TIMEOUT_MS = 10_000  # without an answer it is dead: half-open ones are found within the sum
 DRAIN_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,8 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MS),  # the one that decides: a minute unless set
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
     ("grpc.http2.max_pings_without_data", 0),

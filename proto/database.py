@@ -28,6 +28,7 @@ from sp00ky.proto.values.text import escape_ident
 FRAME_BYTES_MAX = 256 * 1024 * 1024
 ROWS_PER_INSERT = 500  # one INSERT's cost on an engine in memory grows with the square of its rows
 CONNECT_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 2.0
 BACKOFF_FIRST_S = 0.002
 BACKOFF_MAX_S = 0.25
 _SCHEMES = {"": "ws", "ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
@@ -134,6 +135,7 @@ class Database:
         self._reader: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
         self._closed = False
+        self._heard_at = 0.0  # of the event loop's clock: when the last answer came
 
     @property
     def connected(self) -> bool:
@@ -212,6 +214,7 @@ class Database:
                     self.url,
                     protocols=("cbor",),
                     max_msg_size=FRAME_BYTES_MAX,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
                     heartbeat=max(60.0, 2 * self._timeout_s),
                 )
         except TimeoutError:
@@ -237,13 +240,17 @@ class Database:
             frame = encode({"id": request_id, "method": method, "params": params})
         except CborError as error:
             raise Fault(Code.INVALID, f"{method} on database {self.url} has a bad parameter: {error}") from error
-        answer: asyncio.Future[Mapping[str, Value]] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Mapping[str, Value]] = loop.create_future()
         self._pending[request_id] = answer
+        sent_at = loop.time()
         try:
             async with asyncio.timeout(self._timeout_s):
                 await socket.send_bytes(frame)
                 response = await answer
         except TimeoutError:
+            if self._heard_at < sent_at:
+                await self._abandon(socket)
             message = f"{method} on database {self.url} was not answered within {self._timeout_s:g} s"
             raise Fault(Code.TIMEOUT, message) from None
         except (aiohttp.ClientError, OSError) as error:
@@ -258,6 +265,7 @@ class Database:
         """Hand each answer to its caller until the socket ends; then fail who is left, whatever ended it."""
         try:
             async for message in socket:
+                self._heard_at = asyncio.get_running_loop().time()
                 if message.type is aiohttp.WSMsgType.BINARY:
                     self._route(decode(message.data))
         except CborError:
@@ -283,6 +291,13 @@ class Database:
     def _lost(self) -> Fault:
         hint = "what was in flight may or may not have been carried out"
         return Fault(Code.UNAVAILABLE, f"connection to database {self.url} was lost", hint)
+
+    async def _abandon(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Not a word for a whole timeout: the other end may be gone without one. The next call opens a new socket."""
+        if self._socket is socket:
+            self._socket = None
+            self._fail_pending()
+        await socket.close()
 
     async def _drop(self) -> None:
         socket, reader = self._socket, self._reader

@@ -19,7 +19,6 @@ from collections.abc import Awaitable, Callable, Mapping
 import psutil
 from sp00ky.proto.channel import Server
 from sp00ky.proto.database import Database
-from sp00ky.proto.discovery import resolve_scheduler
 from sp00ky.proto.failpoints import failpoint
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Epoch, Revision, Seq, StoreId, parse_revision
@@ -37,12 +36,13 @@ from sp00ky.ssp.freshness import Freshness
 from sp00ky.ssp.garbage import Garbage
 from sp00ky.ssp.reruns import Reruns
 from sp00ky.ssp.rpc.admin import AdminServicer
-from sp00ky.ssp.rpc.upstream import Upstream
+from sp00ky.ssp.rpc.upstream import Upstream, dial
 from sp00ky.ssp.rpc.views import ViewServicer
 
 CREDIT = 4  # entry frames in flight: more gains nothing (reference: performance, backpressure)
 TICK_SECONDS = 0.05
 RECONNECT_SECONDS_MAX = 1.0
+EDGES_LATE_HEARTBEATS = 3
 LAST_FLUSH_SECONDS = 1.0  # edges that do not make it are written after the next start
 
 log = logging.getLogger(__name__)
@@ -147,7 +147,11 @@ class SspDriver:
 
     @property
     def ready(self) -> bool:
-        return self._bootstrapped and self._upstream is not None and self._upstream.connected
+        follows = self._bootstrapped and self._upstream is not None and self._upstream.connected
+        return follows and not self._edges_late()
+
+    def _edges_late(self) -> str:
+        return self._edges.late(EDGES_LATE_HEARTBEATS * self.settings.heartbeat_interval_ms / 1000)
 
     # --- the stream ---
 
@@ -174,9 +178,9 @@ class SspDriver:
             delay = min(RECONNECT_SECONDS_MAX, delay * 2)
 
     async def _dial(self) -> Upstream:
-        if self._upstream is None:
-            address = self._scheduler_address or await resolve_scheduler(self.settings.scheduler_url, 5.0)
-            self._upstream = Upstream(address, self.settings.auth_secret)
+        settings = self.settings
+        where = self._scheduler_address or settings.scheduler_url
+        self._upstream = await dial(self._upstream, where, settings.auth_secret)
         return self._upstream
 
     async def _barrier(self) -> int:
@@ -322,6 +326,7 @@ class SspDriver:
         while True:
             if self._upstream is not None and self._upstream.connected:
                 self._upstream.send(replication_pb2.ReplicateRequest(heartbeat=self.heartbeat()))
+            await self._server.serving(self.ready)
             await asyncio.sleep(self.settings.heartbeat_interval_ms / 1000)
 
     def heartbeat(self) -> replication_pb2.Heartbeat:
@@ -367,7 +372,7 @@ class SspDriver:
             views=self.engine.view_count,
             namespace=self.settings.db_ns,
             database=self.settings.db_name,
-            detail=self.detail,
+            detail=self.detail or self._edges_late(),
             grpc_address=self.advertised_grpc(),
             metrics=self.metrics(),
         )

@@ -75,6 +75,15 @@ class EdgeWriter:
         self.fenced = False
         self.flushes = 0
         self.failures = 0
+        self.failure = ""  # why the last flush failed; empty once one succeeds
+        self._waiting_since: float | None = None  # monotonic seconds; of the step that the database has not answered
+
+    def late(self, seconds: float) -> str:
+        """Why clients do not see what this SSP knows: for so long the database has taken no edge. Empty if it does."""
+        waiting = 0.0 if self._waiting_since is None else time.monotonic() - self._waiting_since
+        if waiting < seconds:
+            return ""
+        return f"no edge was written for {waiting:.1f} s: {self.failure or 'the database does not answer'}"
 
     # --- told by the driver ---
 
@@ -82,6 +91,7 @@ class EdgeWriter:
         """Start over under a new incarnation: everything pending belongs to the old one."""
         self.owed.begin(incarnation)
         self.fenced = False
+        self._succeeded()
         self._wake.set()
 
     def take(self, ready: Ready) -> None:
@@ -127,6 +137,7 @@ class EdgeWriter:
             except Fault as error:
                 failures += 1
                 self.failures += 1
+                self.failure = str(error)
                 log.warning("edges not written, will retry: %s", error)
                 delay = min(RETRY_SECONDS_MAX, 0.05 * 2 ** min(failures, 6))
                 await asyncio.sleep(delay * (0.5 + random.random() / 2))
@@ -137,6 +148,7 @@ class EdgeWriter:
         flush = self.owed.flush()
         holder = Holder(self.owed.ssp_id, self.owed.incarnation)
         quarantined = len(self.owed.quarantined)
+        self._waiting_since = self._waiting_since or time.monotonic()
         with contextlib.closing(flush), contextlib.suppress(StopIteration, Superseded):
             step = next(flush)
             while True:
@@ -146,10 +158,15 @@ class EdgeWriter:
                     nobodys = error.retryable or isinstance(step, Claim | Fence)
                     step = flush.throw(error if nobodys else Refused(str(error)))
                 else:
+                    self._waiting_since = time.monotonic()
                     step = flush.send(answer)
+        self._succeeded()
         self.flushes += 1
         if len(self.owed.quarantined) > quarantined:
             log.error("views quarantined: %s", self.owed.quarantined)
+
+    def _succeeded(self) -> None:
+        self.failure, self._waiting_since = "", None
 
     async def _carry_out(self, step: Step, holder: Holder) -> Stored | None:
         written_seq = self.owed.written_seq

@@ -7,10 +7,13 @@ iteration with the Fault that broke it; the driver opens it again and resumes at
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 from grpc import aio
 from sp00ky.proto.channel import fault_of, open_channel
+from sp00ky.proto.discovery import resolve_scheduler
+from sp00ky.proto.faults import Fault
 from sp00ky.proto.v1 import (
     admin_pb2,
     admin_pb2_grpc,
@@ -24,13 +27,34 @@ from sp00ky.proto.values.pack import unpack
 
 REQUESTS_MAX = 10_000  # frames waiting to go up: page requests, acks and heartbeats, a few a view at most
 BARRIER_SECONDS = 15.0
+DISCOVERY_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
 PAGE_SECONDS = 10.0
+
+
+async def dial(known: Upstream | None, where: str, secret: str) -> Upstream:
+    """The channel to the scheduler at a URL (or `host:port`, `unix:path`), asked anew since it may have moved; `known`
+    if it is there still, or if nobody answers who could say. Raises Fault where there is none."""
+    try:
+        address = await resolve_scheduler(where, DISCOVERY_SECONDS) if "://" in where else where
+    except Fault:
+        if known is None:
+            raise
+        return known
+    if known is not None and known.address == address:
+        return known
+    if known is not None:
+        log.info("the scheduler has moved from %s to %s", known.address, address)
+        await known.close()
+    return Upstream(address, secret)
 
 
 class Upstream:
     """The channel to the scheduler at `host:port` (or `unix:path`)."""
 
     def __init__(self, address: str, secret: str) -> None:
+        self.address = address
         self._channel = open_channel(address, secret)
         self._replication = replication_pb2_grpc.ReplicationServiceStub(self._channel)
         self._proxy = proxy_pb2_grpc.ProxyServiceStub(self._channel)
