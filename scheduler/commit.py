@@ -28,6 +28,7 @@ from sp00ky.scheduler.coordinator.ready import Ready
 from sp00ky.scheduler.datastore.datastore import Append, Datastore, MetaWrite
 from sp00ky.scheduler.fanout import Ring, Session
 from sp00ky.scheduler.intake import Freshness, Transactions
+from sp00ky.scheduler.pages import Pages
 
 GROUP_CHANGES_MAX = 4_096
 TICK_SECONDS_MAX = 0.2
@@ -47,6 +48,7 @@ class Committer:
         self.store, self._config, self._queue_max = store, config, queue_max
         self._tick_seconds = min(TICK_SECONDS_MAX, config.heartbeat_timeout_ms / 1000 / TICKS_PER_TIMEOUT)
         self.ring = Ring(store)
+        self.pages = Pages(store)
         self.sessions: dict[int, Session] = {}
         self.failure: Fault | None = None
         self.on_failure: Callable[[Fault], None] = lambda fault: None
@@ -93,16 +95,17 @@ class Committer:
         fits = not self.queued_changes or self.queued_changes + count <= self._queue_max
         return fits or self._closing or self.failure is not None
 
-    def request(self, spec: common_pb2.ViewSpec) -> asyncio.Future[Seq]:
-        self._require_open()
-        ticket, waiter = self._ticket()
-        self.post(ViewRequested(ticket, spec))
-        return waiter
+    def request(self, spec: common_pb2.ViewSpec, shape: str = "") -> asyncio.Future[Seq]:
+        return self.ask(lambda ticket: ViewRequested(ticket, spec, shape))
 
     def abandon(self, key: ViewKey) -> asyncio.Future[Seq]:
+        return self.ask(lambda ticket: ViewAbandoned(ticket, key))
+
+    def ask(self, event_of: Callable[[int], Event]) -> asyncio.Future[Seq]:
+        """Queue the event that `event_of` makes of its ticket; the future answers with the durable seq, or raises."""
         self._require_open()
         ticket, waiter = self._ticket()
-        self.post(ViewAbandoned(ticket, key))
+        self.post(event_of(ticket))
         return waiter
 
     def _enqueue(self, transactions: Transactions, meta: Sequence[MetaWrite], count: int) -> asyncio.Future[Seq]:
@@ -209,6 +212,8 @@ class Committer:
                 session.end(ended.fault or ended.rebootstrap)
         for session in self.sessions.values():
             session.notify()
+        if ready.pins and not any(member.loading for member in self.coordinator.ssps.values()):
+            self.pages.clear()
 
     def _refuse_group(self, ready: Ready, fault: Fault) -> None:
         """Nothing of the group was applied: its callers are refused, and the coordinator forgets it."""

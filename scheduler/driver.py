@@ -259,8 +259,8 @@ class SchedulerDriver:
         session = Session(
             session_id,
             hello.ssp_id,
-            self.store,
             committer.ring,
+            committer.pages,
             page_rows=self.settings.bootstrap_page_size,
             fell_behind=fell_behind,
         )

@@ -25,14 +25,13 @@ from sp00ky.proto.v1 import common_pb2, replication_pb2
 from sp00ky.scheduler.datastore.datastore import Datastore
 from sp00ky.scheduler.entries import EncodedEntries, message_of, varint
 from sp00ky.scheduler.errors import SchedulerInvariantError
+from sp00ky.scheduler.pages import Pages
 
 FRAME_ENTRIES_MAX = 1_024
 FRAME_BYTES_MAX = 4 * 1024 * 1024
 RING_ENTRIES_MAX = 65_536
 RING_BYTES_MAX = 64 * 1024 * 1024
 FRAMES_CACHED_MAX = 16
-PAGE_ROWS_MAX = 5_000
-PAGE_BYTES_MAX = 4 * 1024 * 1024
 LOADS_QUEUED_MAX = 10_000
 CHECKPOINT_SECONDS = 1.0
 _ENTRY_OVERHEAD_BYTES = 64
@@ -132,24 +131,6 @@ def _frame_length(entries: Sequence[bytes]) -> int:
     return whole or fitting
 
 
-def read_page(store: Datastore, load: replication_pb2.Load, page_rows: int) -> replication_pb2.Page:
-    """A page of a table at exactly `load.at_seq`. Raises Fault REVISION_GONE."""
-    rows_max = min(load.rows_max or page_rows, PAGE_ROWS_MAX)
-    found = store.scan(load.table, Seq(load.at_seq), load.after_key, rows_max)
-    rows: list[replication_pb2.Row] = []
-    size = 0
-    for row in found:
-        size += len(row.packed)
-        if rows and size > PAGE_BYTES_MAX:
-            break
-        rows.append(replication_pb2.Row(key=row.key, packed=row.packed, seq=row.seq))
-    last_key = rows[-1].key if rows else b""
-    # The store cuts pages by bytes too, so a short one need not be the last: look for one row more.
-    more = rows and (len(rows) < len(found) or store.scan(load.table, Seq(load.at_seq), last_key, 1))
-    next_after_key = last_key if more else b""
-    return replication_pb2.Page(load_id=load.load_id, table=load.table, rows=rows, next_after_key=next_after_key)
-
-
 class Ledger(Protocol):
     """What a session asks of the coordinator: see `Coordinator`."""
 
@@ -170,8 +151,8 @@ class Session:
         self,
         session_id: int,
         ssp_id: str,
-        store: Datastore,
         ring: Ring,
+        pages: Pages,
         *,
         page_rows: int,
         fell_behind: Callable[[str], None],
@@ -179,7 +160,8 @@ class Session:
         """`fell_behind` is told why what must be sent is no longer retained; it sees to it that the session ends."""
         self.id, self.ssp_id = session_id, ssp_id
         self._fell_behind, self._behind = fell_behind, False
-        self._store, self._ring, self._page_rows = store, ring, min(page_rows, PAGE_ROWS_MAX)
+        self._ring, self._pages, self._page_rows = ring, pages, page_rows
+        self._snapshot_seq = 0  # others may load at it, too
         self._ledger: Ledger | None = None
         self._welcome: replication_pb2.Welcome | None = None
         self._loads: deque[replication_pb2.Load] = deque()
@@ -189,6 +171,7 @@ class Session:
 
     def welcome(self, welcome: replication_pb2.Welcome, ledger: Ledger) -> None:
         self._welcome, self._ledger = welcome, ledger
+        self._snapshot_seq = 0 if welcome.resume else welcome.at_seq
         self._wake.set()
 
     def load(self, load: replication_pb2.Load) -> None:
@@ -245,8 +228,8 @@ class Session:
             return [replication_pb2.ReplicateResponse(welcome=welcome)]
         due: list[Response] = []
         if self._loads:
-            page = read_page(self._store, self._loads.popleft(), self._page_rows)
-            due.append(replication_pb2.ReplicateResponse(page=page))
+            load = self._loads.popleft()
+            due.append(self._pages.response(load, self._page_rows, shared=load.at_seq == self._snapshot_seq))
         after = self._ledger.sendable_after(self.id)
         if after is not None:
             frame = self._ring.frame(after, self._ledger.durable_seq)

@@ -76,6 +76,15 @@ class Coordinator:
     def views_of(self, ssp_id: str) -> int:
         return self._assignments.count_of(ssp_id)
 
+    def views_left_on(self, ssp_id: str) -> int:
+        """Views that an SSP owns, or serves until they are handed over."""
+        return self._assignments.count_of(ssp_id) + len(self._assignments.handed_over_by(ssp_id))
+
+    @property
+    def rebootstraps(self) -> int:
+        """How often an SSP was told to load anew."""
+        return self._roster.rebootstraps
+
     @property
     def views_handing_over(self) -> int:
         return self._assignments.handing_over

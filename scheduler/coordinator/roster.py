@@ -31,6 +31,7 @@ class Roster:
     ) -> None:
         self._config, self._staging, self._assignments, self._ssps = config, staging, assignments, ssps
         self.sessions: dict[int, Ssp] = {}
+        self.rebootstraps = 0
         self._snapshots = Snapshots(config.quantum_ms)
         self.placement = Placement(staging, assignments, ssps, policy=config.load_balance, rejoin=self._rejoin)
         self.moves = Moves(
@@ -171,6 +172,7 @@ class Roster:
 
     def _rebootstrap(self, member: Ssp, reason: str) -> None:
         """Its stream ends with a `Rebootstrap`, and it cannot resume."""
+        self.rebootstraps += 1
         self._take(member, Signal.FELL_BEHIND)
         member.loaded = False
         self._staging.keep(member.meta())

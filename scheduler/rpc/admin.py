@@ -9,7 +9,7 @@ from grpc import aio
 from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc
 from sp00ky.scheduler.capture.progress import PROGRESS_META, progress_of
 from sp00ky.scheduler.commit import now_ms
-from sp00ky.scheduler.coordinator.ssp import Ssp
+from sp00ky.scheduler.rpc.membership import drained, membership_metrics, resynced, ssp_status
 from sp00ky.scheduler.rpc.replica import collected_garbage, replica_status
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             epoch=driver.epoch,
             head_seq=coordinator.durable_seq,
             captured_stamp=progress.stamp if progress is not None else 0,
-            ssps=[self._ssp_status(member) for member in coordinator.ssps.values()],
+            ssps=[ssp_status(driver, member, now_ms()) for member in coordinator.ssps.values()],
             tables=[table for table in tables if not table.name.startswith("_00_")],
             views=len(coordinator.views),
             namespace=driver.settings.db_ns,
@@ -58,25 +58,6 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         if driver.state == "cloning":
             return f"the database cannot be read: {lost}" if lost else "the database is being cloned"
         return f"changes are not captured: {lost}" if lost else ""
-
-    def _ssp_status(self, member: Ssp) -> admin_pb2.SspStatus:
-        beat, now = member.heartbeat, now_ms()
-        return admin_pb2.SspStatus(
-            id=member.id,
-            http_url=member.http_url,
-            grpc_address=member.grpc_address,
-            state=member.documented_state,
-            views=self._driver.coordinator.views_of(member.id),
-            cpu_ratio=beat.cpu_ratio,
-            memory_bytes=beat.memory_bytes,
-            heartbeat_age_seconds=max(0, now - member.seen_ms) / 1000,
-            applied_seq=member.progress.acked_seq,
-            written_seq=member.written_seq,
-            version=member.version,
-            incarnation=member.incarnation,
-            env=dict(member.env),
-            uptime_seconds=max(0, now - member.joined_ms) / 1000,
-        )
 
     def _metrics(self) -> dict[str, float]:
         driver, committer = self._driver, self._driver.committer
@@ -98,6 +79,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             "log_floor_seq": store.log_floor_seq,
             "lowest_needed_seq": coordinator.lowest_needed_seq(),
             "streams": len(committer.sessions),
+            **membership_metrics(driver),
             "captured_changes": capture.changes if capture is not None else 0,
             "capture_repairs": capture.repairs if capture is not None else 0,
             "capture_poisoned": capture.poisoned if capture is not None else 0,
@@ -115,6 +97,16 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         self, request: admin_pb2.CollectGarbageRequest, context: aio.ServicerContext[object, object]
     ) -> admin_pb2.CollectGarbageResponse:
         return await collected_garbage(self._driver)
+
+    async def DrainSsp(
+        self, request: admin_pb2.DrainSspRequest, context: aio.ServicerContext[object, object]
+    ) -> admin_pb2.DrainSspResponse:
+        return await drained(self._driver, request)
+
+    async def ResyncSsps(
+        self, request: admin_pb2.ResyncSspsRequest, context: aio.ServicerContext[object, object]
+    ) -> admin_pb2.ResyncSspsResponse:
+        return await resynced(self._driver, request)
 
     async def Barrier(
         self, request: admin_pb2.BarrierRequest, context: aio.ServicerContext[object, object]

@@ -15,7 +15,8 @@ from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import replication_pb2, replication_pb2_grpc
 from sp00ky.scheduler.coordinator.events import SspAcked, SspBeat, SspLoaded
 from sp00ky.scheduler.errors import peer_fault
-from sp00ky.scheduler.fanout import Response, Session, read_page
+from sp00ky.scheduler.fanout import Response, Session
+from sp00ky.scheduler.pages import read_page
 from sp00ky.scheduler.rpc.revisions import between_transactions
 
 if TYPE_CHECKING:

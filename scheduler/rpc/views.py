@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable
+from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeAlias
 
 from grpc import aio
 from sp00ky.proto.channel import fault_of, open_channel
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.surrealql.admit import admit
+from sp00ky.proto.surrealql.shape import lift
 from sp00ky.proto.v1 import common_pb2, views_pb2, views_pb2_grpc
 from sp00ky.proto.values.json import from_json
 from sp00ky.proto.values.pack import pack, unpack
@@ -34,6 +36,7 @@ LIST_SECONDS = 3.0
 WHY_SECONDS = 20.0
 OWNER_POLL_SECONDS = 0.2
 RETRY_SECONDS = 0.02
+PENDING_SECONDS = 2.0  # for a view's SSP to be told of it, until a read at once is answered as pending
 ID_CHARS_MAX = 512
 SURQL_CHARS_MAX = 64 * 1024
 PARAMS_BYTES_MAX = 1024 * 1024
@@ -52,6 +55,15 @@ def checked_spec(request: views_pb2.RegisterViewRequest) -> common_pb2.ViewSpec:
     _state_auth(spec)
     admit(spec.surql, as_user=bool(spec.auth))
     return spec
+
+
+def shape_of(spec: common_pb2.ViewSpec) -> str:
+    """What views have in common that share a circuit: 32 hex digits; empty for a query that a circuit cannot keep."""
+    select = admit(spec.surql, as_user=bool(spec.auth)).select
+    if select is None:
+        return ""
+    key = f"{lift(select, unpack(spec.params) if spec.params else {}).key}\0{bool(spec.auth)}"
+    return blake2b(key.encode(), digest_size=16).hexdigest()
 
 
 def _state_auth(spec: common_pb2.ViewSpec) -> None:
@@ -101,7 +113,7 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
     ) -> views_pb2.RegisterViewResponse:
         self._driver.require_ready()
         spec = checked_spec(request)
-        seq = await self._driver.committer.request(spec)
+        seq = await self._driver.committer.request(spec, shape_of(spec))
         view = self._driver.coordinator.views.get(key_of(spec.key))
         if view is None:
             raise errors.unknown_view(spec.key.id)  # unregistered by another caller meanwhile
@@ -137,38 +149,42 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         key = _canonical(request.key)
         self._view(key)
         forwarded = await self._forwarded(request, key)
-        deadline = asyncio.get_running_loop().time() + seconds
+        clock = asyncio.get_running_loop().time
+        deadline, patience, silent = clock() + seconds, clock() + min(PENDING_SECONDS, seconds / 2), ""
         while True:
             view = self._view(key)
-            stub = self._stub(self._owner(view))
-            call = stub.GetView(forwarded, timeout=max(0.001, deadline - asyncio.get_running_loop().time()))
+            server = self._server(view, silent)
+            call = self._stub(server).GetView(forwarded, timeout=max(0.001, deadline - clock()))
             try:
-                response = await self._unless_moved(call, key, view.ssp_id)
+                response = await self._unless_moved(call, key, server.id)
             except aio.AioRpcError as error:
                 fault = fault_of(error)
             else:
                 if response is None:
-                    continue  # the view moved while its old owner was silent
+                    continue  # the view moved while the SSP that had it was silent
                 return response
+            if fault.code is Code.UNAVAILABLE and server.id == self._view(key).handing_over_ssp_id:
+                silent = server.id  # its next owner answers as soon as it can
+                continue
             if fault.code is Code.UNAVAILABLE:
-                raise _between_owners(key, f'its ssp "{view.ssp_id}" cannot be reached')
+                raise _between_owners(key, f'its ssp "{server.id}" cannot be reached')
             if fault.code is not Code.NOT_FOUND:
                 raise fault
-            if forwarded.consistency in _AT_ONCE:
+            if forwarded.consistency in _AT_ONCE and clock() >= patience:
                 return views_pb2.GetViewResponse(
-                    key=forwarded.key, state=views_pb2.VIEW_STATE_PENDING, ssp_id=view.ssp_id
+                    key=forwarded.key, state=views_pb2.VIEW_STATE_PENDING, ssp_id=server.id
                 )
-            await asyncio.sleep(RETRY_SECONDS)  # the owner has not been told yet
+            await asyncio.sleep(RETRY_SECONDS)  # it has not been told yet, or has been told that the view left
 
     async def _unless_moved(
         self, call: aio.UnaryUnaryCall[object, views_pb2.GetViewResponse], key: ViewKey, ssp_id: str
     ) -> views_pb2.GetViewResponse | None:
-        """The owner's answer; None, with the call cancelled, when the view belongs to another SSP meanwhile."""
+        """The SSP's answer; None, with the call cancelled, when another SSP serves the view meanwhile."""
         answer: asyncio.Future[views_pb2.GetViewResponse] = asyncio.ensure_future(call)
         try:
             while not answer.done():
                 await asyncio.wait({answer}, timeout=OWNER_POLL_SECONDS)
-                if not answer.done() and self._view(key).ssp_id != ssp_id:
+                if not answer.done() and ssp_id not in (self._view(key).serving_ssp_id, self._view(key).ssp_id):
                     return None
             return await answer
         finally:
@@ -199,11 +215,13 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
             raise errors.unknown_view(key.id)
         return view
 
-    def _owner(self, view: View) -> Ssp:
-        owner = self._driver.coordinator.ssps.get(view.ssp_id)
-        if owner is None or not owner.grpc_address:
+    def _server(self, view: View, silent: str = "") -> Ssp:
+        """The SSP that answers for the view: its owner, or the former one (unless it is the one that is `silent`)."""
+        serving = view.serving_ssp_id if view.serving_ssp_id != silent else view.ssp_id
+        server = self._driver.coordinator.ssps.get(serving)
+        if server is None or not server.grpc_address:
             raise _between_owners(view.key, "it waits for a ready ssp")
-        return owner
+        return server
 
     def _stub(self, owner: Ssp) -> views_pb2_grpc.ViewServiceStub:
         channel = self._channels.get(owner.grpc_address)
@@ -230,7 +248,7 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
             return [
                 summary
                 for summary in response.views
-                if (view := owned.get(key_of(summary.key))) is not None and view.ssp_id == member.id
+                if (view := owned.get(key_of(summary.key))) is not None and view.serving_ssp_id == member.id
             ]
         return []
 
@@ -254,12 +272,12 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         forwarded = views_pb2.WhyViewRequest(key=wire_key(key), record=request.record)
         try:
             response: views_pb2.WhyViewResponse
-            response = await self._stub(self._owner(view)).WhyView(forwarded, timeout=WHY_SECONDS)
+            response = await self._stub(self._server(view)).WhyView(forwarded, timeout=WHY_SECONDS)
             return response
         except aio.AioRpcError as error:
             fault = fault_of(error)
         if fault.code is Code.UNAVAILABLE:
-            raise _between_owners(key, f'its ssp "{view.ssp_id}" cannot be reached')
+            raise _between_owners(key, f'its ssp "{view.serving_ssp_id}" cannot be reached')
         if fault.code is Code.NOT_FOUND:
             raise _between_owners(key, f'its ssp "{view.ssp_id}" has not been told of it yet')
         raise fault

@@ -144,7 +144,7 @@ async def test_reads_are_forwarded_with_the_revision_they_need() -> None:
         assert (await fault_from(scheduler.views.GetView(stranger))).code is Code.REVISION_GONE
 
 
-async def test_the_owners_answer_is_passed_on_and_its_ignorance_is_not() -> None:
+async def test_the_owners_answer_is_passed_on_and_its_ignorance_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     async with mesh() as (scheduler, _, answers):
         await scheduler.views.RegisterView(request())
         answers.faults = [Fault(Code.REVISION_GONE, "gone", details={"head": "x"})]
@@ -152,7 +152,11 @@ async def test_the_owners_answer_is_passed_on_and_its_ignorance_is_not() -> None
         assert fault.code is Code.REVISION_GONE and fault.details == {"head": "x"}
         unknown = Fault(Code.NOT_FOUND, "not here")
         answers.faults = [unknown]
-        assert (await scheduler.views.GetView(reading())).state == views_pb2.VIEW_STATE_PENDING
+        assert (await scheduler.views.GetView(reading())).state == views_pb2.VIEW_STATE_LIVE
+        with monkeypatch.context() as patch:
+            patch.setattr("sp00ky.scheduler.rpc.views.PENDING_SECONDS", 0)
+            answers.faults = [unknown]
+            assert (await scheduler.views.GetView(reading())).state == views_pb2.VIEW_STATE_PENDING
         answers.faults = [unknown, unknown]
         answer = await scheduler.views.GetView(reading(consistency=common_pb2.CONSISTENCY_FULLY_CONSISTENT))
         assert answer.state == views_pb2.VIEW_STATE_LIVE and not answers.faults
