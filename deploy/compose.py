@@ -269,6 +269,7 @@ async def start_edge(
 def edge_settings(settings: MeshSettings, listen: str, config: Path | None) -> GatewaySettings:
     """For an edge beside a service: the gateway's limits, the service's address and secret."""
     stated = {"auth_secret": settings.auth_secret, "insecure_dev": settings.insecure_dev, "listen_addr": listen}
+    stated["auth_secret_previous"] = settings.auth_secret_previous
     return load_service(GatewaySettings, stated, config).settings
 
 

@@ -36,7 +36,6 @@ LATER: Mapping[str, str] = {
         "no fault is injected": ("SPKY_FAILPOINTS",),
         "backups are not made": ("S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_BUCKET", "S3_REGION"),
         "connections are not encrypted": ("SPKY_TLS_CERT", "SPKY_TLS_KEY", "SPKY_TLS_CA"),
-        "there is one token, SPKY_AUTH_SECRET": ("SPKY_ADMIN_SECRET",),
         "backends are not checked": ("health_check_interval_secs",),
         "applications are not deployed": (
             *("slug", "mode", "cloudApi", "migrationEngine", "surrealkit", "surrealdb", "version", "schema"),

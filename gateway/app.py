@@ -14,10 +14,11 @@ from typing import Any
 
 from aiohttp import web
 from google.protobuf.message import Message
+from sp00ky.gateway.auth import ANYONE, Gatekeeper, Principal, Unauthenticated, require_role
 from sp00ky.gateway.endpoint import Endpoint
 from sp00ky.gateway.endpoints import endpoints_of
 from sp00ky.gateway.exchange import Answer, Api, Asked, Limits
-from sp00ky.gateway.middleware import edge, read_body, require_bearer, to_response
+from sp00ky.gateway.middleware import edge, read_body, to_response
 from sp00ky.gateway.telemetry import Telemetry
 from sp00ky.gateway.translate.status import READY
 from sp00ky.gateway.upstream import Rpc, Upstream
@@ -33,7 +34,7 @@ class Edge:
     """What the endpoints of one server share. `scheduler`: where an SSP's API forwards to."""
 
     api: Api
-    secret: str
+    gatekeeper: Gatekeeper
     limits: Limits
     telemetry: Telemetry
     own: Upstream
@@ -61,17 +62,27 @@ def _handler(edge_of: Edge, endpoint: Endpoint) -> Callable[[web.Request], Await
     is_open = edge_of.api in endpoint.open_on
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        if not is_open:
-            require_bearer(request, edge_of.secret)
+        principal = ANYONE if is_open else admitted(edge_of, endpoint, request)
         deadline = time.monotonic() + seconds
-        asked = await _asked(edge_of, endpoint, request)
+        asked = await _asked(edge_of, endpoint, request, principal)
         async with asyncio.timeout(_left(deadline) + GRACE_SECONDS):
             return to_response(await perform(edge_of, endpoint, asked, deadline))
 
     return handle
 
 
-async def _asked(edge_of: Edge, endpoint: Endpoint, request: web.Request) -> Asked:
+def admitted(edge_of: Edge, endpoint: Endpoint, request: web.Request) -> Principal:
+    """Who asks, if it may. Raises Fault UNAUTHENTICATED, FORBIDDEN."""
+    try:
+        principal = edge_of.gatekeeper.principal_of(request.headers.get("Authorization", ""))
+    except Unauthenticated as refusal:
+        edge_of.telemetry.refused(refusal.reason)
+        raise
+    require_role(principal, endpoint.roles, endpoint.name)
+    return principal
+
+
+async def _asked(edge_of: Edge, endpoint: Endpoint, request: web.Request, principal: Principal) -> Asked:
     body = await read_body(request, edge_of.limits) if request.can_read_body else b""
     return Asked(
         api=edge_of.api,
@@ -83,6 +94,7 @@ async def _asked(edge_of: Edge, endpoint: Endpoint, request: web.Request) -> Ask
         body=body,
         limits=edge_of.limits,
         upstream=edge_of.own.address,
+        viewer=principal.viewer,
         own_metrics=edge_of.telemetry.collect() if endpoint.own_metrics else (),
     )
 

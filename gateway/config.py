@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sp00ky.proto.settings import MeshSettings, setting
 
 
@@ -17,6 +19,33 @@ class GatewaySettings(MeshSettings):
         aliases=("SCHEDULER_URL",),
         unit="url",
         about="scheduler, as http://host:9667 or grpc://host:9668",
+    )
+    client_secret: str = setting(
+        "", env="SPKY_CLIENT_SECRET", secret=True, about="bearer token of an application's server: role client alone"
+    )
+    ssp_secret: str = setting("", env="SPKY_SSP_SECRET", secret=True, about="bearer token of an SSP: role ssp alone")
+    admin_secret: str = setting(
+        "",
+        env="SPKY_ADMIN_SECRET",
+        secret=True,
+        about="bearer token of role admin; while it is set, SPKY_AUTH_SECRET is no admin's",
+    )
+    jwt_secret: str = setting(
+        "",
+        env="SPKY_JWT_SECRET",
+        secret=True,
+        min_length=32,
+        about="secret that JWTs are signed with (HS256, 384, 512)",
+    )
+    jwt_jwks_file: Path | None = setting(
+        None, env="SPKY_JWT_JWKS_FILE", unit="path", about="JWKS file with the public keys of JWTs (RS, ES)"
+    )
+    jwt_audience: str = setting(
+        "", env="SPKY_JWT_AUDIENCE", about="audience that a JWT must name; unset: a JWT must name none"
+    )
+    jwt_issuer: str = setting("", env="SPKY_JWT_ISSUER", about="issuer that a JWT must name; unset: any")
+    jwt_leeway_s: int = setting(
+        10, env="SPKY_JWT_LEEWAY_SECS", unit="s", ge=0, le=300, about="clock difference that a JWT's times may have"
     )
     body_bytes_max: int = setting(
         16 * 1024 * 1024, env="SPKY_GATEWAY_BODY_BYTES_MAX", unit="bytes", gt=0, about="longest request body accepted"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from google.protobuf.message import Message
@@ -23,6 +24,22 @@ SCHEDULER: frozenset[Api] = frozenset({"scheduler", "gateway"})
 SSP: frozenset[Api] = frozenset({"ssp"})
 BOTH: frozenset[Api] = SCHEDULER | SSP
 NONE: frozenset[Api] = frozenset()
+
+
+class Role(StrEnum):
+    """What a bearer may be. `admin` may everything and is named by no row."""
+
+    USER = "user"  # a record user, by JWT: has its own views
+    CLIENT = "client"  # an application's server, which acts for any user
+    SSP = "ssp"
+    ADMIN = "admin"
+
+
+USERS = frozenset({Role.USER, Role.CLIENT})
+CLIENTS = frozenset({Role.CLIENT})
+READERS = frozenset({Role.CLIENT, Role.SSP})
+SSPS = frozenset({Role.SSP})
+ADMINS: frozenset[Role] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,7 @@ class Endpoint:
     rpc: Rpc | None = None
     follow: Follow | None = None
     silent: Callable[[Asked, Fault], Answer] | None = None
+    roles: frozenset[Role] = CLIENTS  # who may, where a bearer is asked for
     open_on: frozenset[Api] = NONE  # APIs on which no bearer is asked for
     to_scheduler: bool = False  # on the SSP's API: forwarded, once the SSP is ready
     own_metrics: bool = False

@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sp00ky.gateway.endpoint import BOTH, SCHEDULER, SSP, Endpoint, Follow
+from sp00ky.gateway.endpoint import (
+    ADMINS,
+    BOTH,
+    CLIENTS,
+    READERS,
+    SCHEDULER,
+    SSP,
+    SSPS,
+    USERS,
+    Endpoint,
+    Follow,
+    Role,
+)
 from sp00ky.gateway.exchange import JSON, TEXT, Answer, Api, Asked, json_answer
 from sp00ky.gateway.openapi import PROMETHEUS, openapi
 from sp00ky.gateway.translate import answers, ingest, metrics, proxy, revision, status, views, why
@@ -28,11 +40,11 @@ def _status(
     return Endpoint("GET", path, apis, summary, answer, status.status_request, Rpc.GET_STATUS, **options)
 
 
-def _later(method: str, path: str, apis: frozenset[Api], what: str) -> Endpoint:
+def _later(method: str, path: str, apis: frozenset[Api], what: str, roles: frozenset[Role] = CLIENTS) -> Endpoint:
     def refuse(asked: Asked, response: None) -> Answer:
         raise Fault(Code.UNIMPLEMENTED, f"{method} {path} is not served yet: {what} come in a later version")
 
-    return Endpoint(method, path, apis, f"501: {what} come in a later version", refuse, later=True)
+    return Endpoint(method, path, apis, f"501: {what} come in a later version", refuse, roles=roles, later=True)
 
 
 _FIRST_READ = Follow(views.first_read_request, Rpc.GET_VIEW, views.first_read_answer)
@@ -50,6 +62,7 @@ def _register(path: str, apis: frozenset[Api], summary: str, body: Body) -> Endp
         _FIRST_READ,
         to_scheduler=True,
         body=body,
+        roles=USERS,
         result=answers.Registered,
         may=_OF_A_VIEW | {Code.CONFLICT, Code.DISK_FULL},
     )
@@ -57,7 +70,7 @@ def _register(path: str, apis: frozenset[Api], summary: str, body: Body) -> Endp
 
 def _handshake(path: str) -> Endpoint:
     summary = "200: for clients that shake hands"
-    return Endpoint("POST", path, SCHEDULER, summary, proxy.handshake_answer, media_types=())
+    return Endpoint("POST", path, SCHEDULER, summary, proxy.handshake_answer, roles=READERS, media_types=())
 
 
 def _described(asked: Asked, response: None) -> Answer:
@@ -88,6 +101,7 @@ ENDPOINTS: Sequence[Endpoint] = (
         proxy.query_request,
         Rpc.QUERY,
         body=proxy.QUERY_BODY,
+        roles=READERS,
         result=Any,
         may=frozenset({Code.REVISION_GONE, Code.NOT_READY}),
     ),
@@ -110,6 +124,7 @@ ENDPOINTS: Sequence[Endpoint] = (
         Rpc.UNREGISTER_VIEW,
         to_scheduler=True,
         body=views.UNREGISTER_BODY,
+        roles=USERS,
         result=answers.Moved,
         may=_OF_A_VIEW | {Code.DISK_FULL},
     ),
@@ -134,6 +149,7 @@ ENDPOINTS: Sequence[Endpoint] = (
         views.get_request,
         Rpc.GET_VIEW,
         asks=views.GET_QUERY,
+        roles=USERS,
         result=answers.View,
         may=_READ,
     ),
@@ -146,6 +162,7 @@ ENDPOINTS: Sequence[Endpoint] = (
         why.why_request,
         Rpc.WHY_VIEW,
         asks=why.WHY_QUERY,
+        roles=USERS,
         result=answers.Why,
         may=_OF_A_VIEW,
     ),
@@ -158,6 +175,7 @@ ENDPOINTS: Sequence[Endpoint] = (
         views.debug_request,
         Rpc.GET_VIEW,
         asks=views.DEBUG_QUERY,
+        roles=ADMINS,
         result=answers.DebuggedView,
         may=_READ,
     ),
@@ -170,6 +188,7 @@ ENDPOINTS: Sequence[Endpoint] = (
         revision.revision_request,
         Rpc.BARRIER,
         to_scheduler=True,
+        roles=USERS,
         result=answers.Revision,
         may=frozenset({Code.NOT_READY}),
     ),
@@ -260,34 +279,35 @@ ENDPOINTS: Sequence[Endpoint] = (
         result=str,
         media_types=PROMETHEUS,
     ),
-    _later("GET", "/view/{id}/events", BOTH, "event streams"),
-    _later("GET", "/view/{id}/ws", BOTH, "event streams"),
+    _later("GET", "/view/{id}/events", BOTH, "event streams", USERS),
+    _later("GET", "/view/{id}/ws", BOTH, "event streams", USERS),
     _later("GET", "/events", SCHEDULER, "event streams"),
-    _later("POST", "/ssp/register", SCHEDULER, "SSPs that speak HTTP"),
-    _later("POST", "/ssp/heartbeat", SCHEDULER, "SSPs that speak HTTP"),
-    _later("POST", "/admin/ssp/resync-all", SCHEDULER, "integrity checks"),
+    _later("POST", "/ssp/register", SCHEDULER, "SSPs that speak HTTP", SSPS),
+    _later("POST", "/ssp/heartbeat", SCHEDULER, "SSPs that speak HTTP", SSPS),
+    _later("POST", "/admin/ssp/resync-all", SCHEDULER, "integrity checks", ADMINS),
     _later("GET", "/integrity/{table}", SCHEDULER, "integrity checks"),
     _later("GET", "/dead-letters", SCHEDULER, "dead letters"),
     _later("POST", "/job/dispatch", SCHEDULER, "jobs"),
-    _later("POST", "/job/result", SCHEDULER, "jobs"),
-    _later("POST", "/job/kill", SCHEDULER, "jobs"),
-    _later("POST", "/job/retry", SCHEDULER, "jobs"),
-    _later("PUT", "/backends", SCHEDULER, "jobs"),
-    _later("POST", "/backup/create", SCHEDULER, "backups"),
-    _later("GET", "/backup/status", SCHEDULER, "backups"),
-    _later("GET", "/backup/status/{id}", SCHEDULER, "backups"),
-    _later("POST", "/backup/restore", SCHEDULER, "backups"),
-    _later("GET", "/backup/restore/status/{id}", SCHEDULER, "backups"),
+    _later("POST", "/job/result", SCHEDULER, "jobs", READERS),
+    _later("POST", "/job/kill", SCHEDULER, "jobs", ADMINS),
+    _later("POST", "/job/retry", SCHEDULER, "jobs", ADMINS),
+    _later("PUT", "/backends", SCHEDULER, "jobs", ADMINS),
+    _later("POST", "/backup/create", SCHEDULER, "backups", ADMINS),
+    _later("GET", "/backup/status", SCHEDULER, "backups", ADMINS),
+    _later("GET", "/backup/status/{id}", SCHEDULER, "backups", ADMINS),
+    _later("POST", "/backup/restore", SCHEDULER, "backups", ADMINS),
+    _later("GET", "/backup/restore/status/{id}", SCHEDULER, "backups", ADMINS),
     _later("POST", "/crdt/apply", SSP, "collaborative fields"),
-    _later("POST", "/reset", SSP, "resets by hand"),
-    _later("POST", "/log", SSP, "client logs"),
-    _later("GET", "/debug/deps", SSP, "dependency dumps"),
+    _later("POST", "/reset", SSP, "resets by hand", ADMINS),
+    _later("POST", "/log", SSP, "client logs", USERS),
+    _later("GET", "/debug/deps", SSP, "dependency dumps", ADMINS),
     Endpoint(
         "GET",
         "/openapi.json",
         BOTH,
         "this list as OpenAPI 3.1, with every parameter, body and status",
         _described,
+        roles=USERS | READERS,
         result=dict[str, Any],
     ),
     _later("GET", "/", SCHEDULER, "dashboards"),
@@ -300,12 +320,13 @@ def endpoints_of(api: Api) -> Sequence[Endpoint]:
 
 def endpoint_list() -> str:
     """The table as README.md shows it."""
-    lines = ["| endpoint | APIs | bearer | rpc | what |", "|---|---|---|---|---|"]
+    lines = ["| endpoint | APIs | who | rpc | what |", "|---|---|---|---|---|"]
     for endpoint in ENDPOINTS:
-        bearer = "no" if endpoint.open_on == endpoint.apis else "SSP only" if endpoint.open_on else "yes"
+        who = ", ".join(sorted(endpoint.roles)) or "admin"
+        who = "anyone" if endpoint.open_on == endpoint.apis else f"anyone; SSP: {who}" if endpoint.open_on else who
         apis = "both" if endpoint.apis == BOTH else "SSP" if endpoint.apis == SSP else "scheduler"
         rpc = f"`{endpoint.rpc.value}`" if endpoint.rpc else "–"
-        lines.append(f"| `{endpoint.name}` | {apis} | {bearer} | {rpc} | {endpoint.summary} |")
+        lines.append(f"| `{endpoint.name}` | {apis} | {who} | {rpc} | {endpoint.summary} |")
     return "\n".join(lines) + "\n"
 
 

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 import orjson
 from prometheus_client import Metric
+from sp00ky.proto.values.kinds import Value
 
 Api: TypeAlias = Literal["scheduler", "ssp", "gateway"]
 
@@ -49,6 +50,7 @@ class Asked:
     body: bytes = b""
     limits: Limits = Limits()
     upstream: str = ""  # address of the service behind this server
+    viewer: Mapping[str, Value] | None = None  # the user whose token was presented; None: a service asks
     own_metrics: Sequence[Metric] = ()  # only for endpoints that publish them
 
 

@@ -8,7 +8,6 @@ an endpoint raises that is no `Fault` is our bug, logged with its trace and answ
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import re
 import time
@@ -27,16 +26,6 @@ UNKNOWN_ROUTE = "unknown"
 log = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
-
-
-def require_bearer(request: web.Request, secret: str) -> None:
-    """Raises Fault UNAUTHENTICATED unless the secret is unset or the request carries it. Takes the same time for any
-    wrong token of one length."""
-    if not secret:
-        return
-    given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-    if not hmac.compare_digest(given, f"Bearer {secret}".encode()):
-        raise Fault(Code.UNAUTHENTICATED, "bearer token is missing or wrong", "send Authorization: Bearer <secret>")
 
 
 async def read_body(request: web.Request, limits: Limits) -> bytes:

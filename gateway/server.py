@@ -6,6 +6,7 @@ import logging
 
 from aiohttp import web
 from sp00ky.gateway.app import Edge, build_app
+from sp00ky.gateway.auth import Gatekeeper
 from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.exchange import Api, Limits
 from sp00ky.gateway.exposure import split_address
@@ -43,6 +44,7 @@ class GatewayServer:
         self._limits = limits or Limits(
             body_bytes_max=settings.body_bytes_max, request_timeout_ms=settings.request_timeout_ms
         )
+        self._gatekeeper = Gatekeeper(settings)
         self._upstreams: list[Upstream] = []
         self._runner: web.AppRunner | None = None
         self.url = ""
@@ -51,7 +53,7 @@ class GatewayServer:
         """Bind and serve; returns the URL of what was bound, its host a wildcard (`0.0.0.0`, `[::]`) if that was asked
         for: whom to tell which host instead is the caller's to know. Raises Fault INVALID, UNAVAILABLE."""
         host, port = split_address(self._settings.listen_addr)
-        if not self._settings.auth_secret:
+        if not self._gatekeeper.asks:
             log.warning("%s API accepts any bearer: SPKY_AUTH_SECRET is not set", self._api)
         runner = web.AppRunner(
             build_app(self._edge()),
@@ -83,7 +85,7 @@ class GatewayServer:
         own = Upstream(address, secret, None if self._api == "ssp" else self._resolve)
         scheduler = Upstream(scheduler_address, secret, self._resolve) if scheduler_address else None
         self._upstreams = [own, *([scheduler] if scheduler else [])]
-        return Edge(self._api, secret, self._limits, Telemetry(), own, scheduler)
+        return Edge(self._api, self._gatekeeper, self._limits, Telemetry(), own, scheduler)
 
     async def stop(self) -> None:
         """Stop accepting, drain, close the channels. Twice is once."""

@@ -42,6 +42,7 @@ class Telemetry:
         self._rejected = Counter(
             "spky_admission_rejected_total", "Requests shed.", ("class", "reason"), registry=self.registry
         )
+        self._refused = Counter("spky_auth_refused_total", "Bearers refused.", ("reason",), registry=self.registry)
         self.inflight = Gauge("spky_http_requests_inflight", "Requests being answered.", registry=self.registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -53,6 +54,9 @@ class Telemetry:
         for op, count in Tally(change.op for change in request.changes).items():
             self._events.labels(_OPS.get(op, "unknown"), outcome).inc(count)
         self._ingest_seconds.observe(seconds)
+
+    def refused(self, reason: str) -> None:
+        self._refused.labels(reason).inc()
 
     def rejected(self, kind: str, reason: str) -> None:
         self._rejected.labels(kind, reason).inc()

@@ -77,8 +77,9 @@ def _bearer_interceptors(secret: str) -> Sequence[aio.ClientInterceptor]:
 class FaultInterceptor(aio.ServerInterceptor):  # type: ignore[misc]
     """Checks the bearer and turns `Fault`s into statuses, for unary and bidirectional methods."""
 
-    def __init__(self, secret: str) -> None:
-        self._expected = f"Bearer {secret}" if secret else ""
+    def __init__(self, *secrets: str) -> None:
+        """Any of the secrets will do; without one, anything."""
+        self._expected = [f"Bearer {secret}".encode() for secret in secrets if secret]
 
     async def intercept_service(
         self,
@@ -89,7 +90,8 @@ class FaultInterceptor(aio.ServerInterceptor):  # type: ignore[misc]
         if handler is None or details.method.startswith(_OPEN_METHODS):
             return handler
         given = dict(details.invocation_metadata or ()).get("authorization", "")
-        allowed = not self._expected or hmac.compare_digest(str(given).encode(), self._expected.encode())
+        matches = [hmac.compare_digest(str(given).encode(), expected) for expected in self._expected]
+        allowed = not matches or any(matches)
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(
                 _guarded_unary(handler.unary_unary, allowed), handler.request_deserializer, handler.response_serializer
@@ -181,9 +183,9 @@ class Server:
 
     `add(adder, servicer, descriptor_service_name)` before `start`; `start` returns the bound address."""
 
-    def __init__(self, listen: str, secret: str = "") -> None:
+    def __init__(self, listen: str, secret: str = "", previous_secret: str = "") -> None:
         self._listen = listen
-        self._server = aio.server(interceptors=[FaultInterceptor(secret)], options=_SERVER_OPTIONS)
+        self._server = aio.server(interceptors=[FaultInterceptor(secret, previous_secret)], options=_SERVER_OPTIONS)
         self._health = health.aio.HealthServicer()
         self._names: list[str] = [health.SERVICE_NAME, reflection.SERVICE_NAME]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -299,6 +299,12 @@ class MeshSettings(Settings):
         secret=True,
         about="bearer token that callers present; empty accepts anyone and keeps the default addresses on loopback",
     )
+    auth_secret_previous: str = setting(
+        "",
+        env="SPKY_AUTH_SECRET_PREVIOUS",
+        secret=True,
+        about="accepted as well while the secret is changed: set it to the other one, everywhere, before and after",
+    )
     insecure_dev: bool = setting(
         False, env="SPKY_INSECURE_DEV", about="allow an outside address without a secret (development only)"
     )

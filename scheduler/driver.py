@@ -70,7 +70,7 @@ class SchedulerDriver:
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
         self._next_session_id = 0
-        self._server = Server(settings.grpc_addr, settings.auth_secret)
+        self._server = Server(settings.grpc_addr, settings.auth_secret, settings.auth_secret_previous)
         self._views = ViewServicer(self)
         self._add_services()
 

@@ -89,7 +89,7 @@ class SspDriver:
         self._started = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
         self._process = psutil.Process()
-        self._server = Server(settings.grpc_addr, settings.auth_secret)
+        self._server = Server(settings.grpc_addr, settings.auth_secret, settings.auth_secret_previous)
         self._server.add(
             views_pb2_grpc.add_ViewServiceServicer_to_server,
             ViewServicer(self),

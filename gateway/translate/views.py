@@ -107,14 +107,24 @@ def _given_id(body: dict[str, Value]) -> str:
 
 
 def _key(body: dict[str, Value], asked: Asked) -> common_pb2.ViewKey:
-    viewer = _viewer(body)
+    viewer = _viewer(body, asked)
     return common_pb2.ViewKey(id=canonical_id(_given_id(body), asked), auth_id=auth_id_of(viewer) if viewer else "")
 
 
-def _viewer(body: dict[str, Value]) -> dict[str, Value]:
-    """The user of `auth`: `{id, access?, claims?}`, or the id alone; {} for a service's own view."""
+def _viewer(body: dict[str, Value], asked: Asked) -> dict[str, Value]:
+    """The token's user, else that of `auth`: `{id, access?, claims?}`, or the id alone; {} for a service's own view."""
     stated = body.get(AUTH.name)
+    if asked.viewer is not None:
+        _require_unstated(stated)
+        return dict(asked.viewer)
     return {} if stated is None else viewer_of(_stated(stated))
+
+
+def _require_unstated(stated: Value) -> None:
+    if stated is not None:
+        raise Fault(
+            Code.FORBIDDEN, "auth is stated beside a user's token", "leave it out: the token says whose view it is"
+        )
 
 
 def _stated(user: Value) -> Value:
@@ -124,8 +134,8 @@ def _stated(user: Value) -> Value:
     return user
 
 
-def _auth(body: dict[str, Value]) -> bytes:
-    viewer = _viewer(body)
+def _auth(body: dict[str, Value], asked: Asked) -> bytes:
+    viewer = _viewer(body, asked)
     return pack_viewer(viewer) if viewer else b""
 
 
@@ -136,7 +146,7 @@ def register_request(asked: Asked) -> views_pb2.RegisterViewRequest:
     texts = {"surql": SURQL.text(body), "client_id": CLIENT_ID.text(body), "format": FORMAT.text(body)}
     params = packed(_params(body), "params")
     spec = common_pb2.ViewSpec(
-        key=_key(body, asked), params=params, ttl_ms=_ttl_ms(body.get(TTL.name)), auth=_auth(body), **texts
+        key=_key(body, asked), params=params, ttl_ms=_ttl_ms(body.get(TTL.name)), auth=_auth(body, asked), **texts
     )
     return views_pb2.RegisterViewRequest(spec=spec)
 
@@ -220,8 +230,14 @@ def get_request(asked: Asked) -> views_pb2.GetViewRequest:
 
 
 def asked_key(asked: Asked) -> common_pb2.ViewKey:
-    user = str(_stated(asked.query[ASKED_AUTH.name])) if ASKED_AUTH.name in asked.query else ""
-    return common_pb2.ViewKey(id=canonical_id(asked.path["id"], asked), auth_id=canonical_auth_id(user))
+    """The view of a GET: the token's user's, else that of `?auth=`."""
+    stated = asked.query.get(ASKED_AUTH.name)
+    if asked.viewer is not None:
+        _require_unstated(stated)
+        auth_id = auth_id_of(asked.viewer)
+    else:
+        auth_id = canonical_auth_id("" if stated is None else str(_stated(stated)))
+    return common_pb2.ViewKey(id=canonical_id(asked.path["id"], asked), auth_id=auth_id)
 
 
 def get_answer(asked: Asked, response: views_pb2.GetViewResponse) -> Answer:
@@ -312,7 +328,7 @@ def explain_request(asked: Asked) -> views_pb2.ExplainViewRequest:
     surql = EXPLAINED.text(body)
     params = _params(body)
     text = encode_json(params).decode() if packed(params, "params") else ""
-    return views_pb2.ExplainViewRequest(surql=surql, params_json=text, auth=_auth(body))
+    return views_pb2.ExplainViewRequest(surql=surql, params_json=text, auth=_auth(body, asked))
 
 
 def explain_answer(asked: Asked, response: views_pb2.ExplainViewResponse) -> Answer:

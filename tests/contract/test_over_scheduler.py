@@ -66,6 +66,26 @@ async def test_what_was_ingested_is_read_at_its_revision(client: aiohttp.ClientS
     assert await rows(client, "SELECT VALUE id FROM note WHERE text = $text", vars={"text": "other"}) == ["note:2"]
 
 
+async def test_a4_an_ingest_call_that_is_sent_again_changes_nothing(client: aiohttp.ClientSession) -> None:
+    """By its idempotency key, with or without other changes in between."""
+    note = {"table": "note", "op": "CREATE", "id": "note:1", "record": {"text": "one"}}
+
+    async def send(text: str, key: str) -> dict[str, object]:
+        change = {**note, "op": "UPDATE", "record": {"text": text}}
+        async with client.post("/ingest", json=change, headers={"Idempotency-Key": key}) as response:
+            assert response.status == 200, await response.text()
+            answer: dict[str, object] = await response.json()
+            return answer
+
+    first = await send("one", "k1")
+    assert await send("one", "k1") == first
+    second = await send("two", "k2")
+    assert await send("one", "k1") == first
+    assert await rows(client, "SELECT VALUE text FROM note") == ["two"]
+    async with client.get("/health/snapshot") as response:
+        assert (await response.json())["latest_seq"] == second["seq"]
+
+
 async def test_its_refusals_have_their_documented_status(client: aiohttp.ClientSession) -> None:
     async with client.post("/proxy/query", json={"query": "DELETE note"}) as response:
         assert response.status == 400

@@ -18,10 +18,11 @@ Serve = Callable[..., Awaitable[Served]]
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """`await serve(api, secret=…, limits=…)` → (an HTTP client rooted at the server, the mesh behind it)."""
+    """`await serve(api, secret=…, limits=…)` → (an HTTP client rooted at the server, the mesh behind it). What else is
+    named is a setting."""
     opened: list[Callable[[], Awaitable[None]]] = []
 
-    async def start(api: Api = "scheduler", secret: str = "", limits: Limits | None = None) -> Served:
+    async def start(api: Api = "scheduler", secret: str = "", limits: Limits | None = None, **stated: object) -> Served:
         mesh = FakeMesh(secret)
         address = await mesh.start()
         own = address
@@ -30,7 +31,7 @@ async def serve() -> AsyncIterator[Serve]:
             own = await ssp.start()
             opened.append(ssp.stop)
             mesh.ssp = ssp
-        settings = GatewaySettings(listen_addr="127.0.0.1:0", auth_secret=secret)
+        settings = GatewaySettings.model_validate({"listen_addr": "127.0.0.1:0", "auth_secret": secret} | stated)
         server = GatewayServer(settings, api, own, address if api == "ssp" else None, limits)
         session = aiohttp.ClientSession(await server.start())
         opened.extend((mesh.stop, server.stop, session.close))
