@@ -1,7 +1,9 @@
 """The SurrealQL the edges are written with. Values travel as parameters; nothing is ever pasted into the text.
 
 Every transaction first writes the owner row under this SSP's incarnation and throws if nothing matched: reading a
-lease does not fence a late writer, writing it does, because the database then orders the two transactions.
+lease does not fence a late writer, writing it does, because the database then orders the two transactions. Each also
+counts `turn` up: one that was given up (a lost connection, a timeout) and is carried out late comes after its turn, and
+throws in place of undoing what was written since.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ CLAIM = """
 BEGIN;
 LET $epoch_now = (SELECT VALUE epoch FROM ONLY $owner);
 IF $epoch_now != NONE AND $epoch_now > $epoch { THROW 'sp00ky: fenced' };
-UPSERT $owner SET epoch = $epoch, claimedAt = time::now() RETURN NONE;
+IF $epoch_now = NONE OR $epoch_now < $epoch {
+    UPSERT $owner SET epoch = $epoch, turn = 0, claimedAt = time::now() RETURN NONE
+};
 COMMIT;
 """
 
@@ -34,7 +38,8 @@ COMMIT;
 
 _HELD = """
 BEGIN;
-LET $held = (UPDATE $owner SET written = $written WHERE epoch = $epoch RETURN VALUE id);
+LET $held = (UPDATE $owner SET written = $written, turn = $turn
+    WHERE epoch = $epoch AND (turn ?? 0) < $turn RETURN VALUE id);
 IF array::len($held) = 0 { THROW 'sp00ky: fenced' };
 """
 
@@ -92,13 +97,16 @@ class Facts(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """Who writes: the SSP, under the incarnation that the database must still know as its epoch."""
+    """Who writes: the SSP, under the incarnation that the database must still know as its epoch. `turn`: of this
+    transaction, above all before it in this process."""
 
     ssp_id: str
     incarnation: int
+    turn: int
 
     def params(self, written_seq: int) -> dict[str, Value]:
-        return {"owner": owner_row(self.ssp_id), "epoch": self.incarnation, "written": written_seq}
+        owner = owner_row(self.ssp_id)
+        return {"owner": owner, "epoch": self.incarnation, "turn": self.turn, "written": written_seq}
 
 
 def owner_row(ssp_id: str) -> RecordId:

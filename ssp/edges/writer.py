@@ -75,6 +75,7 @@ class EdgeWriter:
         self.fenced = False
         self.flushes = 0
         self.failures = 0
+        self._turn = 0  # of the last transaction that was begun
         self.failure = ""  # why the last flush failed; empty once one succeeds
         self._waiting_since: float | None = None  # monotonic seconds; of the step that the database has not answered
 
@@ -146,14 +147,14 @@ class EdgeWriter:
     async def flush(self) -> None:
         """Write everything owed now; raises Fenced, TablesLost or Fault with nothing lost."""
         flush = self.owed.flush()
-        holder = Holder(self.owed.ssp_id, self.owed.incarnation)
+        incarnation = self.owed.incarnation
         quarantined = len(self.owed.quarantined)
         self._waiting_since = self._waiting_since or time.monotonic()
         with contextlib.closing(flush), contextlib.suppress(StopIteration, Superseded):
             step = next(flush)
             while True:
                 try:
-                    answer = await self._carry_out(step, holder)
+                    answer = await self._carry_out(step, incarnation)
                 except QueryError as error:
                     nobodys = error.retryable or isinstance(step, Claim | Fence)
                     step = flush.throw(error if nobodys else Refused(str(error)))
@@ -168,8 +169,10 @@ class EdgeWriter:
     def _succeeded(self) -> None:
         self.failure, self._waiting_since = "", None
 
-    async def _carry_out(self, step: Step, holder: Holder) -> Stored | None:
+    async def _carry_out(self, step: Step, incarnation: int) -> Stored | None:
         written_seq = self.owed.written_seq
+        self._turn += 1
+        holder = Holder(self.owed.ssp_id, incarnation, self._turn)
         match step:
             case Claim():
                 owner = statements.owner_row(holder.ssp_id)

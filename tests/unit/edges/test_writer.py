@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from sp00ky.deploy.surreal.install import install
-from sp00ky.proto.database import Database
+from sp00ky.proto.database import Database, QueryError
+from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.values.kinds import RecordId, Value
-from sp00ky.ssp.edges.statements import STORED, Facts
+from sp00ky.ssp.edges.statements import STORED, WRITE, Facts
 from sp00ky.ssp.edges.writer import EdgeWriter, Fenced
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.ready import MemberChange, Ready, ViewDelta, ViewDropped, ViewHydrated
@@ -106,6 +107,30 @@ async def test_deltas_of_a_view_wait_for_its_reconciling(installed: Database) ->
     await writer.flush()
     await writer.flush()
     assert await edges_in(installed) == {RecordId("t", 1): 1, RecordId("t", 2): 11}
+
+
+async def test_a_write_that_was_given_up_and_comes_late_undoes_nothing(installed: Database) -> None:
+    """Its connection broke, the writer went on, and the database carries it out only now."""
+    writer = writer_of(installed, "a", 5)
+    tell(writer, hydrated([member(1)]))
+    await writer.flush()
+    query, given_up = installed.query, list[tuple[Any, ...]]()
+
+    async def losing_a_write(*arguments: Any, **options: Any) -> list[Value]:
+        if arguments[0] == WRITE and not given_up:
+            given_up.append(arguments)
+            raise Fault(Code.UNAVAILABLE, "connection lost")
+        return await query(*arguments, **options)
+
+    installed.query = losing_a_write  # type: ignore[method-assign]
+    tell(writer, ViewDelta([KEY], 11, removed=[member(1)]))
+    with pytest.raises(Fault):
+        await writer.flush()
+    tell(writer, ViewDelta([KEY], 12, added=[member(1, 12)]))
+    await writer.flush()
+    with pytest.raises(QueryError, match="fenced"):
+        await query(*given_up[0])
+    assert await edges_in(installed) == {RecordId("t", 1): 12}
 
 
 async def test_a_restarted_ssp_reads_the_edges_and_writes_nothing_twice(installed: Database) -> None:
