@@ -4,8 +4,9 @@
        ▲  └──▶ same database, same feed ─────────────────────────────────────────────────────┴▶ follow: poll, sweep
        └───────────── the database is gone, or the store takes nothing: try again within 1 s ◀──────────┘
 
-A poll reads from just before the last stamp, every `poll_ms`. A sweep reads the whole overlap, each second and for
-every barrier, and is followed by what only whole reads can find: schema, derived tables, doubtful records.
+A poll reads from just before the last stamp, every `poll_ms`. A sweep reads the whole overlap, each second, for every
+barrier, and when a poll has met a change that does not fit; it is followed by what only whole reads can find: schema,
+derived tables, and what still does not fit.
 
 Invariant: what a barrier answers holds every commit that the database had acknowledged before the call, because the
 sweep it waits for began after the call. `Seen` and the cursor move only after the sink has made an offer durable, so
@@ -18,61 +19,70 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 from uuid import uuid4
 
-from sp00ky.proto.database import Database, cause_of
+from sp00ky.proto.database import Database
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Seq
-from sp00ky.proto.values.kinds import Datetime, RecordId, Value
-from sp00ky.scheduler.capture.comparing import Comparing
-from sp00ky.scheduler.capture.cursor import clock_went_back, is_ashore, is_behind_retention, ms_of_stamp
-from sp00ky.scheduler.capture.definition import ensure_feed
+from sp00ky.proto.values.pack import pack, unpack
+from sp00ky.scheduler.capture.alignment import Alignment
+from sp00ky.scheduler.capture.clone import SMALL_TABLES_MAX, Chunks, CloneProgress
+from sp00ky.scheduler.capture.comparing import Comparing, records_of
+from sp00ky.scheduler.capture.cursor import (
+    clock_went_back,
+    is_ashore,
+    is_behind_retention,
+    ms_of_stamp,
+    redelivered_from,
+)
+from sp00ky.scheduler.capture.definition import ensure_feed, has_feed
+from sp00ky.scheduler.capture.link import Health, Link
 from sp00ky.scheduler.capture.offering import Offering
 from sp00ky.scheduler.capture.progress import PROGRESS_META, Progress, progress_of
 from sp00ky.scheduler.capture.reader import FeedReader
-from sp00ky.scheduler.capture.schema import captured, stored_schema
+from sp00ky.scheduler.capture.schema import TableSchema, captured, stored_schema
 from sp00ky.scheduler.capture.sink import Sink
+from sp00ky.scheduler.datastore.datastore import MetaWrite
+from sp00ky.scheduler.dead_letters import LIMIT
 
 SWEEP_SECONDS: Final = 1.0
 BACKOFF_FIRST_SECONDS: Final = 0.05
 BACKOFF_MAX_SECONDS: Final = 1.0
 KEEP_SECONDS: Final = 60.0  # how often progress is committed when nothing else is
 DERIVED_SECONDS: Final = 0.1  # derived tables are compared at most that often, and for at most a fifth of the time
-INSTANCE_TABLE: Final = "_00_instance"
+READABLE_META: Final = b"capture/readable_from"
+_LOSS = frozenset({Code.UNAVAILABLE, Code.TIMEOUT, Code.FENCED, Code.DISK_FULL, Code.INTERNAL})
+
+T = TypeVar("T")
+Errand: TypeAlias = tuple[Callable[[Alignment], Awaitable[Any]], asyncio.Future[Any]]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """What the database says of itself. `session`: set by us when we connected; another one is another connection."""
-
-    session: Value
-    instance: Value
-    clock_ms: int
 
 
 class Capture:
     """One per scheduler. `state`: "cloning" until the replica equals the database, and while every table is compared
     again; `lost`: why the database cannot be read now, empty if it can."""
 
-    def __init__(self, database: Database, sink: Sink, *, poll_ms: int = 15) -> None:
+    def __init__(self, database: Database, sink: Sink, *, poll_ms: int = 15, dead_letters_max: int = LIMIT) -> None:
         self._database = database
         self._sink = sink
         self._poll_seconds = poll_ms / 1000
-        self._offering = Offering(sink)
-        self._comparing = Comparing(database, self._offering)
+        self.offering = Offering(sink, dead_letters_max)
+        self._comparing = Comparing(database, self.offering)
         progress = progress_of(sink.store.meta(PROGRESS_META))
-        self._reader = FeedReader(database, self._offering, progress or Progress(False, 1, 0, False, 0, ""))
-        self._offering.resumed_stamp = self._reader.progress.stamp
+        self._reader = FeedReader(database, self.offering, progress or Progress(False, 1, 0, False, 0, ""))
+        self.offering.resumed_stamp = self._reader.progress.stamp
+        self._clone_progress = CloneProgress(sink.store)
         self._is_new = progress is None
         self._captured = frozenset(stored_schema(sink.store))
         self._wake = asyncio.Event()
         self._waiters: list[asyncio.Future[Seq]] = []
-        self._variable = f"spky_capture_{uuid4().hex}"  # others may share the connection
-        self._session = ""
+        self._errands: deque[Errand] = deque()
+        self._link = Link(database, str(sink.store.store_id))
         self._backoff = BACKOFF_FIRST_SECONDS
         self._sweep_at = self._keep_at = self._derived_at = 0.0
         self.lost = ""
@@ -84,17 +94,43 @@ class Capture:
         return self._captured
 
     @property
+    def stamps_from(self) -> tuple[int, int]:
+        """(source epoch, stamp): nothing below will be offered again, so no older row's stamp is asked for."""
+        progress = self._reader.progress
+        return progress.source_epoch, redelivered_from(progress.stamp)
+
+    @property
+    def readable_from(self) -> Seq:
+        """Revisions below are none of the database's: the clone had not ended."""
+        return Seq(unpack(self._sink.store.meta(READABLE_META) or pack(0)))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        offering = self.offering
+        return {
+            "captured_changes": offering.changes,
+            "capture_repairs": offering.repairs,
+            "capture_poisoned": offering.poisoned,
+            "capture_connected": float(not self.lost),
+            "capture_near_ms": self._reader.cursor.near_ms,
+            "capture_held": self._reader.holds,
+            "capture_split_comparisons": self._comparing.split,
+            "dead_letters": len(offering.letters),
+            "dead_letters_forgotten": offering.letters.forgotten,
+        }
+
+    @property
     def changes(self) -> int:
         """Offered by this process."""
-        return self._offering.changes
+        return self.offering.changes
 
     @property
     def repairs(self) -> int:
-        return self._offering.repairs
+        return self.offering.repairs
 
     @property
     def poisoned(self) -> int:
-        return self._offering.poisoned
+        return self.offering.poisoned
 
     def wake(self) -> None:
         """Poll now."""
@@ -106,6 +142,14 @@ class Capture:
         self._waiters.append(waiter)
         self._wake.set()
         return await waiter
+
+    async def errand(self, work: Callable[[Alignment], Awaitable[T]]) -> T:
+        """Do this between two reads of the feed, with an alignment of its own. Raises what it raises, and Fault if the
+        database is lost."""
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._errands.append((work, answer))
+        self._wake.set()
+        return await answer
 
     async def run(self) -> None:
         """Until cancelled; whatever goes wrong is told by `lost` and tried again."""
@@ -122,27 +166,31 @@ class Capture:
                 await self._pause(self._backoff)
                 self._backoff = min(self._backoff * 2, BACKOFF_MAX_SECONDS)
         finally:
-            self._refuse_waiters(self._take_waiters(), Fault(Code.UNAVAILABLE, "capture has ended"))
+            self._refuse(Fault(Code.UNAVAILABLE, "capture has ended"))
 
     # --- connecting --------------------------------------------------------------------------------------------------
 
     async def _connect(self) -> None:
-        await self._database.connect()
-        self._session = uuid4().hex
-        await self._database.rpc("let", [self._variable, self._session])
+        await self._link.open()
+        if not self._is_new and not await has_feed(self._database):
+            # before it is there again: that it lacks something must not be forgotten
+            await self._reader.keep(self._clone_progress.end(), cloned=False)
         retention_ms = await ensure_feed(self._database)
-        health = await self._health()
+        health = await self._link.health()
         reason = await self._distrust(health, retention_ms)
         await self._comparing.refresh_schema()
-        if reason:
-            await self._compare_all(reason, health)
-        self._captured = frozenset(captured(self._offering.schema))
+        if reason or not self._reader.progress.cloned:
+            await self._equalise(reason, health)
+        else:
+            derived = {name for name, table in self.offering.schema.items() if table.derived}
+            self.offering.stale |= derived  # whose comparison was owed is not kept
+        self._captured = frozenset(captured(self.offering.schema))
 
     async def _distrust(self, health: Health, retention_ms: int) -> str:
         """Why the feed cannot simply be read on from the progress; empty if it can."""
         progress = self._reader.progress
-        if not progress.cloned:
-            return "the store has no clone yet" if self._is_new else "a comparison was interrupted"
+        if not progress.cloned and not self._clone_progress.is_open:
+            return "the store has no clone yet" if self._is_new else "the feed was gone, or a comparison interrupted"
         if health.instance != progress.instance:
             return "the database is another, or lost its data"
         cursor = self._reader.cursor
@@ -161,46 +209,79 @@ class Capture:
         rows = (await self._database.query(f"SHOW CHANGES FOR DATABASE SINCE {stamp} LIMIT 1"))[0]
         return bool(rows) and rows[0]["versionstamp"] == stamp
 
-    async def _compare_all(self, reason: str, health: Health) -> None:
-        """Make the replica equal to the database, whatever either holds, then read on from before that began."""
+    async def _equalise(self, reason: str, health: Health) -> None:
+        """Make the replica equal to the database, whatever either holds, and follow the feed meanwhile."""
         self.state = "cloning"
-        log.info("every table is compared with the database: %s", reason)
-        reader, before = self._reader, self._reader.progress
-        source_epoch = before.source_epoch + (1 if before.cloned else 0)
-        instance = uuid4().hex
-        self._offering.resumed_stamp = 0
-        started = replace(before, cloned=False, source_epoch=source_epoch, instance=instance)
-        await reader.restart_at(health.clock_ms, started)
-        await reader.keep()
-        self._is_new = False
-        await self._write_instance(instance)
-        repairs = self._offering.repairs
-        self._offering.suspects.clear()
-        await self._comparing.compare(sorted(self._offering.schema))
-        self._offering.repairs = repairs  # a clone repairs nothing
-        await reader.sweep()
-        await reader.keep(cloned=True)
+        log.info("every table is %s: %s", *(("compared", reason) if reason else ("cloned further", "interrupted")))
+        is_first = self._is_new or self._clone_progress.is_open
+        if reason:
+            await self._start_anew(health, is_first)
+        if is_first:
+            await self._clone()
+        else:
+            self.offering.stale |= self.offering.schema.keys()
+            repairs = self.offering.repairs
+            await self._align()
+            self.offering.repairs = repairs  # of what was lost as a whole
+        await self._reader.sweep()
+        await self._comparing.refresh_schema()
+        await self._align()
+        closed = [MetaWrite(READABLE_META, pack(int(self._sink.store.head_seq))), *self._clone_progress.end()]
+        await self._reader.keep(closed, cloned=True)
         self.state = "ready"
-        log.info("every table is equal: %d changes offered", self._offering.changes)
+        log.info("every table is equal: %d changes offered", self.offering.changes)
 
-    def _instance_id(self) -> RecordId:
-        return RecordId(INSTANCE_TABLE, str(self._sink.store.store_id))
+    async def _start_anew(self, health: Health, is_first: bool) -> None:
+        before = self._reader.progress
+        source_epoch = before.source_epoch + (0 if self._is_new else 1)
+        instance = uuid4().hex
+        self.offering.resumed_stamp = 0
+        started = replace(before, cloned=False, source_epoch=source_epoch, instance=instance)
+        await self._reader.restart_at(health.clock_ms, started)
+        if is_first:
+            self.offering.stale.clear()
+            numbers = self._comparing.numbers_meta(captured(self.offering.schema))
+            await self._reader.keep([*self._clone_progress.begin(), numbers])
+        else:
+            await self._reader.keep()
+        self._is_new = False
+        await self._link.write_instance(instance)
 
-    async def _write_instance(self, instance: str) -> None:
-        define = f"DEFINE TABLE IF NOT EXISTS {INSTANCE_TABLE} SCHEMALESS PERMISSIONS NONE"
-        await self._database.query(define, conflict_retries=10)
-        variables = {"id": self._instance_id(), "instance": instance}
-        await self._database.query("UPSERT $id SET instance = $instance", variables, conflict_retries=10)
+    async def _clone(self) -> None:
+        """Every table, chunk by chunk, each durable with how far it goes."""
+        waiting = [name for name in captured(self.offering.schema) if not self._clone_progress.is_done(name)]
+        for begin in range(0, len(waiting), SMALL_TABLES_MAX):
+            alignment = self._alignment()
+            some = waiting[begin : begin + SMALL_TABLES_MAX]
+            small = await self._comparing.read_small(alignment, some)
+            await alignment.commit([self._clone_progress.mark(name, None) for name in sorted(small)])
+            for name in (name for name in some if name not in small):
+                await self._clone_table(self.offering.schema[name])
 
-    async def _health(self) -> Health:
-        text = f"RETURN ${self._variable}; RETURN time::now(); SELECT VALUE instance FROM $id"
-        results = await self._database.query_raw(text, {"id": self._instance_id()})
-        failure = cause_of(results)
-        if failure is not None and failure.code is not Code.NOT_FOUND:
-            raise failure
-        clock: Datetime = results[1].result
-        instances = results[2].result or ()
-        return Health(results[0].result, instances[0] if instances else "", clock.ns // 1_000_000)
+    async def _clone_table(self, table: TableSchema) -> None:
+        chunks = Chunks(self._database, table.name, self._clone_progress.after(table.name))
+        async for ids in chunks:
+            alignment = self._alignment()
+            await alignment.read(records_of(alignment, ids))
+            chunks.weighed(alignment.bytes_read)
+            await alignment.commit([self._clone_progress.mark(table.name, ids[-1])])
+            if time.monotonic() >= self._sweep_at:
+                await self._sweep_while_cloning()
+        await self._reader.keep([self._clone_progress.mark(table.name, None)])
+
+    async def _sweep_while_cloning(self) -> None:
+        health = await self._link.health()
+        self._link.require_same(health, self._reader.progress.instance)
+        await self._reader.sweep()
+        if self._reader.is_held:
+            alignment = self._alignment()
+            await alignment.read(self._reader.held)
+            await alignment.commit()
+        await self._reader.follow_clock(health.clock_ms)
+        self._sweep_at = time.monotonic() + SWEEP_SECONDS
+
+    def _alignment(self) -> Alignment:
+        return Alignment(self._database, self.offering, self._reader)
 
     # --- following ---------------------------------------------------------------------------------------------------
 
@@ -209,50 +290,76 @@ class Capture:
             now = time.monotonic()
             if not self._database.connected:
                 raise Fault(Code.UNAVAILABLE, "connection to the database was lost")
-            if self._waiters or now >= self._sweep_at or self._offering.needs_whole_read:
+            if self._waiters or now >= self._sweep_at or self._reader.is_held or self.offering.unknown_tables:
                 await self._sweep()
             else:
                 await self._reader.poll()
-                if self._offering.stale and now >= self._derived_at:
-                    await self._compare_stale()
+                if self.offering.stale and now >= self._derived_at and not self._reader.is_held:
+                    await self._align()
+            await self._run_errands()
             self.lost = ""
             self._backoff = BACKOFF_FIRST_SECONDS
-            await self._pause(0 if self._waiters else self._poll_seconds)
+            await self._pause(0 if self._waiters or self._reader.is_held or self._errands else self._poll_seconds)
 
     async def _sweep(self) -> None:
         """Read the whole overlap and all that only whole reads find, and answer who waited for that."""
         waiters = self._take_waiters()
         try:
             await self._reader.sweep()
-            health = await self._health()
-            self._require_same(health)
-            await self._reader.follow_clock(health.clock_ms)
+            health = await self._link.health()
+            self._link.require_same(health, self._reader.progress.instance)
+            if not await has_feed(self._database):
+                raise Fault(Code.UNAVAILABLE, "the database's changefeed was taken away", "it is defined again")
             await self._comparing.refresh_schema()
-            self._captured = frozenset(captured(self._offering.schema))
-            has_compared = await self._compare_stale()
-            if await self._comparing.reread_suspects() or has_compared:
-                await self._reader.sweep()  # what was compared may be ahead of what was read
+            await self._align()
+            if self.offering.unknown_tables:  # of what was held: it may have been removed since
+                await self._comparing.refresh_schema()
+                await self._align()
+            self._captured = frozenset(captured(self.offering.schema))
+            await self._reader.follow_clock(health.clock_ms)
             await self._maybe_keep(health)
         except BaseException as error:
             fault = error if isinstance(error, Fault) else Fault(Code.UNAVAILABLE, "capture was interrupted")
-            self._refuse_waiters(waiters, fault)
+            _refuse_all(waiters, fault)
             raise
         self._sweep_at = time.monotonic() + SWEEP_SECONDS
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(self._sink.store.synced_seq)
 
-    def _require_same(self, health: Health) -> None:
-        """Raises Fault(UNAVAILABLE) if this is a new connection that somebody else made, or another database."""
-        if health.session != self._session or health.instance != self._reader.progress.instance:
-            raise Fault(Code.UNAVAILABLE, "connection to the database was replaced")
-
-    async def _compare_stale(self) -> bool:
+    async def _align(self) -> None:
+        """Ask the database for what is in doubt: what a sweep has held, and stale tables."""
+        reader, offering = self._reader, self.offering
+        if not reader.is_held and not offering.stale:
+            return
         began = time.monotonic()
-        has_compared = await self._comparing.compare_stale()
+        alignment = self._alignment()
+        held = set(reader.held) if reader.is_held else set()
+        await alignment.read(held)
+        await self._comparing.compare_stale(alignment)
+        if alignment.differing:
+            offering.repairs += alignment.differing
+            log.warning("%d records were not as the feed has them; %d were in doubt", alignment.differing, len(held))
         ended = time.monotonic()
         self._derived_at = ended + max(DERIVED_SECONDS, 4 * (ended - began))
-        return has_compared
+
+    async def _run_errands(self) -> None:
+        while self._errands:
+            work, answer = self._errands.popleft()
+            if answer.done():
+                continue
+            try:
+                result = await work(self._alignment())
+            except BaseException as error:
+                if not answer.done():
+                    answer.set_exception(
+                        error if isinstance(error, Exception) else Fault(Code.UNAVAILABLE, "capture has ended")
+                    )
+                if not isinstance(error, Fault) or error.code in _LOSS:
+                    raise
+            else:
+                if not answer.done():
+                    answer.set_result(result)
 
     async def _maybe_keep(self, health: Health) -> None:
         now = time.monotonic()
@@ -275,13 +382,19 @@ class Capture:
         if not self.lost:
             log.warning("capture waits for the database: %s", fault)
         self.lost = str(fault)
-        self._refuse_waiters(self._take_waiters(), fault)
+        self._refuse(fault)
+
+    def _refuse(self, fault: Fault) -> None:
+        _refuse_all(self._take_waiters(), fault)
+        while self._errands:
+            _refuse_all([self._errands.popleft()[1]], fault)
 
     def _take_waiters(self) -> list[asyncio.Future[Seq]]:
         waiters, self._waiters = self._waiters, []
         return waiters
 
-    def _refuse_waiters(self, waiters: list[asyncio.Future[Seq]], fault: Fault) -> None:
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_exception(fault)
+
+def _refuse_all(waiters: Sequence[asyncio.Future[Any]], fault: Fault) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_exception(fault)

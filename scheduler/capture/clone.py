@@ -1,122 +1,148 @@
-"""A table of the database compared with the replica's, as changes: the clone of a new store, and every repair.
+"""The records of a table of the database, chunk by chunk: the clone of a new store, and every comparison.
 
-Ids are read first, in the database's order by keyset pages, then the records by their ids in chunks that follow the
-size of what came before: a scan that begins in the middle of a table costs the database all that lies before it, a read
-by id does not, and no kind of id needs escaping. COMPUTED fields are left out, as they are in the feed.
+Ids are read in the database's order by keyset pages, and handed out in chunks that follow the size of what came before:
+a scan that begins in the middle of a table costs the database all that lies before it, a read by id does not, and no
+kind of id needs escaping.
 
-Invariant: with nobody writing, the replica's table equals the database's once these changes are folded. With writers,
-what they did meanwhile is in the feed behind the position taken before the comparison began.
+A first clone keeps, per table, the last id whose chunk is durable. What the feed told of meanwhile is durable with it
+(`alignment.py`), so a clone that was interrupted goes on behind that id, if the feed can be read on from there.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Final
 
 from sp00ky.proto.database import Database, QueryError
 from sp00ky.proto.faults import Code
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.proto.values.kinds import RecordId, Value
-from sp00ky.proto.values.pack import PackError, pack
+from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.proto.values.text import escape_ident
-from sp00ky.scheduler.capture.schema import TableSchema
-from sp00ky.scheduler.datastore.datastore import Datastore
+from sp00ky.scheduler.datastore.datastore import Datastore, MetaWrite
 
 CHUNK_ROWS_MAX: Final = 1000
+REMOVED_ROWS_MAX: Final = 10_000  # in one transaction
+CLONE_META: Final = b"capture/clone"  # there while a first clone is unfinished
+_TABLE_META: Final = b"capture/clone/"
+_DONE: Final = True
+SMALL_TABLES_MAX: Final = 100  # that are read in one request
+SMALL_ROWS_MAX: Final = 100
 _CHUNK_ROWS_FIRST: Final = 100
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
 _ID_PAGE: Final = 50_000
 
-log = logging.getLogger(__name__)
+
+class CloneProgress:
+    """Of a first clone. `mark` returns what to commit with the chunk that it speaks of."""
+
+    def __init__(self, store: Datastore) -> None:
+        self._store = store
+
+    @property
+    def is_open(self) -> bool:
+        return self._store.meta(CLONE_META) is not None
+
+    def is_done(self, table: str) -> bool:
+        return self._value(table) is _DONE
+
+    def after(self, table: str) -> RecordId | None:
+        """The last id whose chunk is durable; None: from the beginning."""
+        value = self._value(table)
+        return None if value is None else RecordId(table, value[0])
+
+    def mark(self, table: str, last: RecordId | None) -> MetaWrite:
+        """`last`: None when the table is done."""
+        return MetaWrite(_TABLE_META + table.encode(), pack(_DONE if last is None else [last.key]))
+
+    def begin(self) -> list[MetaWrite]:
+        return [*self.end(), MetaWrite(CLONE_META, pack(True))]
+
+    def end(self) -> list[MetaWrite]:
+        return [MetaWrite(name, None) for name, _ in self._store.metas(CLONE_META)]
+
+    def _value(self, table: str) -> Value:
+        packed = self._store.meta(_TABLE_META + table.encode())
+        return None if packed is None else unpack(packed)
 
 
-async def differences(
-    database: Database, table: TableSchema, store: Datastore
-) -> AsyncIterator[list[common_pb2.Change]]:
-    """Chunks of changes that make the replica's table equal; the consumer folds each before it asks for the next."""
-    is_new = store.count(table.name) == 0
-    present: set[bytes] = set()  # kept only if there is something that may have to go
-    after: RecordId | None = None
-    while ids := await _read_ids(database, table.name, after):
-        after = ids[-1]
-        begin, rows = 0, _CHUNK_ROWS_FIRST
-        while begin < len(ids):
-            records = await read_records(database, table, ids[begin : begin + rows])
-            begin += rows
-            rows = _next_rows(rows, sum(map(len, records.values())))
-            if not is_new:
-                present.update(records)
-            if changes := _upserts(table.name, records, store):
-                yield changes
-    if not is_new:
-        for changes in removals(table.name, store, present):
+async def small_tables(database: Database, names: Sequence[str]) -> dict[str, Sequence[RecordId]]:
+    """The ids of those of these tables that have few."""
+    texts = (f"SELECT VALUE id FROM {escape_ident(name)} LIMIT {SMALL_ROWS_MAX + 1}" for name in names)
+    results = await database.query_raw("; ".join(texts))
+    found: dict[str, Sequence[RecordId]] = {}
+    for name, result in zip(names, results, strict=True):
+        if not result.ok and result.kind != "NotFound":
+            raise QueryError(result.error, result.kind, 0)
+        ids = result.result or () if result.ok else ()
+        if len(ids) <= SMALL_ROWS_MAX:
+            found[name] = ids
+    return found
+
+
+class Chunks:
+    """The ids of a table after one, in chunks; tell `weighed` what the last one came to before asking for the next."""
+
+    def __init__(self, database: Database, table: str, after: RecordId | None = None) -> None:
+        self._database, self._table, self._after = database, table, after
+        self._rows = _CHUNK_ROWS_FIRST
+
+    def weighed(self, size: int) -> None:
+        wanted = CHUNK_ROWS_MAX if size == 0 else self._rows * _CHUNK_BYTES // size
+        self._rows = max(1, min(wanted, CHUNK_ROWS_MAX, self._rows * 4))
+
+    async def __aiter__(self) -> AsyncIterator[Sequence[RecordId]]:
+        while ids := await self._page():
+            self._after = ids[-1]
+            begin = 0
+            while begin < len(ids):
+                chunk = ids[begin : begin + self._rows]
+                begin += len(chunk)
+                yield chunk
+
+    async def _page(self) -> Sequence[RecordId]:
+        condition = "" if self._after is None else "WHERE id > $after "
+        text = f"SELECT VALUE id FROM {escape_ident(self._table)} {condition}ORDER BY id LIMIT {_ID_PAGE}"
+        return list(await rows_of(self._database, text, {"after": self._after}))
+
+
+def removals(table: str, store: Datastore) -> Iterator[list[common_pb2.Change]]:
+    """Deletes of all rows of the replica's table, in transactions of at most `REMOVED_ROWS_MAX`."""
+    at, after = store.head_seq, b""
+    changes: list[common_pb2.Change] = []
+    while page := store.scan(table, at, after, CHUNK_ROWS_MAX):
+        after = page[-1].key
+        changes += [common_pb2.Change(table=table, op=common_pb2.OP_DELETE, key=row.key) for row in page]
+        if len(changes) >= REMOVED_ROWS_MAX:
             yield changes
+            changes = []
+    if changes:
+        yield changes
 
 
-def removals(table: str, store: Datastore, present: Set[bytes] = frozenset()) -> Iterator[list[common_pb2.Change]]:
-    """Deletes of the replica's rows whose keys are not present, page by page."""
-    with store.holding(store.head_seq) as at:
-        after = b""
-        while page := store.scan(table, at, after, CHUNK_ROWS_MAX):
-            after = page[-1].key
-            gone = [row.key for row in page if row.key not in present]
-            if gone:
-                yield [common_pb2.Change(table=table, op=common_pb2.OP_DELETE, key=key) for key in gone]
+def replica_keys(table: str, store: Datastore) -> Iterator[list[bytes]]:
+    """The keys of the replica's rows, page by page, at the head of now."""
+    at, after = store.head_seq, b""
+    while page := store.scan(table, at, after, CHUNK_ROWS_MAX):
+        after = page[-1].key
+        yield [row.key for row in page]
 
 
-async def reread(
-    database: Database, table: TableSchema, ids: Sequence[RecordId], store: Datastore
-) -> list[common_pb2.Change]:
-    """What makes these records of the replica equal to the database's."""
-    records = await read_records(database, table, ids)
-    changes = _upserts(table.name, records, store)
-    for record_id in ids:
-        key = pack(record_id.key)
-        if key not in records and store.get(table.name, key) is not None:
-            changes.append(common_pb2.Change(table=table.name, op=common_pb2.OP_DELETE, key=key))
-    return changes
+async def absent(database: Database, table: str, keys: Sequence[bytes]) -> list[bytes]:
+    """Those of these keys that the database's table does not have."""
+    if not keys:
+        return []
+    ids = [RecordId(table, unpack(key)) for key in keys]
+    found = {pack(each.key) for each in await rows_of(database, "SELECT VALUE id FROM $ids", {"ids": ids})}
+    return [key for key in keys if key not in found]
 
 
-async def read_records(database: Database, table: TableSchema, ids: Sequence[RecordId]) -> dict[bytes, bytes]:
-    """Packed key → packed record of those that exist; one that has no packed form is left out, and said."""
-    rows = await _rows_of(database, "SELECT * FROM $ids", {"ids": list(ids)})
-    records: dict[bytes, bytes] = {}
-    for row in rows:
-        try:
-            record = {name: value for name, value in row.items() if name not in table.computed}
-            records[pack(record["id"].key)] = pack(record)
-        except (PackError, KeyError, AttributeError) as error:
-            log.error("record %r of table %r cannot be captured: %s", row, table.name, error)
-    return records
-
-
-async def _read_ids(database: Database, table: str, after: RecordId | None) -> list[RecordId]:
-    condition = "" if after is None else "WHERE id > $after "
-    text = f"SELECT VALUE id FROM {escape_ident(table)} {condition}ORDER BY id LIMIT {_ID_PAGE}"
-    return list(await _rows_of(database, text, {"after": after}))
-
-
-async def _rows_of(database: Database, text: str, variables: Mapping[str, Value]) -> Sequence[Value]:
+async def rows_of(database: Database, text: str, variables: Mapping[str, Value]) -> Sequence[Value]:
+    """The first statement's rows; none if the table was removed just now."""
     try:
         rows: Sequence[Value] = (await database.query(text, variables))[0]
     except QueryError as error:
-        if error.code is Code.NOT_FOUND:  # the table was removed just now
+        if error.code is Code.NOT_FOUND:
             return ()
         raise
     return rows
-
-
-def _next_rows(rows: int, size: int) -> int:
-    wanted = CHUNK_ROWS_MAX if size == 0 else rows * _CHUNK_BYTES // size
-    return max(1, min(wanted, CHUNK_ROWS_MAX, rows * 4))
-
-
-def _upserts(table: str, records: Mapping[bytes, bytes], store: Datastore) -> list[common_pb2.Change]:
-    changes = []
-    for key, packed in records.items():
-        row = store.get(table, key)
-        if row is None or row.packed != packed:
-            op = common_pb2.OP_CREATE if row is None else common_pb2.OP_UPDATE
-            changes.append(common_pb2.Change(table=table, op=op, key=key, packed=packed))
-    return changes

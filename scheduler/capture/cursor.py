@@ -1,10 +1,10 @@
 """Where to read the changefeed from: overlap windows over stamps, and steps of the database's clock.
 
 A versionstamp is unix milliseconds << 16 | counter, taken before its commit can be seen. So "after the last one" misses
-late commits: a poll goes back `NEAR_MS`, and once a second a sweep goes back to what was the last stamp `OVERLAP_MS`
-before the sweep ahead of it began, *on the poller's own monotonic clock*, which no step of the database's clock can
-shorten. So a commit that is seen up to `OVERLAP_MS` after its stamp was taken is in the first sweep after it is seen,
-however long that sweep was in coming.
+late commits: a poll goes back `near_ms`, which is `NEAR_MS` or twice what was lately seen to be late, and once a second
+a sweep goes back to what was the last stamp `OVERLAP_MS` before the sweep ahead of it began, *on the poller's own
+monotonic clock*, which no step of the database's clock can shorten. So a commit that is seen up to `OVERLAP_MS` after
+its stamp was taken is in the first sweep after it is seen, however long that sweep was in coming.
 
 After the database's clock went back, rows with stamps of its future lie in the feed for as long as the step was wide.
 They are known by then (the tables have been compared), and new rows come before them, or behind them if the database
@@ -53,6 +53,7 @@ class Cursor:
     def __init__(self, last: int, island: Island | None = None, *, settled: int | None = None) -> None:
         """`settled`: nothing below it can still be on its way; without it, nothing below `last` can."""
         self.last = last
+        self.near_ms = NEAR_MS
         self.island = island
         self._heights: deque[tuple[int, int]] = deque()  # (monotonic ms, last at that time), ascending
         self._clock_ms = 0  # the database's, at its highest
@@ -60,7 +61,7 @@ class Cursor:
 
     @property
     def near_since(self) -> int:
-        return back(self.last, NEAR_MS)
+        return max(self.sweep_since, back(self.last, self.near_ms))
 
     @property
     def sweep_since(self) -> int:
@@ -88,8 +89,13 @@ class Cursor:
         """Whether rows may come below what `told` has moved to."""
         return clock_ms + CLOCK_MARGIN_MS < self._clock_ms
 
+    def was_late(self, stamp: int) -> None:
+        """A sweep found a row that polls had passed."""
+        self.near_ms = min(OVERLAP_MS, max(self.near_ms, 2 * ms_of_stamp(max(0, self.last - stamp))))
+
     def swept(self, began_ms: int) -> None:
         """A sweep that began at `began_ms` is over."""
+        self.near_ms = max(NEAR_MS, self.near_ms * 9 // 10)
         while self._heights and self._heights[0][0] <= began_ms - OVERLAP_MS:
             self._settled = self._heights.popleft()[1]
 
@@ -110,6 +116,11 @@ class Cursor:
 
     def on_island(self, stamp: int) -> bool:
         return self.island is not None and self.island.begin <= stamp <= self.island.end
+
+
+def redelivered_from(stamp: int) -> int:
+    """The lowest stamp that reading may give again after a restart at a progress of `stamp`."""
+    return Cursor.resumed(stamp, None).sweep_since
 
 
 def clock_went_back(clock_ms: int, last: int) -> bool:

@@ -30,6 +30,11 @@ _UNIT_MS: Final = {
 }
 
 
+async def has_feed(database: Database) -> bool:
+    """Whether there is a changefeed with originals. Raises Fault."""
+    return with_feed(await _definition(database), RETENTION) is None
+
+
 async def ensure_feed(database: Database, retention: str = RETENTION) -> int:
     """Define a changefeed with originals if there is none; its retention in milliseconds. Raises Fault."""
     definition = await _definition(database)

@@ -10,10 +10,10 @@ One feed row is one committed transaction; inside it changes are ordered by tabl
 
 A row of an aggregating view has no id there, and one of a plain view is not there at all: neither is read from the
 feed. LIMIT counts (row, table) pairs, so a full page may cut its last row: that row is left for the next page. A row
-that fills a page alone cannot be read whole (`overflowed`).
+that fills a page alone cannot be read whole (`is_cut`).
 
-Invariant: `FeedRows` leave here complete, in the order of their stamps, each at most once; a change that cannot be
-understood is named in `poison` and costs its row nothing else.
+Invariant: `FeedRows` leave here complete (`is_cut` apart), in the order of their stamps, each at most once; a change
+that cannot be understood is named in `poison` and costs its row nothing else.
 Source: reference/surrealdb-embedded.md §2, traps 1–4, reproduced on core 3.2.4.
 """
 
@@ -22,11 +22,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple, assert_never
 
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.pack import PackError, pack
+from sp00ky.scheduler.capture.before import undone
+from sp00ky.scheduler.capture.poison import Poison, poison_of
+from sp00ky.scheduler.intake import KEY_BYTES_MAX, RECORD_BYTES_MAX
 
 PAGE_ENTRIES: Final = 1000  # the most that SHOW CHANGES gives
 MESH_PREFIX: Final = "_00_"
@@ -37,8 +40,15 @@ class Before(Enum):
 
     ABSENT = "absent"
     PRESENT = "present"
-    EXACTLY = "exactly"  # `FeedChange.original`
+    EXACTLY = "exactly"
     UNKNOWN = "unknown"
+
+
+class Undo(NamedTuple):
+    """An update's new record and the patch that leads back; applied only if somebody asks."""
+
+    record: Mapping[str, Value]
+    patch: Sequence[Mapping[str, Value]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +58,45 @@ class FeedChange:
     key: bytes  # packed
     packed: bytes | None  # the record after the change; None for a delete
     before: Before
-    original: bytes | None = None
+    original: bytes | None = None  # where `before` is EXACTLY
+    undo: Undo | None = None  # where it is PRESENT
+
+    def fits(self, packed: bytes | None) -> bool:
+        """Whether this may be the change of a record that was `packed`, None: that was not there."""
+        match self.before:
+            case Before.UNKNOWN:
+                return True
+            case Before.ABSENT:
+                return packed is None
+            case Before.EXACTLY:
+                return packed == self.original
+            case Before.PRESENT:
+                if packed is None or self.undo is None:
+                    return packed is not None
+                before = undone(*self.undo)
+                return before is None or packed == pack(before)  # fields of `before` come from packed records
+            case never:
+                assert_never(never)
 
 
 @dataclass(frozen=True, slots=True)
 class FeedRow:
-    """One transaction. `pairs`: what it counts against the page's limit, never too few."""
+    """One transaction. `pairs`: what it counts against the page's limit, never too few. `is_cut`: it fills a page
+    alone, so its tables after these, in the order of their names, cannot be read."""
 
     stamp: int
     changes: Sequence[FeedChange]
     pairs: int
-    poison: Sequence[str] = ()
+    poison: Sequence[Poison] = ()
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`since`: where the next page begins, None if this was the last. `overflowed`: a row was too large to be read."""
+    """`since`: where the next page begins, None if this was the last."""
 
     rows: Sequence[FeedRow]
     since: int | None
-    overflowed: bool = False
 
 
 def parse_page(raw_rows: Sequence[Mapping[str, Value]], limit: int = PAGE_ENTRIES) -> Page:
@@ -78,13 +107,13 @@ def parse_page(raw_rows: Sequence[Mapping[str, Value]], limit: int = PAGE_ENTRIE
     last = rows[-1].stamp
     whole = [row for row in rows if row.stamp != last]
     if not whole:
-        return Page((), last + 1, overflowed=True)
+        return Page([replace(row, is_cut=True) for row in rows], last + 1)
     return Page(whole, last)
 
 
 def parse_row(raw: Mapping[str, Value]) -> FeedRow:
     changes: list[FeedChange] = []
-    poison: list[str] = []
+    poison: list[Poison] = []
     tables: set[str] = set()
     anonymous = 0
     for item in raw["changes"]:
@@ -94,8 +123,8 @@ def parse_row(raw: Mapping[str, Value]) -> FeedRow:
             continue
         try:
             change = _parse_change(item)
-        except (PackError, KeyError, TypeError, AttributeError) as error:
-            poison.append(f"{type(error).__name__}: {error}")
+        except (PackError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            poison.append(poison_of(item, error))
             change = None
         if change is None:
             anonymous += 1
@@ -122,28 +151,47 @@ def _parse_change(item: Mapping[str, Value]) -> FeedChange | None:
         return None
     if "delete" in item:
         original = item["delete"].get("original")
-        before = Before.UNKNOWN if original is None else Before.EXACTLY
         if original is not None and "id" not in original:
             return None
-        return _change(common_pb2.OP_DELETE, item["delete"]["id"], None, before, original)
-    if "current" in item:
-        record, op, before = item["current"], common_pb2.OP_UPDATE, Before.PRESENT
-    else:
-        record, op, before = item["update"], common_pb2.OP_CREATE, Before.ABSENT
-    return _change(op, record["id"], record, before, None) if "id" in record else None
+        return _deleted(item["delete"]["id"], original)
+    if "current" not in item:
+        record = item["update"]
+        return _change(common_pb2.OP_CREATE, record["id"], record, Before.ABSENT) if "id" in record else None
+    record, undo = item["current"], Undo(item["current"], item["update"])
+    return _change(common_pb2.OP_UPDATE, record["id"], record, Before.PRESENT, undo) if "id" in record else None
 
 
 def _change(
-    op: common_pb2.Op, record_id: RecordId, record: Value | None, before: Before, original: Value | None
+    op: common_pb2.Op,
+    record_id: RecordId,
+    record: Value | None,
+    before: Before,
+    undo: Undo | None = None,
 ) -> FeedChange:
     return FeedChange(
         table=record_id.table,
         op=op,
-        key=pack(record_id.key),
-        packed=None if record is None else pack(record),
+        key=bounded(pack(record_id.key), KEY_BYTES_MAX, "key"),
+        packed=None if record is None else bounded(pack(record), RECORD_BYTES_MAX, "record"),
         before=before,
-        original=None if original is None else pack(original),
+        undo=undo,
     )
+
+
+def _deleted(record_id: RecordId, original: Value | None) -> FeedChange:
+    """What was deleted need have had no form in the mesh."""
+    change = _change(common_pb2.OP_DELETE, record_id, None, Before.UNKNOWN)
+    try:
+        return change if original is None else replace(change, before=Before.EXACTLY, original=pack(original))
+    except PackError:
+        return change
+
+
+def bounded(packed: bytes, size_max: int, what: str) -> bytes:
+    """Raises PackError if it is larger than the mesh takes."""
+    if len(packed) > size_max:
+        raise PackError(f"{what} of {len(packed)} bytes is larger than {size_max}")
+    return packed
 
 
 def net_changes(changes: Sequence[FeedChange]) -> list[FeedChange]:
@@ -160,7 +208,7 @@ def _joined(first: FeedChange, last: FeedChange) -> FeedChange:
     op = last.op
     if last.packed is not None:
         op = common_pb2.OP_CREATE if first.before is Before.ABSENT else common_pb2.OP_UPDATE
-    return replace(last, op=op, before=first.before, original=first.original)
+    return replace(last, op=op, before=first.before, original=first.original, undo=first.undo)
 
 
 class Seen:
@@ -192,6 +240,12 @@ class Seen:
             known = self._parts.setdefault(row.stamp, {})
             for table, digest in _digests(row).items():
                 known.setdefault(table, set()).add(digest)
+
+    def merge(self, other: Seen) -> None:
+        for stamp, parts in other._parts.items():
+            known = self._parts.setdefault(stamp, {})
+            for table, digests in parts.items():
+                known.setdefault(table, set()).update(digests)
 
     def prune(self, below: int) -> None:
         for stamp in [stamp for stamp in self._parts if stamp < below]:

@@ -1,159 +1,208 @@
-"""From feed rows to offered transactions: what to leave out, what to doubt, what to compare again.
+"""From feed rows to offered transactions: what to leave out, what to doubt, what to compare as a whole.
 
 A change is left out if its table keeps nothing, is derived (compared as a whole, since the feed does not show it), or
 its stamp is not newer than its row's (delivered before a restart). A change whose account of the record before it is
-not what the replica has makes the record a *suspect*: it is read again after the next sweep, and a difference that is
-left then is logged as a repair. So does a change from before a restart of a record that a comparison wrote, and that
-hence has no stamp to tell whether it already holds the change.
+not what the replica has is in *doubt*: something before it is missing here, or two transactions were built on one
+state. So is a change of a record without a stamp that may hold the change already (read by a comparison, or while the
+change was late). A row in doubt, and all after it, waits: for a sweep, which finds what was late, and then for an
+`Alignment`, which asks the database.
 
-Invariant: an offer returns durable or raises, and nothing is marked as seen before; a transaction that the sink refuses
-for its content is named, counted and passed over, and stops no other.
+Invariant: an offer returns durable or raises, and nothing is marked as seen before. What the sink refuses for its
+content becomes a dead letter in the same commit as what passes over it, and stops nothing else.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Final
+import time
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.v1 import common_pb2
-from sp00ky.scheduler.capture.feed import Before, FeedChange, FeedRow, net_changes
+from sp00ky.proto.values.kinds import RecordId
+from sp00ky.proto.values.pack import pack, unpack
+from sp00ky.scheduler.capture.feed import FeedChange, FeedRow, net_changes
+from sp00ky.scheduler.capture.pending import UNSOURCED, Pending
+from sp00ky.scheduler.capture.poison import CONTENT_CHARS_MAX, Poison, Record, cut_text, name_of
+from sp00ky.scheduler.capture.progress import UNKNOWN_META
 from sp00ky.scheduler.capture.schema import Schema, fed_by
 from sp00ky.scheduler.capture.sink import Sink
 from sp00ky.scheduler.datastore.datastore import MetaWrite
+from sp00ky.scheduler.dead_letters import LIMIT, DeadLetters
 
 OFFER_CHANGES_MAX: Final = 1000
-SUSPECTS_MAX: Final = 10_000
-_UNSOURCED = (0, 0)
 _OWN_FAULT = frozenset({Code.INVALID, Code.TOO_LARGE})
 
 log = logging.getLogger(__name__)
 
 Transaction = Sequence[common_pb2.Change]
+Letter = tuple[str, int, Poison]  # (source, stamp, what)
+
+
+class Reading(NamedTuple):
+    """What a row comes to. `doubts`: records whose change does not fit; such a change is in `changes` all the same,
+    unless it may be in the replica already."""
+
+    changes: list[common_pb2.Change]
+    doubts: set[Record]
 
 
 class Offering:
-    """`suspects`: (table, packed key) to read again; `stale`: tables to compare as a whole; `unknown_tables`: seen
-    since the schema was read, and not in it."""
+    """`stale`: tables to compare as a whole; `unknown_tables`: seen since the schema was read, and not in it;
+    `new_tables`: never compared, or another under their name.
+    `resumed_stamp`: of the progress found at start: what is not newer may be in the replica already."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, letters_max: int = LIMIT) -> None:
         self.sink = sink
+        self.letters = DeadLetters(sink.store, letters_max)
         self.schema: Schema = {}
-        self.suspects: set[tuple[str, bytes]] = set()
         self.stale: set[str] = set()
-        self.everything_stale = False
-        self.unknown_tables: set[str] = set()
-        self.resumed_stamp = 0  # of the progress found at start: what is not newer may be in the replica already
+        self.new_tables: set[str] = set()
+        self.unknown_tables: set[str] = set(unpack(sink.store.meta(UNKNOWN_META) or pack([])))
+        self.resumed_stamp = 0
         self.changes = 0
         self.repairs = 0
         self.poisoned = 0
 
-    @property
-    def needs_whole_read(self) -> bool:
-        """A table was seen that the schema does not know, a record is in doubt, or the feed could not be read whole."""
-        return bool(self.unknown_tables or self.suspects or self.everything_stale)
+    def is_settled(self, name: str) -> bool:
+        """Whether rows of this table can only differ because something was missed: it is neither derived nor new."""
+        table = self.schema.get(name)
+        return table is not None and not table.derived and name not in self.new_tables
 
-    async def offer_rows(
-        self, rows: Sequence[FeedRow], source_epoch: int, meta: Sequence[MetaWrite], checked: bool
-    ) -> bool:
-        """Offer what of these rows counts, with `meta` in the last call; whether anything did.
+    def read(
+        self, row: FeedRow, source_epoch: int, pending: Pending, *, is_checked: bool, ambiguous_to: int = 0
+    ) -> Reading:
+        """What this row does to `pending`, which is told of it.
 
-        `checked`: compare what each change says was before it with the replica."""
-        pending: dict[tuple[str, bytes], bytes | None] = {}  # what these rows make of the replica
-        transactions = []
-        for row in rows:
-            for reason in row.poison:
-                self._pass_over(f"change in feed row {row.stamp}", reason)
-            transaction = self._transaction(row, source_epoch, pending if checked else None)
-            if transaction:
-                transactions.append(transaction)
-        if transactions:
-            await self.offer(transactions, meta)
-        return bool(transactions)
+        `is_checked`: compare what each change says was before it. `ambiguous_to`: a change with no greater stamp, of a
+        record without one, may be known."""
+        stamp = (source_epoch, row.stamp)
+        is_ambiguous = row.stamp <= max(self.resumed_stamp, ambiguous_to)
+        changes: list[common_pb2.Change] = []
+        doubts: set[Record] = set()
+        if row.is_cut:
+            last = max((change.table for change in row.changes), default="")
+            self.stale |= {
+                name for name in self.schema if name > last
+            }  # a row's tables are in the order of their names
+        for change in net_changes(row.changes):
+            if not self._keeps(change.table):
+                continue
+            record = (change.table, change.key)
+            known = pending.stamp(record)
+            if known >= stamp:
+                continue
+            if known == UNSOURCED and is_ambiguous:
+                doubts.add(record)
+                continue
+            if is_checked and not change.fits(pending.packed(record)):
+                doubts.add(record)
+            pending.put(record, change.packed, stamp)
+            changes.append(_as_change(change, stamp))
+        self.stale |= fed_by(self.schema, {change.table for change in changes})
+        return Reading(changes, doubts)
 
-    async def offer(self, transactions: Sequence[Transaction], meta: Sequence[MetaWrite] = ()) -> None:
-        """In calls of at most `OFFER_CHANGES_MAX` changes, but never less than a transaction."""
+    def _keeps(self, name: str) -> bool:
+        """Whether the replica's rows of this table follow the feed."""
+        table = self.schema.get(name)
+        if table is None:
+            if name not in self.unknown_tables and self.sink.store.count(name):
+                self.stale.add(name)  # its rows so far did not come from the database
+            self.unknown_tables.add(name)
+            return True
+        if table.derived and not table.dropped:
+            self.stale.add(name)
+        return not table.dropped and not table.derived
+
+    # --- offering ----------------------------------------------------------------------------------------------------
+
+    async def offer(
+        self, transactions: Sequence[Transaction], meta: Sequence[MetaWrite] = (), letters: Sequence[Letter] = ()
+    ) -> None:
+        """In calls of at most `OFFER_CHANGES_MAX` changes, but never less than a transaction; `meta` with the last."""
         group: list[Transaction] = []
         size = 0
         for transaction in transactions:
             if group and size + len(transaction) > OFFER_CHANGES_MAX:
-                await self._offer_group(group, ())
+                await self._offer_group(group, (), ())
                 group, size = [], 0
             group.append(transaction)
             size += len(transaction)
-        await self._offer_group(group, meta)
+        await self._offer_group(group, meta, letters)
 
-    async def _offer_group(self, group: Sequence[Transaction], meta: Sequence[MetaWrite]) -> None:
+    async def offer_aligned(
+        self, transaction: Transaction, meta: Sequence[MetaWrite], letters: Sequence[Letter]
+    ) -> None:
+        """One transaction of what was read from the database: a record that is refused is parted from the others, as
+        it is no reason to keep them out."""
         try:
-            await self.sink.offer_transactions(group, meta)
-            self.changes += sum(map(len, group))
+            await self._send([transaction] if transaction else [], meta, letters)
+        except Fault as fault:
+            if fault.code not in _OWN_FAULT or not transaction:
+                raise
+            if len(transaction) == 1:
+                refused = ("database", 0, _poison_of(transaction, fault))
+                await self.offer_aligned((), meta, [*letters, refused])
+                return
+            half = len(transaction) // 2
+            await self.offer_aligned(transaction[:half], (), ())
+            await self.offer_aligned(transaction[half:], meta, letters)
+
+    async def _offer_group(
+        self, group: Sequence[Transaction], meta: Sequence[MetaWrite], letters: Sequence[Letter]
+    ) -> None:
+        try:
+            await self._send(group, meta, letters)
         except Fault as fault:
             if fault.code not in _OWN_FAULT or not group:
                 raise
             if len(group) == 1:
-                tables = sorted({change.table for change in group[0]})
-                self._pass_over(f"transaction over {', '.join(tables)}", str(fault))
-                await self._offer_group((), meta)
+                refused = ("changefeed", group[0][0].source.stamp, _poison_of(group[0], fault))
+                await self._offer_group((), meta, [*letters, refused])
                 return
             half = len(group) // 2
-            await self._offer_group(group[:half], ())
-            await self._offer_group(group[half:], meta)
+            await self._offer_group(group[:half], (), ())
+            await self._offer_group(group[half:], meta, letters)
 
-    def _transaction(
-        self, row: FeedRow, source_epoch: int, pending: dict[tuple[str, bytes], bytes | None] | None
-    ) -> list[common_pb2.Change]:
-        source = common_pb2.Source(epoch=source_epoch, stamp=row.stamp)
-        transaction = []
-        for change in net_changes(row.changes):
-            table = self.schema.get(change.table)
-            if table is None:
-                if change.table not in self.unknown_tables and self.sink.store.count(change.table):
-                    self.stale.add(change.table)  # its rows so far did not come from the database
-                self.unknown_tables.add(change.table)
-            elif table.dropped:
-                continue
-            elif table.derived:
-                self.stale.add(change.table)
-                continue
-            record = (change.table, change.key)
-            known = self.sink.store.stamp_of(*record)
-            if known >= (source_epoch, row.stamp):
-                continue
-            if known == _UNSOURCED and row.stamp <= self.resumed_stamp:
-                self._doubt(record)
-                continue
-            if pending is not None:
-                if not self._agrees(change, pending):
-                    self._doubt(record)
-                pending[record] = change.packed
-            transaction.append(_as_change(change, source))
-        self.stale |= fed_by(self.schema, {change.table for change in transaction})
-        return transaction
-
-    def _agrees(self, change: FeedChange, pending: dict[tuple[str, bytes], bytes | None]) -> bool:
-        record = (change.table, change.key)
-        if change.before is Before.UNKNOWN:
-            return True
-        if record in pending:
-            packed = pending[record]
+    async def _send(self, group: Sequence[Transaction], meta: Sequence[MetaWrite], letters: Sequence[Letter]) -> None:
+        applied = ((change.table, change.key) for transaction in group for change in transaction)
+        if self.unknown_tables and meta:
+            meta = [MetaWrite(UNKNOWN_META, pack(sorted(self.unknown_tables))), *meta]
+        posting = self.letters.stage(letters, applied, time.time_ns() // 1_000_000)
+        if posting is None:
+            await self.sink.offer_transactions(group, meta)
         else:
-            row = self.sink.store.get(*record)
-            packed = None if row is None else row.packed
-        if change.before is Before.ABSENT:
-            return packed is None
-        return packed is not None if change.before is Before.PRESENT else packed == change.original
-
-    def _doubt(self, record: tuple[str, bytes]) -> None:
-        if len(self.suspects) < SUSPECTS_MAX:
-            self.suspects.add(record)
-        else:
-            self.stale.add(record[0])
-
-    def _pass_over(self, what: str, reason: str) -> None:
-        self.poisoned += 1
-        log.error("%s is passed over: %s", what, reason)
+            await self.sink.offer_transactions(group, [*meta, *posting.meta])
+            self.letters.settle(posting)
+        for source, stamp, poison in letters:
+            self.poisoned += 1
+            what = ", ".join(poison.names[:3] or poison.tables[:3]) or "a change"
+            log.error("%s of the %s (stamp %d) is a dead letter: %s", what, source, stamp, poison.reason)
+        self.changes += sum(map(len, group))
 
 
-def _as_change(change: FeedChange, source: common_pb2.Source) -> common_pb2.Change:
+def letters_of(rows: Iterable[FeedRow]) -> list[Letter]:
+    return [("changefeed", row.stamp, poison) for row in rows for poison in row.poison]
+
+
+def _as_change(change: FeedChange, stamp: tuple[int, int]) -> common_pb2.Change:
+    source = common_pb2.Source(epoch=stamp[0], stamp=stamp[1])
     return common_pb2.Change(table=change.table, op=change.op, key=change.key, packed=change.packed, source=source)
+
+
+def _poison_of(transaction: Transaction, fault: Fault) -> Poison:
+    ids = [RecordId(change.table, unpack(change.key)) for change in transaction[:100]]
+    return Poison(
+        reason=str(fault),
+        tables=tuple(sorted({change.table for change in transaction})),
+        records=tuple((change.table, change.key) for change in transaction),
+        names=tuple(map(name_of, ids)),
+        content="\n".join(map(_text_of, transaction[:100]))[:CONTENT_CHARS_MAX],
+        size=sum(len(change.packed) for change in transaction),
+    )
+
+
+def _text_of(change: common_pb2.Change) -> str:
+    what = common_pb2.Op.Name(change.op)
+    return f"{what} {cut_text(unpack(change.packed))}" if change.packed else f"{what} {change.table}"

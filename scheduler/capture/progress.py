@@ -16,6 +16,7 @@ from sp00ky.scheduler.datastore.datastore import MetaWrite
 
 PROGRESS_META: Final = b"capture/progress"
 NUMBERS_META: Final = b"capture/tables"  # the database's own numbers of its tables, by name
+UNKNOWN_META: Final = b"capture/unknown"  # names of tables that the feed told of and no schema had yet
 
 
 @dataclass(frozen=True, slots=True)

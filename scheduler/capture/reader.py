@@ -1,21 +1,33 @@
 """Reading the feed page by page into offers, and remembering how far.
 
-Invariant: when `read` returns, everything in the feed from `since` to its end has been offered and is durable.
+A page is one snapshot of the database: who sees a transaction in it sees all that this one was built on, as far as it
+is in the page's range. So what is read in one page can be taken at once. What is read in several may lack a commit that
+an earlier page came too early for while a later page shows what was built on it: rows are taken when they are so old
+that nothing before them can still be late, or when reading their range again showed nothing new.
+
+Invariant: rows are taken in the order of their stamps, and none while something that came before it is missing here: at
+the first row in doubt a read ends (`held`), and what was not taken is read again. When a sweep has held, what it held
+is the doing of no late commit: `alignment.py` ends it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from sp00ky.proto.database import Database
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.scheduler.capture.cursor import CLOCK_MARGIN_MS, OVERLAP_MS, Cursor, Island, back, is_ashore, stamp_of_ms
-from sp00ky.scheduler.capture.feed import PAGE_ENTRIES, Page, Seen, parse_page
-from sp00ky.scheduler.capture.offering import Offering
+from sp00ky.scheduler.capture.feed import PAGE_ENTRIES, FeedRow, Page, Seen, parse_page
+from sp00ky.scheduler.capture.offering import Offering, letters_of
+from sp00ky.scheduler.capture.pending import Pending
+from sp00ky.scheduler.capture.poison import Record
 from sp00ky.scheduler.capture.progress import Progress
 from sp00ky.scheduler.datastore.datastore import MetaWrite
+
+_PASSES_MAX: Final = 10
 
 
 class FeedReader:
@@ -30,34 +42,130 @@ class FeedReader:
         page_entries: int = PAGE_ENTRIES,
         now_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
     ) -> None:
-        self._page_entries = page_entries
+        self.page_entries = page_entries
         self._now_ms = now_ms
         self._database = database
         self._offering = offering
         self.progress = progress
         self.cursor = Cursor.resumed(progress.stamp, progress.island)
         self.seen = Seen()
+        self.held: set[Record] = set()  # in doubt, of the row that the last read ended before
+        self.is_held = False
+        self._held_stamp = 0
+        self.holds = 0  # so far
         self._compare_again_ms: int | None = None
 
     async def poll(self) -> None:
-        await self.read(self.cursor.near_since)
+        """What is new since the last read, the overlap again."""
+        await self._read_on(self.cursor.near_since, [])
 
     async def sweep(self) -> None:
+        """The whole overlap again, then what is new."""
         began_ms = self._now_ms()
-        await self.read(self.cursor.sweep_since)
-        self.cursor.swept(began_ms)
-        self.seen.prune(self.cursor.sweep_since)
+        near, since = self.cursor.near_since, self.cursor.sweep_since
+        late = self.fresh(await self._range(since, near))
+        if late:
+            late = self.fresh(await self._whole(late, near))
+            for row in late:
+                if row.stamp > self._offering.resumed_stamp:
+                    self.cursor.was_late(row.stamp)
+        await self._read_on(near, late)
+        if not self.is_held:
+            self.cursor.swept(began_ms)
+            self.seen.prune(self.cursor.sweep_since)
         if self._compare_again_ms is not None and began_ms >= self._compare_again_ms:
             self._compare_again_ms = None
-            self._offering.everything_stale = True
+            self._offering.stale |= self._offering.schema.keys()
 
-    async def read(self, since: int) -> None:
-        next_since: int | None = since
-        while next_since is not None:
-            page = await self._page(self.cursor.jump(next_since))
-            await self._take(page)
-            next_since = page.since
-        self.cursor.polled(self._now_ms())
+    async def _read_on(self, begin: int, late: Sequence[FeedRow]) -> None:
+        """Everything from `begin` to the feed's end, after `late`, until a row is in doubt."""
+        self.is_held, late_below = False, begin if late else 0
+        since: int | None = begin
+        young: list[FeedRow] = list(late)
+        pages = 0
+        while since is not None:
+            page = await self._page(self.cursor.jump(since))
+            pages, since = pages + 1, page.since
+            young += self.fresh(page.rows)
+            if since is not None and young:
+                settled = back(young[-1].stamp, OVERLAP_MS)
+                if not await self._take([row for row in young if row.stamp < settled], late_below):
+                    return
+                young = [row for row in young if row.stamp >= settled]
+        if pages > 1 and young:
+            young = await self._whole(young, young[-1].stamp + 1)
+        if await self._take(young, late_below):
+            self.cursor.polled(self._now_ms())
+
+    async def _whole(self, rows: Sequence[FeedRow], end: int) -> list[FeedRow]:
+        """These rows with all of their range below `end` that they may have been built on: read again until that shows
+        nothing new, since then all of them were there before the last reading began."""
+        known = Seen()
+        found = list(rows)
+        for _ in range(_PASSES_MAX):
+            known.mark(found)
+            again = self.fresh(await self._range(rows[0].stamp, end))
+            if not known.unseen(again):
+                break
+            found = again
+        return found
+
+    async def _range(self, begin: int, end: int) -> list[FeedRow]:
+        """The rows with stamps in [begin, end)."""
+        rows: list[FeedRow] = []
+        since: int | None = begin
+        while since is not None and since < end:
+            page = await self._page(self.cursor.jump(since))
+            rows += [row for row in page.rows if row.stamp < end]
+            since = page.since if not page.rows or page.rows[-1].stamp < end else None
+        return rows
+
+    def fresh(self, rows: Iterable[FeedRow]) -> list[FeedRow]:
+        """What of these has not been taken."""
+        return self.seen.unseen(row for row in rows if not self.cursor.on_island(row.stamp))
+
+    async def _take(self, rows: Sequence[FeedRow], late_below: int = 0) -> bool:
+        """Offer them up to the first in doubt; whether that was all."""
+        rows = sorted(self.seen.unseen(rows), key=lambda row: row.stamp)
+        pending, transactions, taken = Pending(self._offering.sink.store), [], len(rows)
+        epoch, is_checked = self.progress.source_epoch, self.progress.cloned
+        for place, row in enumerate(rows):
+            ambiguous_to = late_below - 1 if row.stamp < late_below else 0
+            reading = self._offering.read(row, epoch, pending, is_checked=is_checked, ambiguous_to=ambiguous_to)
+            if reading.doubts or row.is_cut:
+                self.is_held, self.held, self._held_stamp, taken = True, reading.doubts, row.stamp, place
+                self.holds += 1
+                break
+            if reading.changes:
+                transactions.append(reading.changes)
+        rows = rows[:taken]
+        if rows:
+            progress = self.progress_at(rows[-1].stamp)
+            letters = letters_of(rows)
+            if transactions or letters:
+                await self._offering.offer(transactions, [progress.as_meta()], letters)
+                self.progress = progress
+            self.seen.mark(rows)
+            self.cursor.saw(rows[-1].stamp)  # not of rows known since a comparison: new ones may come before those
+        return not self.is_held
+
+    @property
+    def open_since(self) -> int:
+        """From where on there may be rows that have not been taken, what is later than a sweep apart."""
+        return min(self.cursor.near_since, self._held_stamp) if self.is_held else self.cursor.near_since
+
+    def progress_at(self, stamp: int) -> Progress:
+        """When rows up to this stamp are taken."""
+        if stamp == 0:
+            return self.progress
+        return replace(self.progress, stamp=max(self.progress.stamp, stamp), anchored=True)
+
+    def took(self, seen: Seen, high: int, progress: Progress) -> None:
+        """An alignment has made these rows durable."""
+        self.seen.merge(seen)
+        self.cursor.saw(high)
+        self.progress = progress
+        self.is_held = False
 
     async def restart_at(self, clock_ms: int, progress: Progress) -> None:
         """Begin anew at the database's clock: what the feed holds from there on counts as seen, since the tables are
@@ -112,21 +220,8 @@ class FeedReader:
         await self._offering.offer((), [progress.as_meta(), *meta])
         self.progress = progress
 
-    async def _page(self, since: int) -> Page:
-        text = f"SHOW CHANGES FOR DATABASE SINCE {since} LIMIT {self._page_entries}"
-        return parse_page((await self._database.query(text))[0], self._page_entries)
+    def page_text(self, since: int) -> str:
+        return f"SHOW CHANGES FOR DATABASE SINCE {since} LIMIT {self.page_entries}"
 
-    async def _take(self, page: Page) -> None:
-        rows = [row for row in page.rows if not self.cursor.on_island(row.stamp)]
-        fresh = self.seen.unseen(rows)
-        if fresh:
-            stamp = max(self.progress.stamp, fresh[-1].stamp)
-            progress = replace(self.progress, stamp=stamp, anchored=True)
-            is_checked = self.progress.cloned
-            offered = await self._offering.offer_rows(fresh, progress.source_epoch, [progress.as_meta()], is_checked)
-            if offered:
-                self.progress = progress
-            self.seen.mark(fresh)
-            self.cursor.saw(fresh[-1].stamp)  # not of rows known since a comparison: new ones may come before those
-        if page.overflowed:
-            self._offering.everything_stale = True
+    async def _page(self, since: int) -> Page:
+        return parse_page((await self._database.query(self.page_text(since)))[0], self.page_entries)

@@ -88,11 +88,16 @@ def table_schema(table: Mapping[str, Value], info: Mapping[str, Value]) -> Table
         dropped=bool(table.get("drop")),
         derived=bool(table.get("view") or False),
         indexes=tuple(tuple(map(str, index["cols"])) for index in info["indexes"] if index["index"] in _BY_VALUE),
-        computed=tuple(field["name"] for field in info["fields"] if field.get("computed", NONE) not in (NONE, None)),
+        computed=computed_fields(info),
         feeds=tuple(view["name"] for view in info["tables"]),
         select=_select_rule(table),
         fields=tuple((field["name"], rule) for field in info["fields"] if (rule := _select_rule(field)) != EVERYONE),
     )
+
+
+def computed_fields(info: Mapping[str, Value]) -> tuple[str, ...]:
+    """Of INFO FOR TABLE STRUCTURE."""
+    return tuple(field["name"] for field in info["fields"] if field.get("computed", NONE) not in (NONE, None))
 
 
 _BY_VALUE = (

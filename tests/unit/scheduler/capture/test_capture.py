@@ -16,7 +16,8 @@ from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.pack import pack, unpack
-from sp00ky.scheduler.capture.capture import INSTANCE_TABLE, Capture
+from sp00ky.scheduler.capture.capture import Capture
+from sp00ky.scheduler.capture.link import INSTANCE_TABLE
 from sp00ky.scheduler.capture.progress import PROGRESS_META, progress_of
 from sp00ky.scheduler.datastore.datastore import Append, RowWrite
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
@@ -119,8 +120,8 @@ async def test_concurrent_writers_lose_nothing_and_tear_nothing(fresh_database: 
         await asyncio.gather(*(_write_pairs(writers[n % 4], n, 40) for n in range(8)))
         at = await capture.barrier()
         await assert_equal(database, sink, at)
-        # Repairs are not asserted to be none: in one full run there were four, of records that were being written, and
-        # what set them off is not known. That nothing is lost or torn is asserted above and below.
+        # Repairs may be some: the engine in memory lets about one in a thousand of concurrent conflicting transactions
+        # through, and then stamps do not tell which of the two stayed (tests/capture/history.py). They tear nothing.
         assert capture.poisoned == 0
     state: dict[str, dict[bytes, int]] = {"left": {}, "right": {}}
     for transaction in sink.transactions:
@@ -283,21 +284,26 @@ async def test_a_restart_goes_on_from_the_cursor(fresh_database: FreshDatabase) 
     assert progress is not None and progress.cloned and progress.source_epoch == 1
 
 
-async def test_a_clone_that_was_interrupted_is_taken_up_as_a_comparison(database: Database) -> None:
-    await database.query(
-        "FOR $n IN 0..600 { CREATE type::record('a', $n) SET n = $n RETURN NONE }; CREATE b:1; CREATE c:1"
-    )
+async def test_a_clone_that_was_interrupted_goes_on_where_it_was(database: Database) -> None:
+    """What it had is not read again: a record that is changed behind the feed's back stays unseen."""
+    for table in ("a", "c"):
+        await database.query(f"FOR $n IN 0..600 {{ CREATE type::record('{table}', $n) SET n = $n RETURN NONE }}")
+    await database.query("CREATE b:1")
     sink = ReplicaSink()
     sink.refuse["c"] = Fault(Code.DISK_FULL, "no space left")
     async with capturing(database, sink, ready=False) as capture:
         await eventually(lambda: capture.lost and sink.store.count("a") == 600)
         assert capture.state == "cloning"
     await database.query("DELETE a:5; UPDATE a:6 SET n = 0")
+    await database.query("OPTION IMPORT; UPDATE a:7 SET n = 0")
     again = ReplicaSink(sink.store)
     async with capturing(database, again):
+        assert sink.rows("a")[pack(7)]["n"] == 7
+        await database.query("UPDATE a:7 SET n = 8")
+        await eventually(lambda: sink.rows("a")[pack(7)]["n"] == 8)
         await assert_equal(database, again)
     compared = [change for txn in again.transactions for change in txn if change.table == "a"]
-    assert {unpack(change.key) for change in compared} == {5, 6}
+    assert {unpack(change.key) for change in compared} == {5, 6, 7}
     progress = progress_of(sink.store.meta(PROGRESS_META))
     assert progress is not None and progress.source_epoch == 1
 

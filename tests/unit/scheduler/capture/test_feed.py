@@ -66,7 +66,7 @@ def test_the_last_row_of_a_full_page_is_left_for_the_next() -> None:
     rows = [row(stamp, created("a", stamp), created("b", stamp)) for stamp in range(1, 501)]
     page = parse_page(rows)
     assert [parsed.stamp for parsed in page.rows] == list(range(1, 500))
-    assert page.since == 500 and not page.overflowed
+    assert page.since == 500 and not any(parsed.is_cut for parsed in page.rows)
     assert parse_page(rows[:-1]).since is None
     assert len(parse_page(rows[:-1]).rows) == 499
 
@@ -84,7 +84,7 @@ def test_a_row_that_fills_a_page_is_told() -> None:
     page = parse_page([row(3, created("a", 1)), wide])
     assert [parsed.stamp for parsed in page.rows] == [3] and page.since == 9
     page = parse_page([wide])
-    assert page.overflowed and not page.rows and page.since == 10
+    assert [parsed.is_cut for parsed in page.rows] == [True] and page.since == 10
     assert parse_page([]).since is None
 
 

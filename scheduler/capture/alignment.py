@@ -1,0 +1,165 @@
+"""Records made equal to the database's, in one transaction with all that the feed shows by then.
+
+A record that is read tells of the present; the replica is where the feed has been read to. Folded by itself it would
+show a transaction's one record and not its other. So records are read *in one transaction of the database with the
+feed's tail* (one snapshot: measured), the tail is folded first, and whatever then still differs is the repair. Several
+reads may come before the one `commit`: rows that the tail of a later one shows are folded over what earlier ones read.
+
+Invariant: after `commit` the replica's records that were read, and all that the feed told of meanwhile, are as they
+were in the database at one moment, and became so with one seq.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from sp00ky.proto.database import Database, cause_of
+from sp00ky.proto.faults import Code
+from sp00ky.proto.values.kinds import RecordId, Value
+from sp00ky.proto.values.pack import PackError, pack, unpack
+from sp00ky.proto.values.text import escape_ident
+from sp00ky.scheduler.capture.cursor import NEAR_MS, back
+from sp00ky.scheduler.capture.feed import Page, Seen, bounded, parse_page
+from sp00ky.scheduler.capture.offering import Letter, Offering, letters_of
+from sp00ky.scheduler.capture.pending import Pending
+from sp00ky.scheduler.capture.poison import Record, poison_of
+from sp00ky.scheduler.capture.schema import computed_fields
+from sp00ky.scheduler.datastore.datastore import MetaWrite
+from sp00ky.scheduler.intake import KEY_BYTES_MAX, RECORD_BYTES_MAX
+
+if TYPE_CHECKING:
+    from sp00ky.scheduler.capture.reader import FeedReader
+
+READS_MAX: Final = 8
+
+log = logging.getLogger(__name__)
+
+
+class Alignment:
+    """`differing`: records read so far of stored tables that were not as the feed had them, tables apart that are read
+    for the first time; `bytes_read`: of records, packed."""
+
+    def __init__(self, database: Database, offering: Offering, reader: FeedReader) -> None:
+        self._database = database
+        self._offering = offering
+        self._reader = reader
+        self._pending = Pending(offering.sink.store)
+        self._seen = Seen()
+        self._letters: list[Letter] = []
+        self._unreadable: set[Record] = set()  # what the database has of them has no form here
+        self._since = reader.open_since
+        self._high = 0
+        self.differing = 0
+        self.bytes_read = 0
+
+    def __len__(self) -> int:
+        """Records that may change."""
+        return len(self._pending)
+
+    async def read(self, records: Iterable[Record]) -> int:
+        """Make these equal; how many differ from what the feed says. Raises Fault."""
+        wanted = dict.fromkeys(records)
+        found: Mapping[Record, bytes] = {}
+        for _ in range(READS_MAX):
+            found, doubts = await self._snapshot(list(wanted))
+            if doubts <= wanted.keys():
+                break
+            wanted.update(dict.fromkeys(doubts))  # read again with these: all that is in doubt at one moment
+        differing = 0
+        for record in wanted:
+            actual = found.get(record)
+            if record in self._unreadable or actual == self._pending.packed(record):
+                continue
+            self._pending.put(record, actual, self._pending.stamp(record))
+            differing += self._offering.is_settled(record[0])
+        self.differing += differing
+        return differing
+
+    def packed(self, record: Record) -> bytes | None:
+        """As it will be."""
+        return self._pending.packed(record)
+
+    def keys(self, table: str) -> list[bytes]:
+        """Of the rows that this will make or change."""
+        return self._pending.keys(table)
+
+    async def commit(self, meta: Sequence[MetaWrite] = ()) -> int:
+        """Make it durable, as one transaction; how many changes it was."""
+        transaction = self._pending.transaction()
+        progress = self._reader.progress_at(self._high)
+        await self._offering.offer_aligned(transaction, [progress.as_meta(), *meta], self._letters)
+        self._reader.took(self._seen, self._high, progress)
+        self._pending, self._seen, self._letters = Pending(self._offering.sink.store), Seen(), []
+        self._unreadable.clear()
+        return len(transaction)
+
+    async def _snapshot(self, records: Sequence[Record]) -> tuple[Mapping[Record, bytes], set[Record]]:
+        """Fold the feed up to a moment at which these records were read: those that exist, and who is in doubt."""
+        doubts: set[Record] = set()
+        while True:
+            page, rows = await self._read_both(records)
+            doubts |= self._fold(page)
+            if page.since is None:
+                self._since = max(self._since, back(self._high, NEAR_MS))
+                return rows, doubts
+            self._since = page.since
+
+    async def _read_both(self, records: Sequence[Record]) -> tuple[Page, Mapping[Record, bytes]]:
+        """A page of the feed and the records that exist, of one moment, with what the tables compute at that moment."""
+        tables = {table for table, _ in records}
+        while True:
+            ids = [RecordId(table, unpack(key)) for table, key in records if table in tables]
+            page_text = self._reader.page_text(self._reader.cursor.jump(self._since))
+            names = sorted({record_id.table for record_id in ids})
+            infos = "".join(f"INFO FOR TABLE {escape_ident(name)} STRUCTURE; " for name in names)
+            text = f"BEGIN; {page_text}; {infos}SELECT * FROM $ids; COMMIT" if ids else f"BEGIN; {page_text}; COMMIT"
+            results = await self._database.query_raw(text, {"ids": ids})
+            failure = cause_of(results)
+            if failure is None:
+                page = parse_page(results[1].result, self._reader.page_entries)
+                computed = {name: computed_fields(info.result) for name, info in zip(names, results[2:], strict=False)}
+                return page, self._packed(results[-2].result, computed) if ids else {}
+            existing = await self._existing()
+            if failure.code is not Code.NOT_FOUND or tables <= existing:
+                raise failure
+            tables &= existing  # a table was removed: its records are not there
+
+    async def _existing(self) -> set[str]:
+        info = (await self._database.query("INFO FOR DB STRUCTURE"))[0]
+        return {table["name"] for table in info["tables"]}
+
+    def _fold(self, page: Page) -> set[Record]:
+        reader = self._reader
+        rows = self._seen.unseen(reader.fresh(page.rows))
+        doubts: set[Record] = set()
+        epoch, is_checked = reader.progress.source_epoch, reader.progress.cloned
+        for row in rows:
+            doubts |= self._offering.read(row, epoch, self._pending, is_checked=is_checked).doubts
+            self._high = max(self._high, row.stamp)
+        self._seen.mark(rows)
+        self._letters += letters_of(rows)
+        return doubts
+
+    def _packed(self, rows: Sequence[Value], computed: Mapping[str, Collection[str]]) -> Mapping[Record, bytes]:
+        records: dict[Record, bytes] = {}
+        for row in rows:
+            try:
+                table = row["id"].table
+                record = {name: value for name, value in row.items() if name not in computed[table]}
+                key = bounded(pack(record["id"].key), KEY_BYTES_MAX, "key")
+                packed = bounded(pack(record), RECORD_BYTES_MAX, "record")
+            except (PackError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+                self.refuse(row, error)
+                continue
+            records[(table, key)] = packed
+            self.bytes_read += len(packed)
+        return records
+
+    def refuse(self, row: Value, error: Exception) -> None:
+        """A record of the database that has no form here: what the replica has of it stays."""
+        poison = poison_of(row, error)
+        if not poison.records or poison.records[0] not in self._unreadable:
+            self._letters.append(("database", 0, poison))
+        self._unreadable.update(poison.records)
