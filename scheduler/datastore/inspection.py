@@ -12,16 +12,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from rocksdict import RdictIter
-from sp00ky.proto.faults import Fault
+from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.scheduler.datastore import layout
 from sp00ky.scheduler.datastore.migrations import head_revision, require_head, stored_revision
-from sp00ky.scheduler.datastore.opening import Files, open_files
+from sp00ky.scheduler.datastore.opening import Files, open_files, value_of
 from sp00ky.scheduler.datastore.restoring import locked
 from sp00ky.scheduler.datastore.state import StoredState, read_state
 from sp00ky.scheduler.datastore.wal import check_tails
@@ -64,6 +65,10 @@ def inspect(replica: Path, wal_path: Path | None = None) -> Report:
             report.facts["schema_revision"] = stored_revision(files)
             require_head(files, f"replica {replica}", auto=False)
             inspect_files(files, report)
+        except Fault as fault:
+            if fault.code is not Code.DATA_LOSS:
+                raise
+            report.found(fault.message)
         finally:
             files.close()
     return report
@@ -112,7 +117,7 @@ def inspect_files(files: Files, report: Report) -> None:
 def _inspect_log(files: Files, state: StoredState, report: Report) -> int:
     """Entries in order, and each change's row; how many changes lie above what is collected."""
     due, entries, changes = state.log_floor, 0, 0
-    row_of: Callable[[bytes], bytes | None] = files.rows.get
+    row_of = partial(value_of, files.rows, name="replica")
     iterator = files.log.iter()
     iterator.seek_to_first()
     while iterator.valid():

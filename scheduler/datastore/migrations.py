@@ -20,7 +20,7 @@ from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Seq
 from sp00ky.scheduler.datastore import layout
 from sp00ky.scheduler.datastore import state as keys
-from sp00ky.scheduler.datastore.opening import Files, open_files
+from sp00ky.scheduler.datastore.opening import Files, open_files, value_of
 from sp00ky.scheduler.datastore.retained import Marks
 
 BATCH_MAX: Final = 1_000
@@ -37,7 +37,7 @@ class Migration:
 
 
 def _stored_seq(files: Files, key: bytes) -> Seq:
-    value = files.meta.get(key)
+    value = value_of(files.meta, key, "replica")
     assert value is not None, f"there is no {key!r}"
     return layout.unpack_seq(value)
 
@@ -112,8 +112,8 @@ def steps_to(found: str, wanted: str, migrations: Sequence[Migration] = MIGRATIO
 
 def stored_revision(files: Files) -> str | None:
     """None: there is no store yet."""
-    value = files.meta.get(keys.KEY_FORMAT)
-    return None if value is None else bytes(value).decode(errors="replace")
+    value = value_of(files.meta, keys.KEY_FORMAT, "replica")
+    return None if value is None else value.decode(errors="replace")
 
 
 def migrate(files: Files, steps: Sequence[Migration]) -> None:

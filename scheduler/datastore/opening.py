@@ -138,6 +138,15 @@ def bytes_of(paths: Iterable[Path]) -> int:
     return total
 
 
+def value_of(family: Rdict, key: bytes, name: str) -> bytes | None:
+    """Raises Fault DATA_LOSS where rocksdict raises a bare exception."""
+    try:
+        value: bytes | None = family.get(key)
+    except Exception as error:
+        raise fault_of_disk(name, str(error)) from error
+    return value
+
+
 def fault_of_disk(name: str, reason: str) -> Fault:
     """The fault behind an error text of the system or of RocksDB; one line."""
     reason = " ".join(reason.split())

@@ -33,7 +33,15 @@ from sp00ky.scheduler.datastore.admission import admit_append, admit_log_read, a
 from sp00ky.scheduler.datastore.collecting import delete_superseded
 from sp00ky.scheduler.datastore.datastore import PAGE_BYTES_MAX, Append, Row, RowWrite
 from sp00ky.scheduler.datastore.migrations import head_revision, require_head, stored_revision
-from sp00ky.scheduler.datastore.opening import Files, fault_of_disk, has_room, open_files, own_directories, write_owners
+from sp00ky.scheduler.datastore.opening import (
+    Files,
+    fault_of_disk,
+    has_room,
+    open_files,
+    own_directories,
+    value_of,
+    write_owners,
+)
 from sp00ky.scheduler.datastore.recent import RecentVersions
 from sp00ky.scheduler.datastore.retained import Retained
 from sp00ky.scheduler.datastore.rocks_retention import RocksRetention, put_pins
@@ -303,8 +311,7 @@ class RocksDatastore(RocksRetention):
         return self._tables.get(table, (0, 0))[1]
 
     def meta(self, name: bytes) -> bytes | None:
-        value = self._files.meta.get(layout.NAME_PREFIX + name)
-        return None if value is None else bytes(value)
+        return value_of(self._files.meta, layout.NAME_PREFIX + name, self._name)
 
     def metas(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
         found = keys.with_prefix(self._files.meta, layout.NAME_PREFIX + prefix, self._name)
@@ -312,6 +319,7 @@ class RocksDatastore(RocksRetention):
 
     def close(self) -> None:
         """Flush the log and release the files; waits for a flush under way. Safe to call twice."""
+        self._sync_fault = self._sync_fault or Fault(Code.UNAVAILABLE, f"{self._name} is closed")
         with self._copying_lock, self._files_lock:
             # A disk that no longer takes anything does not keep the files open: nothing above `synced` was promised.
             with suppress(Exception):

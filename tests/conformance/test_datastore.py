@@ -28,6 +28,7 @@ from sp00ky.scheduler.datastore.datastore import PAGE_BYTES_MAX, Append, Datasto
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
 from sp00ky.scheduler.datastore.rocks import RocksDatastore
 
+from tests.conformance.declared import covers
 from tests.harness.stores import Write, Writer, entries_of, fault_code, scan_all
 
 HOSTILE_KEYS = [
@@ -302,7 +303,7 @@ _transactions = st.lists(
 
 
 @pytest.mark.parametrize("engine", ["memory", "rocksdb"])
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(transactions=_transactions, limit=st.integers(1, 4), reopen_after=st.integers(0, 12))
 def test_an_engine_equals_a_dict_of_versions(
     engine: str, transactions: list[list[Write]], limit: int, reopen_after: int
@@ -473,6 +474,7 @@ def _run_writer(path: Path, limit: int) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
+@covers("own 8", "own 22")
 def test_g4_rocks_loses_nothing_synced_when_killed(tmp_path: Path) -> None:
     acknowledged = 0
     for _ in range(3):
@@ -536,6 +538,7 @@ def test_rocks_refuses_when_a_file_is_gone(tmp_path: Path) -> None:
     assert fault_code(lambda: RocksDatastore.open(tmp_path / "r")) is Code.DATA_LOSS
 
 
+@covers("Retries", "own 23")
 def test_d1_a_full_disk_applies_nothing_and_heals(tmp_path: Path) -> None:
     """The disk is this process's file size limit: RocksDB sees the same failing write."""
     store = RocksDatastore.open(tmp_path)

@@ -211,7 +211,7 @@ def refused(store: Datastore, at: int) -> Code | None:
 
 
 TestEngines = Engines.TestCase
-TestEngines.settings = settings(max_examples=8, stateful_step_count=30, deadline=None)
+TestEngines.settings = settings(max_examples=6, stateful_step_count=30, deadline=None)
 
 
 @pytest.mark.long

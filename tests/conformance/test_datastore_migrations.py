@@ -22,6 +22,7 @@ from sp00ky.scheduler.datastore.migrations import MIGRATIONS, Migration, head_re
 from sp00ky.scheduler.datastore.opening import open_files
 from sp00ky.scheduler.datastore.rocks import RocksDatastore
 
+from tests.conformance.declared import covers
 from tests.harness.stores import Writer, collect_all, entries_of, state_at
 
 ROOT = str(Path(__file__).resolve().parents[2])
@@ -58,6 +59,7 @@ def contents(store: RocksDatastore) -> dict[str, object]:
     }
 
 
+@covers("Migration")
 def test_a_store_of_the_first_layout_is_brought_to_head_and_keeps_everything(tmp_path: Path) -> None:
     before = old_store(tmp_path / "r")
     assert revision_of(tmp_path / "r") == FIRST
