@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from enum import StrEnum
 from typing import Any
 
@@ -30,6 +31,12 @@ class Rpc(StrEnum):
     WHY_VIEW = "ViewService.WhyView"
     GET_STATUS = "AdminService.GetStatus"
     BARRIER = "AdminService.Barrier"
+    DRAIN_SSP = "AdminService.DrainSsp"
+    RESYNC_SSPS = "AdminService.ResyncSsps"
+    LIST_DEAD_LETTERS = "AdminService.ListDeadLetters"
+    GET_DEAD_LETTER = "AdminService.GetDeadLetter"
+    RETRY_DEAD_LETTER = "AdminService.RetryDeadLetter"
+    DROP_DEAD_LETTER = "AdminService.DropDeadLetter"
 
 
 CLOSE_SECONDS = 5.0
@@ -40,6 +47,14 @@ _STUBS: Mapping[str, Callable[[aio.Channel], Any]] = {
     "ViewService": views_pb2_grpc.ViewServiceStub,
     "AdminService": admin_pb2_grpc.AdminServiceStub,
 }
+
+# Of the request being answered: passed on, so that a service's log line can be found by it.
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+
+
+def _identity() -> tuple[tuple[str, str], ...]:
+    request_id = REQUEST_ID.get()
+    return (("x-request-id", request_id),) if request_id else ()
 
 
 class Upstream:
@@ -62,7 +77,7 @@ class Upstream:
     async def call(self, rpc: Rpc, request: Message, timeout_s: float) -> Any:
         """The response message; raises Fault."""
         try:
-            return await self._calls[rpc](request, timeout=timeout_s)
+            return await self._calls[rpc](request, timeout=timeout_s, metadata=_identity())
         except aio.AioRpcError as error:
             fault = fault_of(error)
             if fault.code is Code.UNAVAILABLE and self._resolve is not None and self._resolving is None:

@@ -40,6 +40,8 @@ from sp00ky.ssp.rpc.upstream import Upstream, dial
 from sp00ky.ssp.rpc.views import ViewServicer
 
 CREDIT = 4  # entry frames in flight: more gains nothing (reference: performance, backpressure)
+CREDIT_ENTRIES = 4_096
+CREDIT_BYTES = 16 * 1024 * 1024
 TICK_SECONDS = 0.05
 RECONNECT_SECONDS_MAX = 1.0
 EDGES_LATE_HEARTBEATS = 3
@@ -83,6 +85,7 @@ class SspDriver:
         self._garbage = Garbage()
         self._epoch = Epoch(0)
         self._incarnation = 0
+        self._known_as = 0  # the last incarnation of this process, also when it starts over
         self._head_seq = 0
         self._said_written_seq = 0  # on the present stream
         self._bootstrapped = False
@@ -214,8 +217,10 @@ class SspDriver:
             version=_version(),
             store_id=self.store_id,
             applied_seq=self.engine.applied_seq if self.store_id and self._bootstrapped else 0,
-            incarnation=self._incarnation,
+            incarnation=self._known_as,
             credit=CREDIT,
+            credit_entries=CREDIT_ENTRIES,
+            credit_bytes=CREDIT_BYTES,
         )
 
     def advertised_grpc(self) -> str:
@@ -250,7 +255,7 @@ class SspDriver:
     def _welcome(self, welcome: replication_pb2.Welcome) -> None:
         self._epoch = Epoch(welcome.epoch)
         self.store_id = StoreId(welcome.store_id)
-        self._incarnation = welcome.incarnation
+        self._incarnation = self._known_as = welcome.incarnation
         self._said_written_seq = 0
         if not welcome.resume:
             self._bootstrapped = False
@@ -292,14 +297,7 @@ class SspDriver:
 
     def _answer(self, upstream: Upstream, ready: Ready) -> None:
         for load in ready.loads:
-            request = replication_pb2.Load(
-                load_id=load.load_id,
-                table=load.table,
-                at_seq=load.at_seq,
-                after_key=load.after_key,
-                rows_max=self.settings.bootstrap_page_size,
-            )
-            upstream.send(replication_pb2.ReplicateRequest(load=request))
+            upstream.load(load, self.settings.bootstrap_page_size)
         if ready.loaded:
             upstream.send(replication_pb2.ReplicateRequest(loaded=replication_pb2.Loaded()))
             failpoint("ssp.loaded")

@@ -256,6 +256,54 @@ class Ssp(TypedDict):
     incarnation: int
     version: str
     uptime_seconds: float
+    draining: bool
+    frozen: bool
+
+
+class Drained(TypedDict):
+    """`views`: those it still owns, or serves until another has them."""
+
+    ssp_id: str
+    draining: bool
+    views: int
+
+
+class Resynced(TypedDict):
+    marked_for_resync: int
+    ssp_ids: list[str]
+
+
+class DeadLetter(TypedDict):
+    """`stamp`: of the changefeed's row, as text since it is larger than a JSON number holds; "0": none."""
+
+    id: int
+    source: str
+    tables: list[str]
+    records: list[str]
+    reason: str
+    at_ms: int
+    attempts: int
+    stamp: str
+    size: int
+
+
+class DeadLetterShown(DeadLetter):
+    content: str
+
+
+class DeadLetters(TypedDict):
+    dead_letters: list[DeadLetter]
+    total: int
+    forgotten: int
+
+
+class Retried(TypedDict):
+    applied: int
+    failed: int
+
+
+class Dropped(TypedDict):
+    dropped: int
 
 
 class Metrics(TypedDict):

@@ -193,6 +193,8 @@ def ssps_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
             "incarnation": ssp.incarnation,
             "version": ssp.version,
             "uptime_seconds": ssp.uptime_seconds,
+            "draining": ssp.draining,
+            "frozen": ssp.frozen,
         }
         for ssp in status.ssps
     ]

@@ -24,6 +24,7 @@ from sp00ky.proto.v1 import (
 )
 from sp00ky.proto.values.kinds import Value
 from sp00ky.proto.values.pack import unpack
+from sp00ky.ssp.engine.ready import LoadPage
 
 REQUESTS_MAX = 10_000  # frames waiting to go up: page requests, acks and heartbeats, a few a view at most
 BARRIER_SECONDS = 15.0
@@ -88,6 +89,12 @@ class Upstream:
         """Queue a frame; without a stream it is dropped, since a new hello says it all again."""
         if not self._requests.full():
             self._requests.put_nowait(request)
+
+    def load(self, page: LoadPage, rows_max: int) -> None:
+        load = replication_pb2.Load(
+            load_id=page.load_id, table=page.table, at_seq=page.at_seq, after_key=page.after_key, rows_max=rows_max
+        )
+        self.send(replication_pb2.ReplicateRequest(load=load))
 
     async def barrier(self) -> int:
         """A seq at or above everything that was committed in SurrealDB before the call; raises Fault."""

@@ -123,6 +123,8 @@ class FakeMesh:
             "WhyView": _why(),
             "GetStatus": status or scheduler_status(),
             "Barrier": admin_pb2.BarrierResponse(revision=token(50), seq=50),
+            "DrainSsp": admin_pb2.DrainSspResponse(views=3, revision=token(44)),
+            "ResyncSsps": admin_pb2.ResyncSspsResponse(ssp_ids=["ssp-1"]),
         }
         self.ssp: FakeMesh | None = None  # of an SSP's API: the SSP, while this one is its scheduler
         self.held: asyncio.Event | None = None  # when set, every call waits for it
@@ -143,7 +145,7 @@ class FakeMesh:
                 "ExplainView",
                 "WhyView",
             ),
-            _servicer(admin_pb2_grpc.AdminServiceServicer, self, "GetStatus", "Barrier"),
+            _servicer(admin_pb2_grpc.AdminServiceServicer, self, "GetStatus", "Barrier", "DrainSsp", "ResyncSsps"),
         )
         self._server.add(ingest_pb2_grpc.add_IngestServiceServicer_to_server, ingest, "sp00ky.v1.IngestService")
         self._server.add(proxy_pb2_grpc.add_ProxyServiceServicer_to_server, proxy, "sp00ky.v1.ProxyService")
