@@ -154,7 +154,8 @@ def fault_of_disk(name: str, reason: str) -> Fault:
         return Fault(Code.DISK_FULL, f"{name}: no space left", "free some space, then try again")
     if "lock" in reason and ("LOCK" in reason or "held by" in reason):
         return Fault(Code.UNAVAILABLE, f"{name} is in use by another process", "stop that one, or give another path")
-    if "Corruption" in reason or "CURRENT file" in reason:
+    gone = "No such file" in reason and any(text in reason for text in ("MANIFEST-", ".sst", ".log"))
+    if gone or "Corruption" in reason or "CURRENT file" in reason:
         return Fault(Code.DATA_LOSS, f"{name} is damaged: {reason}", RESTORE_HINT)
     return Fault(Code.UNAVAILABLE, f"{name} cannot be used: {reason}", "check the path and its permissions")
 

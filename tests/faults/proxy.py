@@ -77,17 +77,17 @@ class Link:
         """Until either side closes."""
         await self.proxy.up.opened()  # a held proxy does not even answer the handshake, as far as the target knows
         self.far_reader, self.far = await asyncio.open_connection(*self.proxy.target)
-        pumps = [
-            asyncio.create_task(self._pump(self.near_reader, self.far, self.proxy.up)),
-            asyncio.create_task(self._pump(self.far_reader, self.near, self.proxy.down)),
-        ]
-        try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
-            self.far.close()
+        with contextlib.closing(self.far):
+            pumps = [
+                asyncio.create_task(self._pump(self.near_reader, self.far, self.proxy.up)),
+                asyncio.create_task(self._pump(self.far_reader, self.near, self.proxy.down)),
+            ]
+            try:
+                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for pump in pumps:
+                    pump.cancel()
+                await asyncio.gather(*pumps, return_exceptions=True)
         while self.stranded and await self.near_reader.read(CHUNK_BYTES):
             continue  # nobody answers any more; only who connected can end it
 
@@ -177,8 +177,9 @@ class Proxy:
             self._server = None
 
     async def allow(self) -> None:
-        host, _, port = self.address.rpartition(":")
-        await self.start(host, int(port))
+        if self._server is None:
+            host, _, port = self.address.rpartition(":")
+            await self.start(host, int(port))
 
     def hold(self) -> None:
         """Drop everything, both ways, silently."""

@@ -20,9 +20,10 @@ import aiohttp
 from sp00ky.proto.database import Database
 from sp00ky.proto.values.kinds import RecordId
 
-from tests.faults.proxy import Proxy
+from tests.faults.proxy import Proxy, pause
 from tests.harness.eventually import eventually
 from tests.harness.parts import Parts
+from tests.harness.processes import SPKY
 from tests.processes.workload import View, assert_all_equal, assert_edges_equal
 
 BINS = 4
@@ -144,7 +145,26 @@ class Scene:
         return str(await eventually(owned, 10.0, what=f"view {view} to have an owner", every_s=0.02))
 
     async def incarnations(self) -> dict[str, int]:
-        return {name: int(ssp["incarnation"]) for name, ssp in (await self.parts.ssps()).items()}
+        """Of every SSP that the scheduler knows, once it knows any."""
+        known = await eventually(self.parts.ssps, 10.0, what="the scheduler to know SSPs", every_s=0.02)
+        return {name: int(ssp["incarnation"]) for name, ssp in known.items()}
+
+    async def restart_scheduler(self, **settings: str) -> None:
+        """Killed and started again, with other settings than before if any are given."""
+        await self.parts.kill("scheduler")
+        self.parts.add_scheduler(**settings)
+        await self.parts.start("scheduler")
+
+    async def paused_for(self, seconds: float) -> None:
+        """Let a pause be as long as the fault says: the one place where time itself is the fault."""
+        await pause(seconds)
+
+    async def heal(self) -> None:
+        """The network is as it should be."""
+        for proxy in (*self.links.values(), *self.stores.values()):
+            proxy.delay(0)
+            proxy.release()
+            await proxy.allow()
 
     async def all_ready(self) -> None:
         await self.parts.all_ready(*self.ssps)
@@ -180,13 +200,17 @@ async def running_scene(
     ssps: Sequence[str] = ("one", "two"),
     views: Sequence[View] = VIEWS,
     seed: int = 1,
+    program: str = SPKY,
 ) -> AsyncIterator[Scene]:
-    parts = Parts(folder, db_ws, {**LEASES, **(settings or {})})
-    db_address = db_ws.removeprefix("ws://").removesuffix("/rpc")
+    parts = Parts(folder, db_ws, {**LEASES, **(settings or {})}, program)
+    db_address = parts.db_ws.removeprefix("ws://").removesuffix("/rpc")
     links = {name: Proxy(parts.grpc) for name in ssps}
     stores = {name: Proxy(db_address) for name in ssps}
     scene = Scene(parts, links, stores, seed)
     try:
+        if not db_ws:
+            parts.add_database()
+            await parts.start("db")
         parts.add_scheduler()
         for name in ssps:
             await links[name].start()

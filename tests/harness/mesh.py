@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.harness.eventually import eventually
 from tests.harness.mesh_client import SECRET, MeshClient
-from tests.harness.processes import Child, spawn
+from tests.harness.processes import SPKY, Child, spawn
 
 START_SECONDS = 60.0
 # Short heartbeats, so that a death is noticed in seconds and not in fifteen.
@@ -34,9 +34,9 @@ def environment(data_dir: Path, extra: Mapping[str, str] | None = None) -> dict[
 class Service:
     """One `spky …` process; the JSON lines it printed are kept."""
 
-    def __init__(self, arguments: list[str], env: Mapping[str, str]) -> None:
+    def __init__(self, arguments: list[str], env: Mapping[str, str], program: str = SPKY) -> None:
         self.arguments = arguments
-        self.child: Child = spawn(arguments, env)
+        self.child: Child = spawn(arguments, env, program)
         self._lines: list[dict[str, Any]] = []
 
     def lines(self) -> list[dict[str, Any]]:

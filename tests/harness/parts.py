@@ -22,7 +22,7 @@ from sp00ky.proto.failpoints import FAILPOINTS_ENV
 from tests.harness.eventually import eventually
 from tests.harness.mesh import Service, environment
 from tests.harness.mesh_client import MeshClient
-from tests.harness.processes import spawn
+from tests.harness.processes import SPKY, spawn
 
 ARGUMENTS_OF_DB = ("serve", "db", "--path", "mem", "--listen", "127.0.0.1:0")
 
@@ -45,6 +45,7 @@ class Part:
     arguments: Sequence[str]
     env: Mapping[str, str]
     failpoints: Path
+    program: str = SPKY
     service: Service | None = None
     listening: dict[str, Any] = field(default_factory=dict)
 
@@ -61,12 +62,17 @@ class Part:
 class Parts(MeshClient):
     """A scheduler, SSPs and what else a test starts, over a namespace of its own in a database that stays."""
 
-    def __init__(self, folder: Path, db_ws: str, settings: Mapping[str, str] | None = None) -> None:
-        """`settings` are every process's, beside the quick heartbeats of `tests.harness.mesh`."""
+    def __init__(
+        self, folder: Path, db_ws: str, settings: Mapping[str, str] | None = None, program: str = SPKY
+    ) -> None:
+        """`settings` are every process's, beside the quick heartbeats of `tests.harness.mesh`. With no `db_ws` there is
+        an address for a database of its own, to be added as a part."""
         super().__init__(namespace=f"test_{uuid4().hex}")
-        self.folder, self._db_ws, self._settings = folder, db_ws, dict(settings or {})
+        self._program = program
+        self.folder, self._settings = folder, dict(settings or {})
         self.parts: dict[str, Part] = {}
-        self._http_port, self._grpc_port = free_ports(2)
+        self._http_port, self._grpc_port, db_port = free_ports(3)
+        self._db_ws = db_ws or f"ws://127.0.0.1:{db_port}/rpc"
 
     @property
     def url(self) -> str:
@@ -76,6 +82,11 @@ class Parts(MeshClient):
     def grpc(self) -> str:
         """The scheduler's gRPC address."""
         return f"127.0.0.1:{self._grpc_port}"
+
+    def move_grpc(self) -> str:
+        """Another address for the scheduler's next life."""
+        [self._grpc_port] = free_ports(1)
+        return self.grpc
 
     @property
     def db_ws(self) -> str:
@@ -88,8 +99,14 @@ class Parts(MeshClient):
         failpoints = self.folder / f"{name}.failpoints"
         place = {"SPKY_DB_WS": self.db_ws, "SPKY_DB_NS": self.namespace, "SPKY_DB_NAME": "sp00ky"}
         env = {**place, FAILPOINTS_ENV: f"@{failpoints}", **self._settings, **settings}
-        part = self.parts[name] = Part(name, arguments, environment(self.folder / name, env), failpoints)
+        part = self.parts[name] = Part(name, arguments, environment(self.folder / name, env), failpoints,
+                                       self._program)  # fmt: skip
         return part
+
+    def add_database(self) -> Part:
+        """A database that keeps its data on the disk."""
+        listen = self.db_ws.removeprefix("ws://").removesuffix("/rpc")
+        return self.add("db", ["serve", "db", "--path", str(self.folder / "data"), "--listen", listen])
 
     def add_scheduler(self, **settings: str) -> Part:
         listen = {"SPKY_SCHEDULER_LISTEN_ADDR": self.url.removeprefix("http://"), "SPKY_SCHEDULER_GRPC_ADDR": self.grpc}
@@ -113,12 +130,27 @@ class Parts(MeshClient):
             part = self.parts[name]
             part.listening = await part.running.line("listening")
 
+    async def kept_alive(self, *names: str, timeout_s: float = 60.0) -> None:
+        """Wait until each listens; one that ends before is started again, as whoever supervises it would."""
+
+        def listens(part: Part) -> bool:
+            if not part.alive:
+                part.running.child.close()
+                self.spawn(part.name)
+            found = [line for line in part.running.lines() if line.get("event") == "listening"]
+            part.listening = found[0] if found else part.listening
+            return bool(found)
+
+        for name in names:
+            part = self.parts[name]
+            await eventually(lambda part=part: listens(part), timeout_s, what=f"{name} to listen", every_s=0.05)  # type: ignore[misc]
+
     def spawn(self, *names: str) -> None:
         """Start processes without waiting for anything."""
         for name in names:
             part = self.parts[name]
             assert not part.alive, f"{name} runs"
-            part.service = Service(list(part.arguments), part.env)
+            part.service = Service(list(part.arguments), part.env, part.program)
 
     def arm(self, name: str, failpoints: str) -> None:
         """Arm a process, whether it runs or not; empty text disarms it."""

@@ -125,9 +125,12 @@ def running(
         child.close()
 
 
-def spawn(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Child:
-    """`spky arguments…` as a child."""
-    return start([sys.executable, "-m", "sp00ky.deploy.cli", *arguments], env)
+SPKY = "sp00ky.deploy.cli"
+
+
+def spawn(arguments: Sequence[str], env: Mapping[str, str] | None = None, program: str = SPKY) -> Child:
+    """`spky arguments…` as a child, or another module with these arguments."""
+    return start([sys.executable, "-m", program, *arguments], env)
 
 
 def _drain_out(child: Child) -> None:
