@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -66,6 +67,14 @@ class Parts:
     async def owners(self) -> set[str]:
         views = await self.get("/views")
         return {view["ssp_id"] for view in views} if views else set()
+
+    async def owned_by(self, ssp_ids: set[str]) -> bool:
+        return await self.owners() == ssp_ids
+
+    async def drain(self, name: str, undo: int = 0) -> int:
+        """The views it has left."""
+        async with self.http.post(f"{self.url}/admin/ssp/{name}/drain?undo={undo}") as response:
+            return int((await response.json())["views"])
 
     async def register_all(self) -> None:
         for number in range(VIEWS):
@@ -132,8 +141,8 @@ async def test_g9_views_move_when_their_ssp_dies(parts: Parts) -> None:
     await parts.write(1000, 200)
     await eventually(parts.converged, STALE_SECONDS + 15.0, what="views to be right again", every_s=0.1)
     assert await parts.owners() == {"two"}
-    await parts.start_ssp("one")  # the dead one comes back as a new incarnation, without views
-    await eventually(lambda: parts.ready_ssps(2), 20.0, what="the restarted SSP to be ready", every_s=0.05)
+    await parts.start_ssp("one")  # the dead one comes back as a new incarnation, and is given its share
+    await eventually(lambda: parts.owned_by({"one", "two"}), 20.0, what="views to move back", every_s=0.05)
     await parts.write(2000, 100)
     await eventually(parts.converged, 20.0, what="views to stay right", every_s=0.1)
 
@@ -151,6 +160,46 @@ async def test_n1_t2_a_paused_ssp_is_fenced_when_it_wakes(parts: Parts) -> None:
     await parts.write(2000, 200)
     await eventually(lambda: parts.ready_ssps(2), 20.0, what="the paused SSP to rejoin", every_s=0.05)
     await eventually(parts.converged, 20.0, what="views to stay right", every_s=0.1)
-    assert await parts.owners() == {"two"}
+    await eventually(lambda: parts.owned_by({"one", "two"}), 20.0, what="views to move back", every_s=0.05)
     epochs = (await parts.database.query("SELECT VALUE epoch FROM ONLY _00_owner:one"))[0]
     assert epochs > 0
+
+
+async def test_an_ssp_is_drained_without_a_gap(parts: Parts) -> None:
+    """Every read of every view is answered with its result while the views move away and back, and rows come in."""
+    await parts.write(0, 400)
+    await parts.register_all()
+    await eventually(parts.converged, 20.0, what="views to equal fresh queries", every_s=0.1)
+    reads, wrong, done = 0, list[Any](), asyncio.Event()
+
+    async def read() -> None:
+        nonlocal reads
+        while not done.is_set():
+            for number in range(VIEWS):
+                async with parts.http.get(f"{parts.url}/view/v{number}", params={"rows": "1"}) as response:
+                    view = await response.json()
+                    reads += 1
+                    if response.status != 200 or view["state"] != "live" or not view["rows"]:
+                        wrong.append(view)
+
+    async def write() -> None:
+        for start in range(10_000, 1_000_000, 100):
+            if done.is_set():
+                return
+            await parts.write(start, 40)
+
+    async def drained() -> bool:
+        return not await parts.drain("one")
+
+    others = [asyncio.create_task(work()) for work in (read, read, write)]
+    try:
+        await parts.drain("one")
+        await eventually(drained, 30.0, what="the drain to end", every_s=0.1)
+        assert await parts.owners() == {"two"}
+        await parts.drain("one", undo=1)
+        await eventually(lambda: parts.owned_by({"one", "two"}), 20.0, what="views to move back", every_s=0.05)
+    finally:
+        done.set()
+        await asyncio.gather(*others)
+    assert wrong == [] and reads > 2 * VIEWS
+    await eventually(parts.converged, 20.0, what="views to stay right", every_s=0.1)
