@@ -238,7 +238,7 @@ class MemoryDatastore:
 
     @property
     def log_bytes(self) -> int:
-        return self._marks.bytes_after(Seq(self._retained.log_floor - 1))
+        return self._marks.bytes_after(Seq(self._retained.log_floor - 1), self._head)
 
     def log_seq_within(self, size: int) -> Seq:
         return self._marks.seq_within(size)

@@ -60,8 +60,10 @@ class Marks:
         """Whether appending `size` bytes will make a mark."""
         return not self._totals or self.total + size - self._totals[-1] >= MARK_BYTES
 
-    def bytes_after(self, seq: Seq) -> int:
-        """Bytes of log above `seq`; too many by less than one mark."""
+    def bytes_after(self, seq: Seq, head: Seq) -> int:
+        """Bytes of log above `seq`; too many by less than one mark, but none above the head."""
+        if seq >= head:
+            return 0
         index = bisect_right(self._seqs, seq) - 1
         return self.total - (self._totals[index] if index >= 0 else self._totals[0] if self._totals else self.total)
 
