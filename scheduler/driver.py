@@ -119,12 +119,19 @@ class SchedulerDriver:
             self._capture = Capture(self._database, self, poll_ms=settings.capture_poll_ms)
             self._tasks.append(asyncio.create_task(self._capture.run(), name="capture"))
         self._upkeep = Upkeep(
-            self.store, settings, needed=self._lowest_needed_seq, is_captured=self._database is not None
+            self.store,
+            settings,
+            needed=self._lowest_needed_seq,
+            readable_from=self._readable_from,
+            is_captured=self._database is not None,
         )
         self._tasks.append(asyncio.create_task(self._upkeep.run(), name="upkeep"))
         await self._server.serving(self.state == "ready")
         self._tasks.append(asyncio.create_task(self._show_readiness(), name="readiness"))
         return self.grpc_address
+
+    def _readable_from(self) -> Seq:
+        return self._capture.readable_from if self._capture is not None else Seq(0)
 
     def _lowest_needed_seq(self) -> Seq:
         return self.coordinator.lowest_needed_seq()  # it is another one after a full disk

@@ -80,7 +80,8 @@ def collect_offline(store: Datastore) -> dict[str, int]:
 
 
 class Upkeep:
-    """`needed`: the lowest log entry that an SSP which may resume needs. Times in ms of a monotonic clock."""
+    """`needed`: the lowest log entry that an SSP which may resume needs. `readable_from`: below it a clone was under
+    way, so no revision is a state of the database. Times in ms of a monotonic clock."""
 
     def __init__(
         self,
@@ -88,11 +89,13 @@ class Upkeep:
         settings: SchedulerSettings,
         *,
         needed: Callable[[], Seq],
+        readable_from: Callable[[], Seq] = lambda: Seq(0),
         is_captured: bool,
         now_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
     ) -> None:
         self._store, self._settings = store, settings
-        self._needed, self._is_captured, self._now_ms = needed, is_captured, now_ms
+        self._needed, self._readable_from = needed, readable_from
+        self._is_captured, self._now_ms = is_captured, now_ms
         self._retention = Retention(policy_of(settings))
         self._lease = asyncio.Lock()
         self.counters = Counters()
@@ -123,7 +126,7 @@ class Upkeep:
             store, now = self._store, self._now_ms()
             self._retention.sampled(now, store.synced_seq)
             plan = self._retention.plan(now, self._needed(), store.log_seq_within)
-            store.raise_floor(plan.floor)
+            store.raise_floor(max(plan.floor, min(self._readable_from(), store.synced_seq)))
             versions, is_done = await self._collect_slices(began)
             trimmed = store.trim_log(plan.log_floor)
             if plan.is_forced and trimmed:

@@ -7,10 +7,9 @@ one version at most. Counts are those of the rows at the head. Nothing is writte
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,12 +22,12 @@ from sp00ky.proto.v1 import common_pb2
 from sp00ky.scheduler.datastore import layout
 from sp00ky.scheduler.datastore.migrations import head_revision, require_head, stored_revision
 from sp00ky.scheduler.datastore.opening import Files, open_files, value_of
+from sp00ky.scheduler.datastore.readonly import linked
 from sp00ky.scheduler.datastore.restoring import locked
 from sp00ky.scheduler.datastore.state import StoredState, read_state
 from sp00ky.scheduler.datastore.wal import check_tails
 
 DAMAGE_LISTED_MAX: Final = 100
-_CONFIG_FILE: Final = "rocksdict-config.json"  # rewritten at every opening
 
 
 @dataclass(slots=True)
@@ -82,18 +81,6 @@ def revision_of(replica: Path, wal_path: Path | None = None) -> str:
             return stored_revision(files) or ""
         finally:
             files.close()
-
-
-@contextmanager
-def linked(*directories: Path) -> Iterator[Path]:
-    """A directory with the files of others by symbolic link: who opens a database writes beside its files, if only
-    to say how it was opened."""
-    with tempfile.TemporaryDirectory(prefix="spky-view-") as name:
-        for directory in dict.fromkeys(directories):
-            for file in directory.iterdir():
-                if file.is_file() and file.name != _CONFIG_FILE:
-                    (Path(name) / file.name).symlink_to(file.resolve())
-        yield Path(name)
 
 
 def inspect_files(files: Files, report: Report) -> None:

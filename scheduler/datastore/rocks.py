@@ -58,7 +58,9 @@ class RocksDatastore(RocksRetention):
 
     engine = "rocksdb"
 
-    def __init__(self, path: Path, wal_path: Path, files: Files, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, path: Path, wal_path: Path, files: Files, now_ms: Callable[[], int], refusal: Fault | None = None
+    ) -> None:
         self._path, self._wal_path, self._name = path, wal_path, f"replica {path}"
         self._files = files
         self._files_lock = threading.Lock()  # held by whoever closes the files or flushes their log
@@ -66,7 +68,7 @@ class RocksDatastore(RocksRetention):
         self._flushing: asyncio.Task[None] | None = None
         self._newest = RecentVersions()
         self._is_writable = True
-        self._sync_fault: Fault | None = None
+        self._sync_fault = refusal  # what every write raises
         self._now_ms = now_ms
         self._retained = self._read_state(None)
 
@@ -146,6 +148,7 @@ class RocksDatastore(RocksRetention):
         return self._retained.log_floor
 
     def take_epoch(self) -> Epoch:
+        self._require_writable()
         epoch = Epoch(self._epoch + 1)
         batch = WriteBatch(raw_mode=True)
         keys.put_seq(batch, self._files, keys.KEY_EPOCH, epoch)

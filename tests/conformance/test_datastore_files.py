@@ -16,6 +16,7 @@ from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.values.pack import pack
 from sp00ky.scheduler.datastore.inspection import inspect
+from sp00ky.scheduler.datastore.readonly import read_only
 from sp00ky.scheduler.datastore.rocks import RocksDatastore
 
 from tests.conformance.declared import covers
@@ -175,3 +176,28 @@ def test_a_corrupted_byte_in_a_table_file_is_named_and_not_served(tmp_path: Path
     assert fault_code(read_all) is Code.DATA_LOSS
     gc.collect()  # the fault's traceback holds an iterator, and that the lock
     assert not inspect(tmp_path / "r").ok
+
+
+async def test_a_store_open_for_reading_serves_reads_and_refuses_every_write(tmp_path: Path) -> None:
+    path = tmp_path / "r"
+    store, writer = await asyncio.to_thread(grown, path)
+    expected, token = state_at(store, Seq(20)), writer.token(20)
+    store.close()
+    before = {file.name: (file.stat().st_mtime_ns, file.stat().st_size) for file in [path, *path.iterdir()]}
+    with read_only(path) as store:
+        assert state_at(store, Seq(20)) == expected and store.check_revision(token) == 20
+        assert len(store.log(Seq(0), 100)) == 20 and await store.sync() == 20
+        append = writer.prepare([("t", pack(1), b"x")], Seq(20))
+        store.raise_floor(Seq(0))  # nothing to do
+        for write in (
+            store.take_epoch,
+            lambda: store.append(append),
+            lambda: store.raise_floor(Seq(20)),
+            lambda: store.collect(10),
+        ):
+            with pytest.raises(Fault) as caught:
+                write()
+            assert caught.value.code is Code.FORBIDDEN and "for reading only" in caught.value.message
+        with pytest.raises(Fault):
+            await store.snapshot(1)
+    assert {file.name: (file.stat().st_mtime_ns, file.stat().st_size) for file in [path, *path.iterdir()]} == before

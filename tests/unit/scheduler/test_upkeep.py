@@ -70,6 +70,23 @@ async def test_a_revision_is_readable_for_the_window_and_gone_after_it(store: Me
     assert store.floor_seq == 20 and len(store.scan("t", Seq(20))) == 3  # idle: the head is readable
 
 
+async def test_what_a_clone_passed_through_is_not_readable(store: MemoryDatastore, clock: Clock) -> None:
+    upkeep = Upkeep(
+        store,
+        SchedulerSettings(),
+        needed=lambda: Seq(1),
+        readable_from=lambda: Seq(4),
+        is_captured=True,
+        now_ms=clock,
+    )
+    await grown(store, Writer(store), 3)
+    await upkeep.collect()
+    assert store.floor_seq == 3  # as far as it is durable
+    await grown(store, Writer(store), 3)
+    await upkeep.collect()
+    assert (store.floor_seq, store.log_floor_seq) == (4, 1)
+
+
 async def test_bytes_shorten_the_window(store: MemoryDatastore, clock: Clock) -> None:
     upkeep = upkeep_of(store, clock, replica_gc_window_bytes=4 * 1024 * 1024)
     await grown(store, Writer(store), 12, size=250_000)
