@@ -44,6 +44,10 @@ class Stage:
             heartbeat_timeout_ms=int(self.options.get("timeout", 3000)),
             bootstrap_timeout_ms=int(self.options.get("bootstrap", 10_000)),
             idempotency_keys_max=int(self.options.get("keys", 100)),
+            quantum_ms=int(self.options.get("quantum", 0)),
+            lag_entries_max=int(self.options.get("lag", 10_000)),
+            moves_inflight_max=int(self.options.get("inflight", 2)),
+            rebalances=self.options.get("rebalance", "no") == "yes",
         )
         return Coordinator(config, self.head, sorted(self.metas.items()), self.now_ms)
 
@@ -106,7 +110,7 @@ class Stage:
             client_id=command.option("client"),
             ttl_ms=command.number("ttl"),
         )
-        self.coordinator.step(events.ViewRequested(self._ticket(), spec))
+        self.coordinator.step(events.ViewRequested(self._ticket(), spec, command.option("shape")))
 
     def do_unregister(self, command: Command) -> None:
         self.coordinator.step(events.ViewAbandoned(self._ticket(), ViewKey(command.args[0])))
@@ -123,9 +127,11 @@ class Stage:
             applied_seq=command.number("applied"),
             incarnation=incarnation if command.option("applied") else 0,
             credit=command.number("credit", 2),
+            credit_entries=command.number("entries"),
+            credit_bytes=command.number("bytes"),
         )
-        floor = Seq(command.number("floor", 1))
-        self.coordinator.step(events.SspSaidHello(self.next_session, hello, floor))
+        log_floor, floor = Seq(command.number("floor", 1)), Seq(command.number("readable"))
+        self.coordinator.step(events.SspSaidHello(self.next_session, hello, log_floor, floor))
 
     def do_loaded(self, command: Command) -> None:
         self.coordinator.step(events.SspLoaded(self.sessions[command.args[0]]))
@@ -142,9 +148,30 @@ class Stage:
         after = self.coordinator.sendable_after(session)
         if after is None:
             return "nothing to send"
-        to = Seq(command.number("to", self.coordinator.durable_seq))
-        self.coordinator.sent_to(session, to)
+        to, size = Seq(command.number("to", self.coordinator.durable_seq)), command.number("size")
+        if not self.coordinator.has_room(session, to - after, size):
+            return "no room"
+        self.coordinator.sent_to(session, to, size)
         return f"sent {after + 1}..{to}"
+
+    def do_follow(self, command: Command) -> None:
+        """SSPs take, apply and write everything there is, one after the other; `applied` only: they write nothing."""
+        for name in command.args:
+            if self.coordinator.sendable_after(self.sessions[name]) is not None:
+                self.coordinator.sent_to(self.sessions[name], self.coordinator.durable_seq)
+            member = self.coordinator.ssps[name]
+            acked, frames = Seq(member.progress.next_seq - 1), member.progress.inflight_frames
+            written = Seq(command.number("written", acked))
+            self.coordinator.step(events.SspAcked(self.sessions[name], acked, written, frames))
+
+    def do_drain(self, command: Command) -> None:
+        self.coordinator.step(events.DrainRequested(self._ticket(), command.args[0]))
+
+    def do_undrain(self, command: Command) -> None:
+        self.coordinator.step(events.DrainRequested(self._ticket(), command.args[0], undo=True))
+
+    def do_resync(self, command: Command) -> None:
+        self.coordinator.step(events.ResyncRequested(self._ticket(), *command.args))
 
     def do_ack(self, command: Command) -> None:
         applied = command.number("applied")
@@ -192,11 +219,14 @@ class Stage:
             lines.append(
                 f"ssp {member.id} {member.phase} ({member.documented_state}) incarnation {member.incarnation}"
                 f" acked {progress.acked_seq} next {progress.next_seq} inflight {progress.inflight_frames}"
-                f" views {coordinator.views_of(member.id)}"
+                f" views {coordinator.views_of(member.id)}{' draining' if member.draining else ''}"
             )
         for key, view in sorted(coordinator.views.items()):
             fence = f" from {','.join(view.fence_ssp_ids)}" if view.fence_ssp_ids else ""
-            lines.append(f"view {key.id} on {view.ssp_id or '-'} at {view.assigned_seq}{fence}")
+            former = f" beside {view.handing_over_ssp_id}" if view.handing_over_ssp_id else ""
+            lines.append(f"view {key.id} on {view.ssp_id or '-'} at {view.assigned_seq}{fence}{former}: {view.state}")
+        if coordinator.views_leaving:
+            lines.append(f"leaving {coordinator.views_leaving}")
         return "\n".join(lines)
 
     def do_needed(self, command: Command) -> str:
@@ -205,10 +235,16 @@ class Stage:
 
 def shown(ready: Ready) -> list[str]:
     lines = [f"entry {entry_text(entry)}" for entry in ready.entries]
+    lines += [f"pin {pin.owner} " + (f"at {pin.at}" if pin.at is not None else "gone") for pin in ready.pins]
     lines += [f"reply {reply.ticket} {reply.fault.code if reply.fault else reply.seq}" for reply in ready.replies]
     for welcomed in ready.welcomed:
         welcome = welcomed.welcome
-        views = [view.spec.key.id + "".join(f"<{former}" for former in view.fence_ssp_ids) for view in welcome.views]
+        views = [
+            view.spec.key.id
+            + "".join(f"<{former}" for former in view.fence_ssp_ids)
+            + (f" beside {view.handing_over_ssp_id}" if view.handing_over_ssp_id else "")
+            for view in welcome.views
+        ]
         kind = "resume" if welcome.resume else "snapshot"
         lines.append(
             f"welcome stream {welcomed.session_id} {kind} at {welcome.at_seq} as {welcome.incarnation} {views}"
@@ -229,9 +265,11 @@ def entry_text(entry: common_pb2.Entry) -> str:
         case "view_registered":
             text = f"registered {body.spec.key.id} ttl {body.spec.ttl_ms} client {body.spec.client_id or '-'}"
         case "view_assigned":
-            text = f"assigned {body.spec.key.id} to {body.ssp_id}" + (
-                f" from {','.join(body.fence_ssp_ids)}" if body.fence_ssp_ids else ""
-            )
+            text = f"assigned {body.spec.key.id} to {body.ssp_id}"
+            text += f" from {','.join(body.fence_ssp_ids)}" if body.fence_ssp_ids else ""
+            text += f" beside {body.handing_over_ssp_id}" if body.handing_over_ssp_id else ""
+        case "view_released":
+            text = f"released {body.key.id} to {body.ssp_id} as of {body.assigned_seq}"
         case "view_unregistered":
             text = f"unregistered {body.key.id}: {body.reason}"
         case _:
