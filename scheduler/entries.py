@@ -15,23 +15,25 @@ from typing import Final, overload
 from sp00ky.proto.v1.common_pb2 import Entry
 
 CHANGE: Final = b"\x2a"  # the tag of a body that is a change
-_LENGTHS_KEPT: Final = 1 << 14
+_NUMBERS: Final = 1 << 14
 _SEQ, _LOW, _MORE = 0x08, 0x7F, 0x80
 _OPENINGS_SHORT: Final = tuple(bytes((_SEQ, low)) for low in range(_LOW + 1))  # of a seq that has no higher bits
 _OPENINGS: Final = tuple(bytes((_SEQ, low | _MORE)) for low in range(_LOW + 1))
 
 
 def varint(number: int) -> bytes:
-    """A number ≥ 0 as protobuf writes it."""
-    written = bytearray()
-    while number > 0x7F:
-        written.append(number & 0x7F | 0x80)
-        number >>= 7
-    written.append(number)
-    return bytes(written)
+    """A number ≥ 0 as protobuf writes it: seven bits a byte, the lowest first."""
+    if number < _NUMBERS:
+        return _SHORT[number]
+    return _CONTINUED[number & _NUMBERS - 1] + varint(number >> 14)
 
 
-_LENGTHS: Final = tuple(map(varint, range(_LENGTHS_KEPT)))
+def _seven_bits(number: int, more: int) -> bytes:
+    return bytes((number & _LOW | _MORE, number >> 7 | more))
+
+
+_CONTINUED: Final = tuple(_seven_bits(number, _MORE) for number in range(_NUMBERS))
+_SHORT: Final = tuple(_seven_bits(number, 0) if number > _LOW else bytes((number,)) for number in range(_NUMBERS))
 
 
 class EncodedEntries(Sequence[Entry]):
@@ -95,7 +97,7 @@ class Headers:
 def length(data: bytes) -> bytes:
     """The length of these bytes, as it stands before them in a message."""
     size = len(data)
-    return _LENGTHS[size] if size < _LENGTHS_KEPT else varint(size)
+    return _SHORT[size] if size < _NUMBERS else varint(size)
 
 
 def message_of(tag: bytes, parts: Iterable[bytes]) -> bytes:

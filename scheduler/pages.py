@@ -12,12 +12,14 @@ from typing import NamedTuple
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import replication_pb2
 from sp00ky.scheduler.datastore.datastore import Datastore
-from sp00ky.scheduler.entries import message_of, varint
+from sp00ky.scheduler.entries import length, message_of, varint
 
 PAGE_ROWS_MAX = 5_000
 PAGE_BYTES_MAX = 4 * 1024 * 1024
 PAGES_BYTES_MAX = 64 * 1024 * 1024
 _PAGE, _LOAD_ID = b"\x12", b"\x08"  # tags: ReplicateResponse.page, Page.load_id
+_TABLE, _ROWS, _NEXT_AFTER_KEY = b"\x12", b"\x1a", b"\x22"  # of a Page
+_KEY, _PACKED, _SEQ = b"\x0a", b"\x12", b"\x18"  # of a Row
 
 
 class _Place(NamedTuple):
@@ -40,9 +42,7 @@ class Pages:
         body = self._kept.get(place)
         if body is None:
             self.misses += 1
-            page = read_page(self._store, load, page_rows)
-            page.ClearField("load_id")
-            body = page.SerializeToString()
+            body = _written(self._store, load, page_rows)
             if shared:
                 self._keep(place, body)
         else:
@@ -63,17 +63,26 @@ class Pages:
 
 def read_page(store: Datastore, load: replication_pb2.Load, page_rows: int) -> replication_pb2.Page:
     """A page of a table at exactly `load.at_seq`. Raises Fault REVISION_GONE."""
+    page = replication_pb2.Page.FromString(_written(store, load, page_rows))
+    page.load_id = load.load_id
+    return page
+
+
+def _written(store: Datastore, load: replication_pb2.Load, page_rows: int) -> bytes:
+    """The page without the load's number. The stored bytes go into it as they are: no row is built as a message."""
     rows_max = min(load.rows_max or page_rows, PAGE_ROWS_MAX)
-    found = store.scan(load.table, Seq(load.at_seq), load.after_key, rows_max)
-    rows: list[replication_pb2.Row] = []
-    size = 0
+    found = store.scan(load.table, Seq(load.at_seq), load.after_key, rows_max + 1)
+    rows: list[bytes] = []
+    size, last_key = 0, b""
     for row in found:
         size += len(row.packed)
-        if rows and size > PAGE_BYTES_MAX:
+        if rows and (size > PAGE_BYTES_MAX or len(rows) == rows_max):
             break
-        rows.append(replication_pb2.Row(key=row.key, packed=row.packed, seq=row.seq))
-    last_key = rows[-1].key if rows else b""
-    # The store cuts pages by bytes too, so a short one need not be the last: look for one row more.
-    more = rows and (len(rows) < len(found) or store.scan(load.table, Seq(load.at_seq), last_key, 1))
-    next_after_key = last_key if more else b""
-    return replication_pb2.Page(load_id=load.load_id, table=load.table, rows=rows, next_after_key=next_after_key)
+        last_key, packed = row.key, row.packed
+        rows.append(
+            b"".join((_KEY, length(last_key), last_key, _PACKED, length(packed), packed, _SEQ, varint(row.seq)))
+        )
+    # The store cuts pages by bytes too, so one large row alone need not be the last.
+    more = len(rows) < len(found) or (size > PAGE_BYTES_MAX and store.scan(load.table, Seq(load.at_seq), last_key, 1))
+    written = message_of(_TABLE, [load.table.encode()]) + message_of(_ROWS, rows)
+    return written + message_of(_NEXT_AFTER_KEY, [last_key]) if more else written

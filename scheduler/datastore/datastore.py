@@ -34,7 +34,7 @@ from sp00ky.scheduler.datastore.retained import Pin
 PAGE_BYTES_MAX: Final = 8 * 1024 * 1024
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True, order=True, gc=False):
     """One record at a revision. `stamp` is (source epoch, source stamp), (0, 0) if it came by /ingest or a clone."""
 
     key: bytes

@@ -34,6 +34,7 @@ _TABLE = struct.Struct(">QQ")
 _STAMP = struct.Struct(">IQ")
 _PIN = struct.Struct(">QQ")
 _LIVE, _TOMBSTONE = 1, 0
+_ROW_BYTES = _ROW.size
 _LIVE_UNSOURCED = _ROW.pack(_LIVE, *UNSOURCED)
 _SEQ_MAX = 0xFFFF_FFFF_FFFF_FFFF
 SEQ_BYTES = _SEQ.size
@@ -82,7 +83,7 @@ def inverted(seq: Seq) -> bytes:
 
 
 def seq_of_row_key(row_key: bytes) -> Seq:
-    return Seq(_SEQ_MAX - _SEQ.unpack(row_key[-SEQ_BYTES:])[0])
+    return Seq(_SEQ_MAX - int.from_bytes(row_key[-SEQ_BYTES:]))
 
 
 def row_value(packed: bytes | None, stamp: tuple[int, int]) -> bytes:
@@ -93,8 +94,10 @@ def row_value(packed: bytes | None, stamp: tuple[int, int]) -> bytes:
 
 def row_of(key: bytes, seq: Seq, value: bytes) -> Row | None:
     """The row in a row value, None for a tombstone."""
+    if value.startswith(_LIVE_UNSOURCED):
+        return Row(key, value[_ROW_BYTES:], seq, UNSOURCED)
     flag, epoch, stamp = _ROW.unpack_from(value)
-    return Row(key, value[_ROW.size :], seq, (epoch, stamp)) if flag == _LIVE else None
+    return Row(key, value[_ROW_BYTES:], seq, (epoch, stamp)) if flag == _LIVE else None
 
 
 def version_of(value: bytes) -> Version:

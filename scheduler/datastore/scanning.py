@@ -8,6 +8,7 @@ from rocksdict import RdictIter
 from sp00ky.proto.revision import Seq
 from sp00ky.scheduler.datastore import layout
 from sp00ky.scheduler.datastore.datastore import Row
+from sp00ky.scheduler.datastore.layout import SEQ_BYTES
 
 
 def is_version(iterator: RdictIter, record: bytes) -> bool:
@@ -16,23 +17,31 @@ def is_version(iterator: RdictIter, record: bytes) -> bool:
 
 
 def rows_at(iterator: RdictIter, prefix: bytes, at: Seq, after_key: bytes) -> Iterator[Row]:
-    """Live rows under a table's prefix at a revision, after a key. The caller asks the iterator's status afterwards."""
+    """Live rows under a table's prefix at a revision, after a key. The caller asks the iterator's status afterwards.
+
+    Seqs are compared as they lie, inverted: what is older sorts behind."""
+    valid, row_key_of, value_of, advance = iterator.valid, iterator.key, iterator.value, iterator.next
+    newest, start, row_of, seq_of = layout.inverted(at), len(prefix), layout.row_of, layout.seq_of_row_key
     iterator.seek(prefix + after_key)
-    done = after_key
-    while iterator.valid():
-        row_key = iterator.key()
+    done, stepped = after_key, False
+    while valid():
+        row_key: bytes = row_key_of()
         if not row_key.startswith(prefix):
             return
-        key = row_key[len(prefix) : -layout.SEQ_BYTES]
+        key = row_key[start:-SEQ_BYTES]
         if key <= done:  # another version, or a record that sorts before a key that is none
-            iterator.seek(prefix + key + layout.AFTER_VERSIONS)
+            if stepped:
+                iterator.seek(prefix + key + layout.AFTER_VERSIONS)
+            else:  # most records have few versions: what comes next is likely another record
+                stepped = True
+                advance()
             continue
-        seq = layout.seq_of_row_key(row_key)
-        if seq > at:
-            iterator.seek(prefix + key + layout.inverted(at))
+        stepped = False
+        if row_key[-SEQ_BYTES:] < newest:
+            iterator.seek(prefix + key + newest)
             continue
-        row = layout.row_of(key, seq, iterator.value())
+        row = row_of(key, seq_of(row_key), value_of())
         if row is not None:
             yield row
         done = key
-        iterator.next()
+        advance()

@@ -78,9 +78,7 @@ class ScriptedFeed:
         statements = text.split("; ")
         results = [StatementResult(True, None), StatementResult(True, (await self.query(statements[1]))[0])]
         results += [StatementResult(True, {"fields": []}) for each in statements if each.startswith("INFO")]
-        there = {
-            change["update"]["id"] for _, seen, changes in self.rows if seen <= self.now_ms for change in changes
-        }
+        there = {change["update"]["id"] for _, seen, changes in self.rows if seen <= self.now_ms for change in changes}
         found = [{"id": record_id} for record_id in variables["ids"] if record_id in there]
         return [*results, *([StatementResult(True, found)] if variables["ids"] else []), StatementResult(True, None)]
 

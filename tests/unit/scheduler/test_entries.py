@@ -10,7 +10,7 @@ from sp00ky.proto.values.pack import pack
 from sp00ky.scheduler.changes import canonical_change
 from sp00ky.scheduler.coordinator.ready import Ready
 from sp00ky.scheduler.coordinator.sequencer import Sequencer
-from sp00ky.scheduler.entries import EncodedEntries
+from sp00ky.scheduler.entries import EncodedEntries, varint
 
 CHANGES = st.builds(
     Change,
@@ -59,3 +59,8 @@ def test_entries_are_read_as_messages() -> None:
     assert EncodedEntries.of(entries) is entries
     assert (len(entries), entries.first_seq, entries[1], entries[-1]) == (2, 7, Entry(seq=8, txn_last=True), entries[1])
     assert entries[:1] == [Entry(seq=7)] == list(entries)[:1]
+
+
+@given(st.integers(0, 2**64 - 1) | st.integers(0, 2**29))
+def test_a_number_is_written_as_protobuf_writes_it(number: int) -> None:
+    assert b"\x08" + varint(number) == (Entry(seq=number).SerializeToString() or b"\x08\x00")

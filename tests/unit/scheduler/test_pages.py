@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from sp00ky.proto.revision import Epoch, Seq
 from sp00ky.proto.v1 import common_pb2, replication_pb2
 from sp00ky.proto.values.pack import pack
+from sp00ky.scheduler import pages as pages_module
 from sp00ky.scheduler.datastore.datastore import Append, RowWrite
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
 from sp00ky.scheduler.pages import Pages, read_page
@@ -42,3 +44,21 @@ def test_what_is_kept_is_bounded_and_goes() -> None:
     assert pages.bytes > 0
     pages.clear()
     assert pages.bytes == 0
+
+
+@pytest.mark.parametrize("bytes_max", [50, 250, 4_000_000])
+@pytest.mark.parametrize("rows_max", [1, 3, 10, 11])
+def test_pages_are_the_table_row_by_row(monkeypatch: pytest.MonkeyPatch, bytes_max: int, rows_max: int) -> None:
+    monkeypatch.setattr(pages_module, "PAGE_BYTES_MAX", bytes_max)
+    store = stored(10)
+    found: list[tuple[bytes, bytes, int]] = []
+    load = replication_pb2.Load(table="t", at_seq=10, rows_max=rows_max)
+    while True:
+        page = read_page(store, load, 500)
+        assert 0 < len(page.rows) <= max(1, min(rows_max, bytes_max // 100)) and page.table == "t"
+        found += [(row.key, row.packed, row.seq) for row in page.rows]
+        load.after_key = page.next_after_key
+        if not page.next_after_key:
+            break
+    assert found == [(pack(seq), b"x" * 100, seq) for seq in range(1, 11)]
+    assert read_page(store, replication_pb2.Load(table="none", at_seq=10), 500) == replication_pb2.Page(table="none")
