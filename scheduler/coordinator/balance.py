@@ -107,25 +107,46 @@ def levelling(views: Mapping[str, int]) -> list[Transfer]:
 
 
 def levelling_by_shape(shapes: Mapping[str, Mapping[str, int]]) -> list[Transfer]:
-    """The same with whole shapes: each transfer narrows the gap between the fullest SSP and the emptiest."""
+    """The same with whole shapes, as far as they go: each transfer narrows the gap between two SSPs. Views without a
+    shape share nothing, and move one by one."""
     held = {ssp_id: dict(counts) for ssp_id, counts in shapes.items()}
     transfers: list[Transfer] = []
-    while _skewed(views := {ssp_id: sum(counts.values()) for ssp_id, counts in held.items()}):
-        from_id = min(views, key=lambda ssp_id: (-views[ssp_id], ssp_id))
-        to_id = min(views, key=lambda ssp_id: (views[ssp_id], ssp_id))
-        gap = views[from_id] - views[to_id]
-        fitting = [(abs(2 * count - gap), shape) for shape, count in held[from_id].items() if count < gap]
-        if not fitting:
+    while _skewed({ssp_id: sum(counts.values()) for ssp_id, counts in held.items()}):
+        transfer = _narrowing(held)
+        if transfer is None:
             break
-        _, shape = min(fitting)
-        count = held[from_id].pop(shape)
-        held[to_id][shape] = held[to_id].get(shape, 0) + count
-        transfers.append(Transfer(from_id, to_id, count, shape))
+        _move(held[transfer.from_id], held[transfer.to_id], transfer)
+        transfers.append(transfer)
     return transfers
 
 
+def _narrowing(held: Mapping[str, Mapping[str, int]]) -> Transfer | None:
+    """To the emptiest SSP, from the fullest that has a shape small enough, the shape that narrows the gap most."""
+    views = {ssp_id: sum(counts.values()) for ssp_id, counts in held.items()}
+    to_id = min(views, key=lambda ssp_id: (views[ssp_id], ssp_id))
+    for from_id in sorted(views, key=lambda ssp_id: (-views[ssp_id], ssp_id)):
+        gap = views[from_id] - views[to_id]
+        if not _is_skew(gap, views):
+            return None
+        moved = {shape: count if shape else min(count, gap // 2) for shape, count in held[from_id].items()}
+        fitting = [(abs(2 * count - gap), shape) for shape, count in moved.items() if count < gap]
+        if fitting:
+            _, shape = min(fitting)
+            return Transfer(from_id, to_id, moved[shape], shape)
+    return None
+
+
+def _move(source: dict[str, int], target: dict[str, int], transfer: Transfer) -> None:
+    shape = transfer.shape or ""
+    source[shape] -= transfer.views
+    if not source[shape]:
+        del source[shape]
+    target[shape] = target.get(shape, 0) + transfer.views
+
+
 def _skewed(views: Mapping[str, int]) -> bool:
-    if len(views) < 2:
-        return False
-    gap = max(views.values()) - min(views.values())
+    return len(views) > 1 and _is_skew(max(views.values()) - min(views.values()), views)
+
+
+def _is_skew(gap: int, views: Mapping[str, int]) -> bool:
     return gap > max(SETTLED_VIEWS, SETTLED_SKEW * sum(views.values()) / len(views))
