@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from sp00ky.deploy.db.config import DbSettings
 from sp00ky.gateway.config import GatewaySettings
+from sp00ky.proto.failpoints import FAILPOINTS_ENV
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.settings import Loaded, Settings, find_file, load
 from sp00ky.scheduler.config import SchedulerSettings
@@ -33,7 +34,6 @@ LATER: Mapping[str, str] = {
     for why, names in {
         "records are kept in RocksDB or in memory": ("SPKY_REPLICA_URI",),
         "it is only passed on to applications": ("SPKY_ENV",),
-        "no fault is injected": ("SPKY_FAILPOINTS",),
         "backups are not made": ("S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_BUCKET", "S3_REGION"),
         "connections are not encrypted": ("SPKY_TLS_CERT", "SPKY_TLS_KEY", "SPKY_TLS_CA"),
         "backends are not checked": ("health_check_interval_secs",),
@@ -50,7 +50,7 @@ def load_service(model: type[S], flags: Mapping[str, Any], config: Path | None) 
     """The settings of one service as this process is to run it. Raises Fault INVALID."""
     if config is not None and not config.is_file():
         raise Fault(Code.INVALID, f"settings file {config} does not exist")
-    env = {name: value for name, value in os.environ.items() if name not in CLIENT_NAMES}
+    env = {name: value for name, value in os.environ.items() if name not in (*CLIENT_NAMES, FAILPOINTS_ENV)}
     others = [other for other in MODELS.values() if other is not model]
     return load(model, flags=flags, env=env, file=config or find_file(Path.cwd()), others=others, later=LATER)
 

@@ -50,8 +50,12 @@ def restoring_dir(replica: Path) -> Path:
 
 
 def require_restored(replica: Path) -> None:
-    """Raises Fault NOT_READY if a restore did not come to its end."""
-    if restoring_dir(replica).exists():
+    """Raises Fault NOT_READY if a restore did not come to its end, UNAVAILABLE if that cannot be seen."""
+    try:
+        is_half_done = restoring_dir(replica).exists()
+    except OSError as error:
+        raise fault_of_disk(f"replica {replica}", error.strerror or str(error)) from error
+    if is_half_done:
         raise Fault(
             Code.NOT_READY, f"replica {replica} is being restored, or was left half so", "run `spky replica restore`"
         )

@@ -16,6 +16,7 @@ import shutil
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -81,6 +82,8 @@ def write_snapshot(
     except Fault:
         raise
     except Exception as error:  # of the system, or of RocksDB, which raises bare ones
+        with suppress(OSError):  # what was begun would take up the room that is wanting
+            _remove_unfinished(directory)
         raise fault_of_disk(f"snapshot of replica {replica}", str(error)) from error
     return info
 

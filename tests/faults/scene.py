@@ -116,6 +116,20 @@ class Scene:
         self.remember(sensor, posted)
         return sensor, posted
 
+    async def ingest_many(self, count: int) -> Posted:
+        """Changes of new sensors in one transaction."""
+        first = self._next_sensor + 1
+        self._next_sensor += count
+        sensors = range(first, first + count)
+        posted = await self.post("", [sensor_change(sensor) for sensor in sensors])
+        for index, sensor in enumerate(sensors):
+            if posted.status == 200:
+                self.acknowledged[sensor] = sensor * 10
+                self.seqs[sensor] = posted.seq - count + 1 + index
+            else:
+                self.doubtful.add(sensor)
+        return posted
+
     def remember(self, sensor: int, posted: Posted) -> None:
         if posted.status == 200:
             assert self.seqs.setdefault(sensor, posted.seq) == posted.seq, "a retry was answered with another seq"
