@@ -25,11 +25,11 @@ from sp00ky.gateway.endpoint import (
 )
 from sp00ky.gateway.exchange import JSON, TEXT, Answer, Api, Asked, json_answer
 from sp00ky.gateway.openapi import PROMETHEUS, openapi
+from sp00ky.gateway.operators import OPERATORS
 from sp00ky.gateway.translate import (
     answers,
     dead_letters,
     ingest,
-    membership,
     metrics,
     proxy,
     revision,
@@ -301,42 +301,7 @@ ENDPOINTS: Sequence[Endpoint] = (
     _later("GET", "/events", SCHEDULER, "event streams"),
     _later("POST", "/ssp/register", SCHEDULER, "SSPs that speak HTTP", SSPS),
     _later("POST", "/ssp/heartbeat", SCHEDULER, "SSPs that speak HTTP", SSPS),
-    Endpoint(
-        "POST",
-        "/admin/ssp/resync-all",
-        SCHEDULER,
-        "every SSP drops its state and loads a new snapshot",
-        membership.resync_answer,
-        membership.resync_request,
-        Rpc.RESYNC_SSPS,
-        roles=ADMINS,
-        result=answers.Resynced,
-    ),
-    Endpoint(
-        "POST",
-        "/admin/ssp/{id}/resync",
-        SCHEDULER,
-        "one SSP does; 404 unknown",
-        membership.resync_answer,
-        membership.resync_request,
-        Rpc.RESYNC_SSPS,
-        roles=ADMINS,
-        result=answers.Resynced,
-        may=frozenset({Code.NOT_FOUND}),
-    ),
-    Endpoint(
-        "POST",
-        "/admin/ssp/{id}/drain",
-        SCHEDULER,
-        "its views move to others, and none is placed on it; `?undo=1` ends that; asked again: how far; 404 unknown",
-        membership.drain_answer,
-        membership.drain_request,
-        Rpc.DRAIN_SSP,
-        roles=ADMINS,
-        asks=(membership.UNDO,),
-        result=answers.Drained,
-        may=frozenset({Code.NOT_FOUND}),
-    ),
+    *OPERATORS,
     _later("GET", "/integrity/{table}", SCHEDULER, "integrity checks"),
     Endpoint(
         "GET",
