@@ -14,11 +14,14 @@ from typing import Any
 
 from aiohttp import web
 from google.protobuf.message import Message
+from sp00ky.gateway.admission import Admission
 from sp00ky.gateway.auth import ANYONE, Gatekeeper, Principal, Unauthenticated, require_role
 from sp00ky.gateway.endpoint import Endpoint
 from sp00ky.gateway.endpoints import endpoints_of
+from sp00ky.gateway.errors import Misshapen
 from sp00ky.gateway.exchange import Answer, Api, Asked, Limits
-from sp00ky.gateway.middleware import edge, read_body, to_response
+from sp00ky.gateway.middleware import Entrance, edge, read_body, to_response
+from sp00ky.gateway.origins import Origins
 from sp00ky.gateway.telemetry import Telemetry
 from sp00ky.gateway.translate.status import READY
 from sp00ky.gateway.upstream import Rpc, Upstream
@@ -39,13 +42,16 @@ class Edge:
     telemetry: Telemetry
     own: Upstream
     scheduler: Upstream | None
+    origins: Origins
+    admission: Admission
 
 
 def build_app(edge_of: Edge) -> web.Application:
     endpoints = endpoints_of(edge_of.api)
-    always = frozenset(endpoint.path for endpoint in endpoints if endpoint.always)
+    rows = {(endpoint.method, endpoint.path): endpoint for endpoint in endpoints}
+    entrance = Entrance(edge_of.api, edge_of.admission, edge_of.telemetry, edge_of.origins, rows)
     app = web.Application(
-        middlewares=[edge(edge_of.api, edge_of.limits, edge_of.telemetry, always)],
+        middlewares=[edge(entrance)],
         client_max_size=edge_of.limits.body_bytes_max,
     )
     for endpoint in endpoints:
@@ -63,12 +69,19 @@ def _handler(edge_of: Edge, endpoint: Endpoint) -> Callable[[web.Request], Await
 
     async def handle(request: web.Request) -> web.StreamResponse:
         principal = ANYONE if is_open else admitted(edge_of, endpoint, request)
-        deadline = time.monotonic() + seconds
+        begun = time.monotonic()
+        edge_of.admission.pace(endpoint.load_class, caller_of(principal, request), begun)
+        deadline = begun + seconds
         asked = await _asked(edge_of, endpoint, request, principal)
         async with asyncio.timeout(_left(deadline) + GRACE_SECONDS):
             return to_response(await perform(edge_of, endpoint, asked, deadline))
 
     return handle
+
+
+def caller_of(principal: Principal, request: web.Request) -> str:
+    """Whose rate a request counts to: a user's, else an address's, since a secret is shared by many."""
+    return principal.name if principal.viewer is not None else request.remote or ""
 
 
 def admitted(edge_of: Edge, endpoint: Endpoint, request: web.Request) -> Principal:
@@ -107,7 +120,7 @@ async def perform(edge_of: Edge, endpoint: Endpoint, asked: Asked, deadline: flo
     if forwarded:
         await _require_ready(edge_of, deadline)
     target = _scheduler_of(edge_of) if forwarded else edge_of.own
-    message = await _settled(edge_of, endpoint.request(asked), deadline)
+    message = await _settled(edge_of, _request(endpoint, asked), deadline)
     try:
         response = await _timed_call(edge_of, target, endpoint.rpc, message, deadline)
     except Fault as fault:
@@ -121,6 +134,16 @@ async def perform(edge_of: Edge, endpoint: Endpoint, asked: Asked, deadline: flo
         return endpoint.answer(asked, response)
     followed = await target.call(endpoint.follow.rpc, second, _left(deadline))
     return endpoint.follow.answer(asked, response, followed)
+
+
+def _request(endpoint: Endpoint, asked: Asked) -> Message:
+    assert endpoint.request is not None
+    try:
+        return endpoint.request(asked)
+    except Misshapen as fault:
+        if asked.api in endpoint.free_form_on:
+            raise Fault(fault.code, fault.message, fault.hint) from None
+        raise
 
 
 async def _timed_call(edge_of: Edge, target: Upstream, rpc: Rpc, message: Message, deadline: float) -> Any:

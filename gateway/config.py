@@ -47,9 +47,50 @@ class GatewaySettings(MeshSettings):
     jwt_leeway_s: int = setting(
         10, env="SPKY_JWT_LEEWAY_SECS", unit="s", ge=0, le=300, about="clock difference that a JWT's times may have"
     )
+    cors_origins: str = setting(
+        "",
+        env="SPKY_GATEWAY_CORS_ORIGINS",
+        about="origins whose pages may call, with commas between; * is every one; unset: none but the dashboard's own",
+    )
     body_bytes_max: int = setting(
         16 * 1024 * 1024, env="SPKY_GATEWAY_BODY_BYTES_MAX", unit="bytes", gt=0, about="longest request body accepted"
     )
     request_timeout_ms: int = setting(
         30_000, env="SPKY_GATEWAY_REQUEST_TIMEOUT_MS", unit="ms", gt=0, about="time within which a request is answered"
     )
+    head_timeout_ms: int = setting(
+        5_000, env="SPKY_GATEWAY_HEAD_TIMEOUT_MS", unit="ms", gt=0, about="time within which a request's head arrives"
+    )
+    write_timeout_ms: int = setting(
+        30_000,
+        env="SPKY_GATEWAY_WRITE_TIMEOUT_MS",
+        unit="ms",
+        gt=0,
+        about="how long a peer may read nothing of what is written to it before it is cut off",
+    )
+    header_bytes_max: int = setting(
+        16 * 1024, env="SPKY_GATEWAY_HEADER_BYTES_MAX", unit="bytes", ge=1024, about="longest header accepted"
+    )
+    requests_inflight_max: int = setting(
+        1_024, env="SPKY_GATEWAY_REQUESTS_INFLIGHT_MAX", gt=0, about="requests answered at the same time, streams apart"
+    )
+    connections_max: int = setting(
+        10_000,
+        env="SPKY_GATEWAY_CONNECTIONS_MAX",
+        gt=0,
+        about="connections of one server; never more than half of the files the process may open",
+    )
+    connections_per_address_max: int = setting(
+        2_048, env="SPKY_GATEWAY_CONNECTIONS_PER_ADDRESS_MAX", gt=0, about="connections of one client address"
+    )
+    rate_new: int = setting(
+        1_000,
+        env="SPKY_GATEWAY_RATE_NEW",
+        unit="requests/s",
+        ge=0,
+        about="registrations and explanations of one caller (a record user, else an address); 0 is without limit",
+    )
+    rate_write: int = setting(
+        10_000, env="SPKY_GATEWAY_RATE_WRITE", unit="requests/s", ge=0, about="other writes of one caller"
+    )
+    rate_read: int = setting(10_000, env="SPKY_GATEWAY_RATE_READ", unit="requests/s", ge=0, about="reads of one caller")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from google.protobuf.message import Message
 from sp00ky.gateway.exchange import JSON, Answer, Api, Asked
@@ -24,6 +24,9 @@ SCHEDULER: frozenset[Api] = frozenset({"scheduler", "gateway"})
 SSP: frozenset[Api] = frozenset({"ssp"})
 BOTH: frozenset[Api] = SCHEDULER | SSP
 NONE: frozenset[Api] = frozenset()
+
+
+Load = Literal["new", "write", "read", "health", "stream"]
 
 
 class Role(StrEnum):
@@ -67,6 +70,8 @@ class Endpoint:
     to_scheduler: bool = False  # on the SSP's API: forwarded, once the SSP is ready
     own_metrics: bool = False
     always: bool = False  # answered however many requests are in flight
+    load: Load | None = None  # class of `admission.py`; None: by method
+    free_form_on: frozenset[Api] = NONE  # APIs on which a body of the wrong shape is 400, as documented, and not 422
     asks: Sequence[Field] = ()  # of the address, after ?
     headers: Sequence[Field] = ()  # of its own
     body: Body | None = None
@@ -78,3 +83,7 @@ class Endpoint:
     @property
     def name(self) -> str:
         return f"{self.method} {self.path}"
+
+    @property
+    def load_class(self) -> Load:
+        return self.load or ("read" if self.method == "GET" else "write")

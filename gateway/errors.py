@@ -7,6 +7,7 @@ the mesh and is a `Refused`, which names its status. An SSP says `SSP_NOT_READY`
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from sp00ky.gateway.exchange import Answer, Api, json_answer
 from sp00ky.proto.faults import Code, Fault
@@ -45,6 +46,14 @@ _CODE_OF_STATUS: Mapping[int, Code] = {
 }
 
 
+class Misshapen(Fault):
+    """A body that can be read, but is not what was asked for: a field is missing, or of another kind. 422, since 400
+    is for what cannot be read, and for values that make no sense."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(Code.INVALID, message, hint)
+
+
 class Refused(Fault):
     """A fault of HTTP itself, with the status that HTTP has for it."""
 
@@ -56,11 +65,13 @@ class Refused(Fault):
 
 
 def status_of(fault: Fault) -> int:
+    if isinstance(fault, Misshapen):
+        return 422
     return fault.status if isinstance(fault, Refused) else HTTP_STATUS[fault.code]
 
 
-def error_answer(fault: Fault, api: Api) -> Answer:
-    """The answer that tells a client of the fault."""
+def error_answer(fault: Fault, api: Api, accept: str = "") -> Answer:
+    """The answer that tells a client of the fault; as RFC 9457 has it, if it accepts that."""
     status = status_of(fault)
     code = "SSP_NOT_READY" if api == "ssp" and fault.code is Code.NOT_READY else fault.code.value
     body: dict[str, object] = {"code": code, "message": fault.message}
@@ -68,10 +79,13 @@ def error_answer(fault: Fault, api: Api) -> Answer:
         body["hint"] = fault.hint
     if fault.details:
         body["details"] = fault.details
+    if PROBLEM in accept.lower():
+        body |= {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     answer = json_answer(body, status=status)
+    media_type = PROBLEM if PROBLEM in accept.lower() else answer.media_type
     headers = dict(fault.headers) if isinstance(fault, Refused) else {}
     if status in RETRYABLE:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return Answer(answer.body, status, answer.media_type, headers)
+    return Answer(answer.body, status, media_type, headers)

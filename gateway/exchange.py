@@ -29,12 +29,19 @@ class Limits:
 
     body_bytes_max: int = 16 * 1024 * 1024  # after decompression [413]
     request_timeout_ms: int = 30_000  # from the first byte of the request to the answer [408, 504]
+    head_timeout_ms: int = 5_000  # from the first byte of a request to the end of its head [408]
+    write_timeout_ms: int = 30_000  # that a peer may read nothing of an answer [cut]
     line_bytes_max: int = 8_190  # of the request line [400]
     header_bytes_max: int = 16 * 1024  # of one header [400]
     changes_max: int = 10_000  # lines of NDJSON or elements of an array in one request [413]
     nesting_max: int = 100  # arrays and objects inside each other in one body [400]
     id_chars_max: int = 512  # of a view id [400]
-    requests_inflight_max: int = 1_024  # of one server; /health/live is always answered [429]
+    requests_inflight_max: int = 1_024  # of one server, streams apart; /health/live is always answered [429]
+    connections_max: int = 10_000  # of one server, and no more than half of the files it may open [503]
+    connections_per_address_max: int = 2_048  # of one client address [429]
+    rate_new: int = 1_000  # registrations a second and caller [429]
+    rate_write: int = 10_000  # changes of any other kind a second and caller [429]
+    rate_read: int = 10_000  # reads a second and caller [429]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""What every request passes before and after its endpoint: request id, admission, bearer, body limit, error bodies.
+"""What every request passes before and after its endpoint: request id, origin, admission, body limit, error bodies.
 
 Order matters. The bearer is checked before the body is read, so that a stranger cannot make us buffer; the in-flight
-limit is checked before both, and its refusal is cheap. Nothing leaves without an error body in our one form: whatever
-an endpoint raises that is no `Fault` is our bug, logged with its trace and answered as 500 without it.
+limit is checked before both, and its refusal is cheap; the rate after the bearer, since it is a caller's. Nothing
+leaves without an error body in our one form: whatever an endpoint raises that is no `Fault` is our bug, logged with its
+trace and answered as 500 without it.
 """
 
 from __future__ import annotations
@@ -12,16 +13,24 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from sp00ky.gateway.admission import Admission, Shed
+from sp00ky.gateway.connections import guard_of
+from sp00ky.gateway.endpoint import Endpoint, Load
 from sp00ky.gateway.errors import Refused, error_answer
 from sp00ky.gateway.exchange import Answer, Api, Limits
+from sp00ky.gateway.origins import Origins
 from sp00ky.gateway.telemetry import Telemetry
+from sp00ky.gateway.upstream import REQUEST_ID
 from sp00ky.proto.faults import Code, Fault
 
 REQUEST_ID_HEADER = "X-Request-Id"
 UNKNOWN_ROUTE = "unknown"
+ENCODINGS = ("identity", "gzip", "deflate")
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +38,11 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
 
 async def read_body(request: web.Request, limits: Limits) -> bytes:
-    """The whole body, decompressed. Raises 413 above the limit, 408 when it does not arrive, 400 when it is broken."""
+    """The whole body, decompressed. Raises 413 above the limit, 408 when it does not arrive, 400 when it is broken, 415
+    for a compression that is not known."""
+    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in ENCODINGS:
+        raise Refused(415, f'content encoding is "{encoding[:64]}"', f"send one of {', '.join(ENCODINGS)}")
     if request.content_length is not None and request.content_length > limits.body_bytes_max:
         raise _too_large(limits)
     try:
@@ -54,33 +67,74 @@ def to_response(answer: Answer) -> web.Response:
     )
 
 
-def edge(api: Api, limits: Limits, telemetry: Telemetry, always: frozenset[str]) -> Middleware:
-    """The one middleware of a server. `always`: route patterns answered above the in-flight limit."""
-    inflight = 0
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """What every request of one server passes. `rows`: by method and path pattern."""
+
+    api: Api
+    admission: Admission
+    telemetry: Telemetry
+    origins: Origins
+    rows: Mapping[tuple[str, str], Endpoint]
+
+
+def edge(entrance: Entrance) -> Middleware:
+    """The one middleware of a server."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        nonlocal inflight
-        begun, route = time.monotonic(), route_of(request)
-        inflight += 1
-        telemetry.inflight.set(inflight)
+        begun, request_id = time.monotonic(), request_id_of(request)
+        REQUEST_ID.set(request_id)
+        guard = guard_of(request)
+        if guard is not None:
+            guard.became_busy()
         try:
-            if inflight > limits.requests_inflight_max and route not in always:
-                telemetry.rejected("http", "inflight")
-                raise Fault(Code.OVERLOADED, "server is answering as many requests as it may", "ask again shortly")
-            response = await handler(request)
-        except Exception as error:
-            response = to_response(error_answer(fault_of_failure(error, request), api))
+            response = await _answered(entrance, request, handler)
         finally:
-            inflight -= 1
-            telemetry.inflight.set(inflight)
-        response.headers[REQUEST_ID_HEADER] = request_id_of(request)
-        telemetry.answered(
-            request.method if route != UNKNOWN_ROUTE else "any", route, response.status, time.monotonic() - begun
-        )
+            if guard is not None:
+                guard.became_idle()
+        response.headers[REQUEST_ID_HEADER] = request_id
+        response.headers.update(entrance.origins.permission(request))
+        _tell(entrance, request, response.status, time.monotonic() - begun, request_id)
         return response
 
     return middleware
+
+
+async def _answered(entrance: Entrance, request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The endpoint's answer, or that of the fault in its way."""
+    row = entrance.rows.get((request.method if request.method != "HEAD" else "GET", route_of(request)))
+    load: Load = row.load_class if row else "read"
+    counted = load != "stream" and not (row and row.always)
+    admission, telemetry = entrance.admission, entrance.telemetry
+    try:
+        if (preflight := entrance.origins.preflight(request)) is not None:
+            return preflight
+        entrance.origins.require_known(request)
+        if not counted:
+            return await handler(request)
+        admission.enter(load)
+        telemetry.inflight.set(admission.inflight)
+        try:
+            return await handler(request)
+        finally:
+            admission.leave()
+            telemetry.inflight.set(admission.inflight)
+    except Exception as error:
+        fault = fault_of_failure(error, request)
+        if isinstance(fault, Shed):
+            telemetry.rejected(load, fault.reason)
+        return to_response(error_answer(fault, entrance.api, request.headers.get("Accept", "")))
+
+
+def _tell(entrance: Entrance, request: web.Request, status: int, seconds: float, request_id: str) -> None:
+    """Count the answer, by route and never by path; log it, louder if it is our fault."""
+    route = route_of(request)
+    entrance.telemetry.answered(request.method if route != UNKNOWN_ROUTE else "any", route, status, seconds)
+    level = logging.WARNING if status >= 500 and status != 501 else logging.DEBUG
+    if log.isEnabledFor(level):
+        facts = (request.method, _shown(request), status, seconds * 1000, request_id)
+        log.log(level, "%s %s %d in %.1f ms, request %s", *facts)
 
 
 def route_of(request: web.Request) -> str:

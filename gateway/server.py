@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from dataclasses import fields
 
 from aiohttp import web
+from sp00ky.gateway.admission import Admission
 from sp00ky.gateway.app import Edge, build_app
 from sp00ky.gateway.auth import Gatekeeper
 from sp00ky.gateway.config import GatewaySettings
+from sp00ky.gateway.connections import Connections
 from sp00ky.gateway.exchange import Api, Limits
 from sp00ky.gateway.exposure import split_address
+from sp00ky.gateway.origins import Origins
 from sp00ky.gateway.telemetry import Telemetry
 from sp00ky.gateway.upstream import Resolve, Upstream
 from sp00ky.proto.faults import Code, Fault
@@ -41,9 +46,7 @@ class GatewayServer:
         self._api: Api = api
         self._addresses = (upstream, scheduler)
         self._resolve = resolve
-        self._limits = limits or Limits(
-            body_bytes_max=settings.body_bytes_max, request_timeout_ms=settings.request_timeout_ms
-        )
+        self._limits = limits or limits_of(settings)
         self._gatekeeper = Gatekeeper(settings)
         self._upstreams: list[Upstream] = []
         self._runner: web.AppRunner | None = None
@@ -55,19 +58,23 @@ class GatewayServer:
         host, port = split_address(self._settings.listen_addr)
         if not self._gatekeeper.asks:
             log.warning("%s API accepts any bearer: SPKY_AUTH_SECRET is not set", self._api)
+        edge = self._edge()
         runner = web.AppRunner(
-            build_app(self._edge()),
+            build_app(edge),
             access_log=None,
             handle_signals=False,
             shutdown_timeout=DRAIN_SECONDS,
             keepalive_timeout=KEEPALIVE_SECONDS,
             max_line_size=self._limits.line_bytes_max,
             max_field_size=self._limits.header_bytes_max,
+            lingering_time=self._limits.head_timeout_ms / 1000,
         )
         self._runner = runner
         await runner.setup()
+        assert runner.server is not None
+        connections = Connections(self._limits, edge.telemetry, runner.server)
         try:
-            await web.TCPSite(runner, host or None, port).start()
+            await GuardedSite(runner, connections, host, port).start()
         except OSError as error:
             await self.stop()
             reason = (error.strerror or str(error)).rpartition(": ")[2]
@@ -81,11 +88,21 @@ class GatewayServer:
 
     def _edge(self) -> Edge:
         address, scheduler_address = self._addresses
-        secret = self._settings.auth_secret
+        settings = self._settings
+        secret = settings.auth_secret
         own = Upstream(address, secret, None if self._api == "ssp" else self._resolve)
         scheduler = Upstream(scheduler_address, secret, self._resolve) if scheduler_address else None
         self._upstreams = [own, *([scheduler] if scheduler else [])]
-        return Edge(self._api, self._gatekeeper, self._limits, Telemetry(), own, scheduler)
+        return Edge(
+            self._api,
+            self._gatekeeper,
+            self._limits,
+            Telemetry(),
+            own,
+            scheduler,
+            Origins(settings.cors_origins),
+            Admission(self._limits),
+        )
 
     async def stop(self) -> None:
         """Stop accepting, drain, close the channels. Twice is once."""
@@ -95,6 +112,33 @@ class GatewayServer:
         upstreams, self._upstreams = self._upstreams, []
         for upstream in upstreams:
             await upstream.close()
+
+
+class GuardedSite(web.BaseSite):
+    """A listening socket whose every connection is guarded."""
+
+    __slots__ = ("_connections", "_host", "_port")
+
+    def __init__(self, runner: web.AppRunner, connections: Connections, host: str, port: int) -> None:
+        super().__init__(runner)
+        self._connections, self._host, self._port = connections, host, port
+
+    @property
+    def name(self) -> str:
+        return f"http://{_url_host(self._host)}:{self._port}"
+
+    async def start(self) -> None:
+        await super().start()
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            self._connections.protocol, self._host or None, self._port, backlog=self._backlog
+        )
+
+
+def limits_of(settings: GatewaySettings) -> Limits:
+    """Every limit that is a setting, as it is set."""
+    stated = {each.name: getattr(settings, each.name) for each in fields(Limits) if hasattr(settings, each.name)}
+    return Limits(**stated)
 
 
 def _url_host(host: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import orjson
-from sp00ky.gateway.errors import Refused
+from sp00ky.gateway.errors import Misshapen, Refused
 from sp00ky.gateway.exchange import CBOR, JSON, Asked
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.values import cbor
@@ -126,7 +126,7 @@ def parse_object(asked: Asked) -> dict[str, Value]:
     media_type = require_media_type(asked, JSON, CBOR)
     value = parse_cbor(asked.body, asked) if media_type == CBOR else parse_json(asked.body, asked)
     if type(value) is not dict:
-        raise Fault(Code.INVALID, f"body is {kind_name(value)}, not an object")
+        raise Misshapen(f"body is {kind_name(value)}, not an object")
     return value
 
 
@@ -137,13 +137,13 @@ def field_text(body: Mapping[str, Value], *names: str, required: bool = True) ->
         if value is None:
             continue
         if type(value) is not str:
-            raise Fault(Code.INVALID, f'field "{name}" is {kind_name(value)}, not text')
+            raise Misshapen(f'field "{name}" is {kind_name(value)}, not text')
         if value or not required:
             return value
         raise Fault(Code.INVALID, f'field "{name}" is empty')
     if required:
         also = f" (or {', '.join(names[1:])})" if len(names) > 1 else ""
-        raise Fault(Code.INVALID, f'field "{names[0]}"{also} is missing')
+        raise Misshapen(f'field "{names[0]}"{also} is missing')
     return ""
 
 
@@ -166,7 +166,7 @@ def field_object(body: Mapping[str, Value], *names: str) -> dict[str, Value]:
         if type(value) is str:
             value = _surql_value(value, name)
         if type(value) is not dict:
-            raise Fault(Code.INVALID, f'field "{name}" is {kind_name(value)}, not an object')
+            raise Misshapen(f'field "{name}" is {kind_name(value)}, not an object')
         return value
     return {}
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import orjson
+from sp00ky.gateway.errors import Misshapen
 from sp00ky.gateway.exchange import Answer, Asked, json_answer
 from sp00ky.gateway.translate.answers import (
     DebuggedView,
@@ -161,11 +162,13 @@ def _ttl_ms(value: Value) -> int:
     """Milliseconds of a duration text; 0 (never) if absent or empty."""
     if value is None or value == "":
         return 0
+    hint = "for example 30s, 10m or 1h30m"
+    if not isinstance(value, Duration | str):
+        raise Misshapen(f'field "ttl" is {kind_name(value)}, not a duration', hint)
     try:
         duration = value if isinstance(value, Duration) else duration_from_text(value)
-    except (CborError, TypeError, ValueError):
-        shown = f'"{value[:32]}"' if isinstance(value, str) else kind_name(value)
-        raise Fault(Code.INVALID, f'field "ttl" is {shown}, not a duration', "for example 30s, 10m or 1h30m") from None
+    except (CborError, ValueError):
+        raise Fault(Code.INVALID, f'field "ttl" is "{str(value)[:32]}", not a duration', hint) from None
     milliseconds = -(-duration.ns // 1_000_000)  # a shorter one must not become "never"
     if milliseconds > _U64_MAX:
         raise Fault(Code.INVALID, 'field "ttl" is longer than a view can live')

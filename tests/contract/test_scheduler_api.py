@@ -114,9 +114,16 @@ async def test_proxy_query_refuses(scheduler: Served, fault: Fault, status: int)
     async with client.post("/proxy/query", json={"query": "DELETE user", "revision": token(1)}) as response:
         assert response.status == status
         assert (await response.json()).get("details", {}) == fault.details
-    for body in ({}, {"query": 1}, {"query": "x", "revision": "old"}, {"query": "x", "vars": [1]}, []):
+    for body, refused in (
+        ({}, 422),
+        ({"query": 1}, 422),
+        ({"query": ""}, 400),
+        ({"query": "x", "revision": "old"}, 400),
+        ({"query": "x", "vars": [1]}, 422),
+        ([], 422),
+    ):
         async with client.post("/proxy/query", json=body) as response:
-            assert response.status == 400
+            assert (response.status, (await response.json())["code"]) == (refused, "SPKY_INVALID"), body
 
 
 @pytest.mark.parametrize("path", ["/proxy/signin", "/proxy/use"])

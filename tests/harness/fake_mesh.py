@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from sp00ky.proto.channel import Server
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.v1 import (
@@ -126,6 +127,7 @@ class FakeMesh:
             "DrainSsp": admin_pb2.DrainSspResponse(views=3, revision=token(44)),
             "ResyncSsps": admin_pb2.ResyncSspsResponse(ssp_ids=["ssp-1"]),
         }
+        self.request_ids: list[str] = []  # that the gateway passed on, call by call
         self.ssp: FakeMesh | None = None  # of an SSP's API: the SSP, while this one is its scheduler
         self.held: asyncio.Event | None = None  # when set, every call waits for it
         self.address = ""
@@ -167,20 +169,39 @@ class FakeMesh:
         self.asked.append(request)
         if self.held is not None:
             await self.held.wait()
-        answer = self.answers[method]
+        answer = self.answers[method] if method in self.answers else _empty(method)
         if isinstance(answer, Fault):
             raise answer
         return answer if isinstance(answer, Message) else answer(request)
 
 
+def _empty(method: str) -> Message:
+    """What an rpc answers that no test has anything to say of."""
+    for file in (ingest_pb2, proxy_pb2, views_pb2, admin_pb2):
+        for service in file.DESCRIPTOR.services_by_name.values():
+            if method in service.methods_by_name:
+                return GetMessageClass(service.methods_by_name[method].output_type)()
+    raise AssertionError(f"no service has {method}")
+
+
 def _servicer(base: type, mesh: FakeMesh, *methods: str) -> object:
     def method(name: str) -> Callable[..., Any]:
-        async def call(self: object, request: Message, context: object) -> Message:
+        async def call(self: object, request: Message, context: Any) -> Message:
+            mesh.request_ids.append(str(dict(context.invocation_metadata()).get("x-request-id", "")))
             return await mesh.reply(name, request)
 
         return call
 
-    return type("Fake", (base,), {name: method(name) for name in methods})()
+    return type("Fake", (base,), {name: method(name) for name in (*methods, *_unary(base))})()
+
+
+def _unary(base: type) -> list[str]:
+    """The rpcs of a service that are no streams."""
+    for file in (ingest_pb2, proxy_pb2, views_pb2, admin_pb2):
+        for service in file.DESCRIPTOR.services_by_name.values():
+            if base.__name__ == f"{service.name}Servicer":
+                return [rpc.name for rpc in service.methods if not (rpc.client_streaming or rpc.server_streaming)]
+    return []
 
 
 def _summary() -> views_pb2.ViewSummary:
