@@ -9,7 +9,7 @@ import pytest
 from sp00ky.proto.failpoints import arm_failpoints
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Seq
-from sp00ky.proto.v1 import admin_pb2, common_pb2, ingest_pb2
+from sp00ky.proto.v1 import admin_pb2, common_pb2, ingest_pb2, replication_pb2
 from sp00ky.proto.values.pack import pack
 from sp00ky.scheduler.capture.progress import Progress
 from sp00ky.scheduler.config import SchedulerSettings
@@ -233,6 +233,27 @@ async def test_an_ssp_behind_a_trimmed_log_is_told_to_load_anew(tmp_path: Path) 
         assert scheduler.driver.upkeep.counters.forced_trims == 1
         await peer.hello(resume=True)
         assert not peer.welcomes[-1].resume
+        await peer.close()
+
+
+async def test_a_loading_ssp_reads_its_snapshot_while_garbage_is_collected(tmp_path: Path) -> None:
+    store = RocksDatastore.open(tmp_path / "r")
+    async with Scheduler(store, replica_gc_window_secs=0, replica_gc_interval_secs=3600) as scheduler:
+        await ingested(scheduler, 3)
+        peer = Peer(scheduler.address, "a")
+        at_seq = (await peer.hello()).at_seq
+        expected = [row.packed for row in store.scan("t", Seq(at_seq))]
+        first = await peer.load("t", at_seq, 1)
+        for _ in range(3):
+            await ingested(scheduler, 30)
+            await scheduler.admin.CollectGarbage(admin_pb2.CollectGarbageRequest())
+        assert store.floor_seq == at_seq < store.head_seq
+        rest = await peer.load("t", at_seq, 10, first.next_after_key)
+        assert [row.packed for row in [*first.rows, *rest.rows]] == expected
+        await peer.send(loaded=replication_pb2.Loaded())
+        await eventually(lambda: not store.pins(), what="the pin to be taken away")
+        await scheduler.admin.CollectGarbage(admin_pb2.CollectGarbageRequest())
+        assert store.floor_seq == store.head_seq
         await peer.close()
 
 
