@@ -11,6 +11,7 @@ import pytest_asyncio
 from sp00ky.proto.values.kinds import RecordId
 
 from tests.faults.scene import Scene, running_scene
+from tests.harness.eventually import eventually
 from tests.processes.workload import View
 
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -87,3 +88,26 @@ async def test_c8_killed_while_it_loads(scene: Scene, stage: str) -> None:
     await scene.write(5)
     await back(scene, victim)
     assert (await scene.incarnations())[victim] > before
+
+
+async def test_c8_g9_a_dead_ssp_leaves_no_pin_and_its_views_move(scene: Scene) -> None:
+    """Killed in its load and not seen again: what it pinned is let go with its lease, and its views move."""
+
+    async def pins() -> float:
+        return float((await scene.parts.get("/metrics"))["metrics"]["pins"])
+
+    async def none() -> bool:
+        return await pins() == 0
+
+    await eventually(none, 15.0, what="no load to be under way", every_s=0.05)
+    victim = await scene.owner_of("bin-0")
+    await scene.parts.kill(victim)
+    scene.parts.arm(victim, "ssp.page=sleep:60000")
+    scene.parts.spawn(victim)
+    await eventually(pins, 15.0, what="a load to be under way", every_s=0.02)
+    await scene.parts.kill(victim)
+    await eventually(none, 15.0, what="the pin to be let go", every_s=0.05)
+    await scene.write()
+    await scene.settled()
+    assert victim not in (await scene.parts.owners()).values()
+    await back(scene, victim)

@@ -228,8 +228,8 @@ async def test_d2_a_flipped_bit_in_the_middle_is_refused_loudly(scene: Scene) ->
     log.write_bytes(good)
 
 
-async def test_d3_missing_and_exchanged_files_are_refused(scene: Scene) -> None:
-    """A table file that is gone, and one whose contents are another's."""
+async def test_d3_a_missing_file_is_refused(scene: Scene) -> None:
+    """A table file that is gone; all kinds, file by file: `test_segments.py`."""
     replica = replica_of(scene)
     tables = sorted(replica.glob("*.sst"))
     assert len(tables) >= 2
