@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from sp00ky.deploy import cli_client, cli_dlq, cli_replica, cli_serve, cli_ssp, cli_view
+from sp00ky.deploy import cli_client, cli_dlq, cli_drift, cli_replica, cli_serve, cli_ssp, cli_view
 from sp00ky.deploy.announce import complain
 from sp00ky.proto.faults import Fault
 
@@ -29,6 +29,7 @@ config_app = typer.Typer(help="Settings.", no_args_is_help=True)
 app.add_typer(cli_serve.app, name="serve")
 app.add_typer(cli_view.app, name="view")
 app.add_typer(cli_ssp.app, name="ssp")
+cli_replica.app.command("drift")(cli_drift.drift)
 app.add_typer(cli_replica.app, name="replica")
 app.add_typer(cli_dlq.app, name="dlq")
 app.add_typer(config_app, name="config")

@@ -38,7 +38,7 @@ def _existing(settings: SchedulerSettings) -> Path:
     return settings.replica_dir
 
 
-def _asked(url: str, secret: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
+def asked(url: str, secret: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
     """What a serving scheduler answers. Raises Fault."""
     from grpc.aio import AioRpcError
     from sp00ky.proto.channel import fault_of, open_channel
@@ -64,8 +64,8 @@ def status(url: Url = DEFAULT_URL, secret: Secret = "", as_json: AsJson = False)
     from google.protobuf.json_format import MessageToDict
     from sp00ky.proto.v1 import admin_pb2
 
-    asked = admin_pb2.GetReplicaRequest()
-    answer = _asked(url, secret, lambda stub: stub.GetReplica(asked, timeout=ANSWER_SECONDS))
+    request = admin_pb2.GetReplicaRequest()
+    answer = asked(url, secret, lambda stub: stub.GetReplica(request, timeout=ANSWER_SECONDS))
     facts = MessageToDict(answer, preserving_proto_field_name=True)
     if as_json:
         print_json(facts)
@@ -92,8 +92,8 @@ def gc(
     if not offline:
         from sp00ky.proto.v1 import admin_pb2
 
-        asked = admin_pb2.CollectGarbageRequest()
-        answer = _asked(url, secret, lambda stub: stub.CollectGarbage(asked, timeout=ANSWER_SECONDS))
+        request = admin_pb2.CollectGarbageRequest()
+        answer = asked(url, secret, lambda stub: stub.CollectGarbage(request, timeout=ANSWER_SECONDS))
         facts = {name: getattr(answer, name) for name in ("versions", "log_entries", "floor", "log_floor_seq")}
         print_json({**facts, "seconds": round(answer.seconds, 3)})
         return

@@ -31,6 +31,9 @@ class Remote:
     def post(self, path: str, body: object) -> Any:
         return self._call("POST", path, json.dumps(body).encode(), "application/json")
 
+    def delete(self, path: str) -> Any:
+        return self._call("DELETE", path, None, "")
+
     def post_lines(self, path: str, lines: bytes) -> Any:
         return self._call("POST", path, lines, "application/x-ndjson")
 

@@ -251,6 +251,22 @@ class SchedulerSettings(SourceSettings):
         gt=0,
         about="pause between two reads of the changefeed",
     )
+    drift_check_interval_secs: int = setting(
+        300,
+        env="SPKY_DRIFT_CHECK_INTERVAL_SECS",
+        yaml="drift_check_interval_secs",
+        unit="s",
+        ge=0,
+        about="how often the replica is compared with SurrealDB by digests, and mended; 0: never, not at start either",
+    )
+    dead_letters_max: int = setting(
+        10_000,
+        env="SPKY_DEAD_LETTERS_MAX",
+        yaml="dead_letters_max",
+        unit="letters",
+        gt=0,
+        about="dead letters kept; beyond that the oldest is forgotten",
+    )
     ingest_queue_max: int = setting(
         65_536,
         env="SPKY_INGEST_QUEUE_MAX",

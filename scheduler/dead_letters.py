@@ -22,6 +22,7 @@ from sp00ky.scheduler.capture.poison import Poison, Record
 from sp00ky.scheduler.datastore.datastore import Datastore, MetaWrite
 
 LIMIT: Final = 10_000
+READ: Final = "database"  # source of a letter about a record that was read, not told by the feed
 NAMES_MAX: Final = 100  # of one letter
 _LETTER: Final = b"dead_letters/letter/"
 _CONTENT: Final = b"dead_letters/content/"
@@ -44,6 +45,9 @@ class DeadLetter:
     size: int
 
     def is_again(self, source: str, stamp: int, poison: Poison) -> bool:
+        """A record that was read in vain is the same trouble as a change of it that was."""
+        if source == READ and poison.records:
+            return set(poison.records) <= set(self.records)
         told = (source, stamp, poison.tables[:NAMES_MAX], poison.names[:NAMES_MAX])
         return (self.source, self.stamp, self.tables, self.names) == told
 
@@ -69,6 +73,9 @@ class DeadLetters:
 
     def __len__(self) -> int:
         return len(self._letters)
+
+    def __contains__(self, letter_id: int) -> bool:
+        return letter_id in self._letters
 
     def get(self, letter_id: int) -> DeadLetter:
         """Raises Fault NOT_FOUND."""
@@ -118,11 +125,6 @@ class DeadLetters:
     def stage_drop(self, letter_ids: Iterable[int]) -> Posting:
         letters: dict[int, DeadLetter | None] = dict.fromkeys(letter_ids)
         return Posting(letters, self._writes(letters, {}, 0))
-
-    def stage_failure(self, letter: DeadLetter, reason: str) -> Posting:
-        """It was tried again, in vain."""
-        again = replace(letter, attempts=letter.attempts + 1, reason=reason)
-        return Posting({letter.id: again}, self._writes({letter.id: again}, {}, 0))
 
     def _letter(self, source: str, stamp: int, poison: Poison, wall_ms: int) -> tuple[DeadLetter, bool]:
         same = [self._letters[each] for record in poison.records for each in self._of_record.get(record, ())]

@@ -33,6 +33,7 @@ from sp00ky.proto.v1 import (
 )
 from sp00ky.scheduler import errors
 from sp00ky.scheduler.capture.capture import Capture
+from sp00ky.scheduler.capture.drift import Drift
 from sp00ky.scheduler.changes import canonical_change
 from sp00ky.scheduler.commit import Committer
 from sp00ky.scheduler.config import SchedulerSettings
@@ -64,6 +65,7 @@ class SchedulerDriver:
         self.failed = asyncio.Event()  # the commit loop ended for good: the process is to start again
         self._database = database
         self._capture: Capture | None = None
+        self.drift: Drift | None = None
         self._committer: Committer | None = None
         self._upkeep: Upkeep | None = None
         self._started = time.monotonic()
@@ -116,8 +118,15 @@ class SchedulerDriver:
         self.grpc_address = await self._server.start()
         self._tasks.append(asyncio.create_task(self._committer.run(), name="commit loop"))
         if self._database is not None:
-            self._capture = Capture(self._database, self, poll_ms=settings.capture_poll_ms)
+            self._capture = Capture(
+                self._database,
+                self,
+                poll_ms=settings.capture_poll_ms,
+                dead_letters_max=settings.dead_letters_max,
+            )
             self._tasks.append(asyncio.create_task(self._capture.run(), name="capture"))
+            self.drift = Drift(self._database, self._capture, self.store, settings.drift_check_interval_secs)
+            self._tasks.append(asyncio.create_task(self.drift.run(), name="drift"))
         self._upkeep = Upkeep(
             self.store,
             settings,

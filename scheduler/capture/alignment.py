@@ -15,7 +15,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from sp00ky.proto.database import Database, cause_of
+from sp00ky.proto.database import Database, QueryError, cause_of
 from sp00ky.proto.faults import Code
 from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.pack import PackError, pack, unpack
@@ -24,7 +24,7 @@ from sp00ky.scheduler.capture.cursor import NEAR_MS, back
 from sp00ky.scheduler.capture.feed import Page, Seen, bounded, parse_page
 from sp00ky.scheduler.capture.offering import Letter, Offering, letters_of
 from sp00ky.scheduler.capture.pending import Pending
-from sp00ky.scheduler.capture.poison import Record, poison_of
+from sp00ky.scheduler.capture.poison import Record, is_unencodable, poison_of
 from sp00ky.scheduler.capture.schema import computed_fields
 from sp00ky.scheduler.datastore.datastore import MetaWrite
 from sp00ky.scheduler.intake import KEY_BYTES_MAX, RECORD_BYTES_MAX
@@ -48,7 +48,7 @@ class Alignment:
         self._pending = Pending(offering.sink.store)
         self._seen = Seen()
         self._letters: list[Letter] = []
-        self._unreadable: set[Record] = set()  # what the database has of them has no form here
+        self.unreadable: dict[Record, str] = {}  # what the database has of them has no form here, and why
         self._since = reader.open_since
         self._high = 0
         self.differing = 0
@@ -62,15 +62,17 @@ class Alignment:
         """Make these equal; how many differ from what the feed says. Raises Fault."""
         wanted = dict.fromkeys(records)
         found: Mapping[Record, bytes] = {}
+        read: list[Record] = []
         for _ in range(READS_MAX):
-            found, doubts = await self._snapshot(list(wanted))
+            read = list(wanted)
+            found, doubts = await self._snapshot(read)
             if doubts <= wanted.keys():
                 break
             wanted.update(dict.fromkeys(doubts))  # read again with these: all that is in doubt at one moment
         differing = 0
-        for record in wanted:
+        for record in read:
             actual = found.get(record)
-            if record in self._unreadable or actual == self._pending.packed(record):
+            if record in self.unreadable or actual == self._pending.packed(record):
                 continue
             self._pending.put(record, actual, self._pending.stamp(record))
             differing += self._offering.is_settled(record[0])
@@ -92,7 +94,7 @@ class Alignment:
         await self._offering.offer_aligned(transaction, [progress.as_meta(), *meta], self._letters)
         self._reader.took(self._seen, self._high, progress)
         self._pending, self._seen, self._letters = Pending(self._offering.sink.store), Seen(), []
-        self._unreadable.clear()
+        self.unreadable = {}
         return len(transaction)
 
     async def _snapshot(self, records: Sequence[Record]) -> tuple[Mapping[Record, bytes], set[Record]]:
@@ -115,7 +117,14 @@ class Alignment:
             names = sorted({record_id.table for record_id in ids})
             infos = "".join(f"INFO FOR TABLE {escape_ident(name)} STRUCTURE; " for name in names)
             text = f"BEGIN; {page_text}; {infos}SELECT * FROM $ids; COMMIT" if ids else f"BEGIN; {page_text}; COMMIT"
-            results = await self._database.query_raw(text, {"ids": ids})
+            try:
+                results = await self._database.query_raw(text, {"ids": ids})
+            except QueryError as error:
+                if not is_unencodable(error):
+                    raise
+                self._since = max(self._since, await self._reader.readable_since(self._since))
+                records = await self._readable(records)
+                continue
             failure = cause_of(results)
             if failure is None:
                 page = parse_page(results[1].result, self._reader.page_entries)
@@ -125,6 +134,23 @@ class Alignment:
             if failure.code is not Code.NOT_FOUND or tables <= existing:
                 raise failure
             tables &= existing  # a table was removed: its records are not there
+
+    async def _readable(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Those without what the database cannot put on the wire; that becomes a dead letter and stays as it is."""
+        if not records:
+            return records
+        ids = [RecordId(table, unpack(key)) for table, key in records]
+        try:
+            await self._database.query_raw("SELECT * FROM $ids", {"ids": ids})
+        except QueryError as error:
+            if not is_unencodable(error):
+                raise
+            if len(records) == 1:
+                self.refuse({"id": ids[0]}, error)
+                return ()
+            half = len(records) // 2
+            return [*await self._readable(records[:half]), *await self._readable(records[half:])]
+        return records
 
     async def _existing(self) -> set[str]:
         info = (await self._database.query("INFO FOR DB STRUCTURE"))[0]
@@ -160,6 +186,6 @@ class Alignment:
     def refuse(self, row: Value, error: Exception) -> None:
         """A record of the database that has no form here: what the replica has of it stays."""
         poison = poison_of(row, error)
-        if not poison.records or poison.records[0] not in self._unreadable:
+        if not any(record in self.unreadable for record in poison.records):
             self._letters.append(("database", 0, poison))
-        self._unreadable.update(poison.records)
+        self.unreadable |= dict.fromkeys(poison.records, poison.reason)

@@ -19,10 +19,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeVar
 from uuid import uuid4
 
 from sp00ky.proto.database import Database
@@ -40,6 +39,7 @@ from sp00ky.scheduler.capture.cursor import (
     redelivered_from,
 )
 from sp00ky.scheduler.capture.definition import ensure_feed, has_feed
+from sp00ky.scheduler.capture.errands import Errands
 from sp00ky.scheduler.capture.link import Health, Link
 from sp00ky.scheduler.capture.offering import Offering
 from sp00ky.scheduler.capture.progress import PROGRESS_META, Progress, progress_of
@@ -55,10 +55,8 @@ BACKOFF_MAX_SECONDS: Final = 1.0
 KEEP_SECONDS: Final = 60.0  # how often progress is committed when nothing else is
 DERIVED_SECONDS: Final = 0.1  # derived tables are compared at most that often, and for at most a fifth of the time
 READABLE_META: Final = b"capture/readable_from"
-_LOSS = frozenset({Code.UNAVAILABLE, Code.TIMEOUT, Code.FENCED, Code.DISK_FULL, Code.INTERNAL})
 
 T = TypeVar("T")
-Errand: TypeAlias = tuple[Callable[[Alignment], Awaitable[Any]], asyncio.Future[Any]]
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +79,7 @@ class Capture:
         self._captured = frozenset(stored_schema(sink.store))
         self._wake = asyncio.Event()
         self._waiters: list[asyncio.Future[Seq]] = []
-        self._errands: deque[Errand] = deque()
+        self._errands = Errands()
         self._link = Link(database, str(sink.store.store_id))
         self._backoff = BACKOFF_FIRST_SECONDS
         self._sweep_at = self._keep_at = self._derived_at = 0.0
@@ -146,8 +144,7 @@ class Capture:
     async def errand(self, work: Callable[[Alignment], Awaitable[T]]) -> T:
         """Do this between two reads of the feed, with an alignment of its own. Raises what it raises, and Fault if the
         database is lost."""
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._errands.append((work, answer))
+        answer = self._errands.add(work)
         self._wake.set()
         return await answer
 
@@ -296,7 +293,7 @@ class Capture:
                 await self._reader.poll()
                 if self.offering.stale and now >= self._derived_at and not self._reader.is_held:
                     await self._align()
-            await self._run_errands()
+            await self._errands.run(self._alignment)
             self.lost = ""
             self._backoff = BACKOFF_FIRST_SECONDS
             await self._pause(0 if self._waiters or self._reader.is_held or self._errands else self._poll_seconds)
@@ -335,31 +332,16 @@ class Capture:
         began = time.monotonic()
         alignment = self._alignment()
         held = set(reader.held) if reader.is_held else set()
+        owed = reader.owes_comparison
         await alignment.read(held)
         await self._comparing.compare_stale(alignment)
+        if self.state == "ready" and not owed and not reader.owes_comparison and not reader.progress.cloned:
+            await reader.keep(cloned=True)  # a row could not be read: now nothing of it is missing
         if alignment.differing:
             offering.repairs += alignment.differing
             log.warning("%d records were not as the feed has them; %d were in doubt", alignment.differing, len(held))
         ended = time.monotonic()
         self._derived_at = ended + max(DERIVED_SECONDS, 4 * (ended - began))
-
-    async def _run_errands(self) -> None:
-        while self._errands:
-            work, answer = self._errands.popleft()
-            if answer.done():
-                continue
-            try:
-                result = await work(self._alignment())
-            except BaseException as error:
-                if not answer.done():
-                    answer.set_exception(
-                        error if isinstance(error, Exception) else Fault(Code.UNAVAILABLE, "capture has ended")
-                    )
-                if not isinstance(error, Fault) or error.code in _LOSS:
-                    raise
-            else:
-                if not answer.done():
-                    answer.set_result(result)
 
     async def _maybe_keep(self, health: Health) -> None:
         now = time.monotonic()
@@ -386,8 +368,7 @@ class Capture:
 
     def _refuse(self, fault: Fault) -> None:
         _refuse_all(self._take_waiters(), fault)
-        while self._errands:
-            _refuse_all([self._errands.popleft()[1]], fault)
+        self._errands.refuse(fault)
 
     def _take_waiters(self) -> list[asyncio.Future[Seq]]:
         waiters, self._waiters = self._waiters, []

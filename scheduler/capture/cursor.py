@@ -57,15 +57,25 @@ class Cursor:
         self.island = island
         self._heights: deque[tuple[int, int]] = deque()  # (monotonic ms, last at that time), ascending
         self._clock_ms = 0  # the database's, at its highest
+        self._floor = 0  # reading never begins below
         self._settled = last if settled is None else settled  # `last` as it was OVERLAP_MS before the last sweep
+
+    @property
+    def floor(self) -> int:
+        return self._floor
 
     @property
     def near_since(self) -> int:
         return max(self.sweep_since, back(self.last, self.near_ms))
 
+    def skip_to(self, stamp: int) -> None:
+        """There is a row below that cannot be read: nothing before it can be read behind it again."""
+        self.saw(stamp)
+        self._floor = max(self._floor, stamp)
+
     @property
     def sweep_since(self) -> int:
-        return back(self._settled, NEAR_MS)
+        return max(self._floor, back(self._settled, NEAR_MS))
 
     def saw(self, stamp: int) -> None:
         self.last = max(self.last, stamp)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sp00ky.proto.database import QueryError
 from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.pack import PackError, pack
 from sp00ky.proto.values.text import record_id_text, to_surql
@@ -27,6 +28,12 @@ class Poison:
     names: tuple[str, ...] = ()
     content: str = ""
     size: int = 0
+
+
+def is_unencodable(error: Exception) -> bool:
+    """Whether the database had an answer and could not put it on the wire: something in it, a regex say, has no form
+    there, and takes the whole answer with it."""
+    return isinstance(error, QueryError) and error.index == -1 and "Failed to encode" in error.message
 
 
 def poison_of(item: Value, error: Exception) -> Poison:

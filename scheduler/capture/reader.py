@@ -17,17 +17,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from sp00ky.proto.database import Database
+from sp00ky.proto.database import Database, QueryError
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.scheduler.capture.cursor import CLOCK_MARGIN_MS, OVERLAP_MS, Cursor, Island, back, is_ashore, stamp_of_ms
 from sp00ky.scheduler.capture.feed import PAGE_ENTRIES, FeedRow, Page, Seen, parse_page
 from sp00ky.scheduler.capture.offering import Offering, letters_of
 from sp00ky.scheduler.capture.pending import Pending
-from sp00ky.scheduler.capture.poison import Record
+from sp00ky.scheduler.capture.poison import Poison, Record, is_unencodable
 from sp00ky.scheduler.capture.progress import Progress
 from sp00ky.scheduler.datastore.datastore import MetaWrite
 
 _PASSES_MAX: Final = 10
+_AHEAD_MS: Final = 3_600_000  # of any stamp that there is
 
 
 class FeedReader:
@@ -224,4 +225,45 @@ class FeedReader:
         return f"SHOW CHANGES FOR DATABASE SINCE {since} LIMIT {self.page_entries}"
 
     async def _page(self, since: int) -> Page:
-        return parse_page((await self._database.query(self.page_text(since)))[0], self.page_entries)
+        while True:
+            since = max(since, self.cursor.floor)
+            try:
+                return parse_page((await self._database.query(self.page_text(since)))[0], self.page_entries)
+            except QueryError as error:
+                if not is_unencodable(error):
+                    raise
+                await self.skip_unreadable(since, error)
+
+    async def skip_unreadable(self, since: int, error: QueryError) -> None:
+        """A row holds what the database cannot put on the wire, and hides all rows of its page. Pass over it: what it
+        and those before it changed is found by comparing every table, now and when nothing can be late any more."""
+        unreadable, readable = since, stamp_of_ms(time.time_ns() // 1_000_000 + _AHEAD_MS)
+        readable = max(readable, self.cursor.last + stamp_of_ms(_AHEAD_MS))
+        while readable - unreadable > 1:
+            middle = (unreadable + readable) // 2
+            unreadable, readable = (unreadable, middle) if await self._is_readable(middle) else (middle, readable)
+        letter = ("changefeed", unreadable, Poison(f"a change cannot be put on the wire: {error.message}"))
+        progress = replace(self.progress, stamp=max(self.progress.stamp, unreadable), anchored=False, cloned=False)
+        await self._offering.offer((), [progress.as_meta()], [letter])
+        self.progress = progress
+        self.cursor.skip_to(unreadable + 1)
+        self._offering.stale |= self._offering.schema.keys()
+        self._compare_again_ms = self._now_ms() + OVERLAP_MS
+
+    async def readable_since(self, since: int) -> int:
+        """`since`, or behind the row that could not be read from there."""
+        await self._page(since)
+        return max(since, self.cursor.floor)
+
+    async def _is_readable(self, since: int) -> bool:
+        try:
+            await self._database.query(self.page_text(since))
+        except QueryError as error:
+            if is_unencodable(error):
+                return False
+            raise
+        return True
+
+    @property
+    def owes_comparison(self) -> bool:
+        return self._compare_again_ms is not None

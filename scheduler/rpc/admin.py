@@ -9,6 +9,8 @@ from grpc import aio
 from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc
 from sp00ky.scheduler.capture.progress import PROGRESS_META, progress_of
 from sp00ky.scheduler.commit import now_ms
+from sp00ky.scheduler.rpc.dead_letters import dropped_letters, listed_letters, retried_letters, shown_letter
+from sp00ky.scheduler.rpc.drift import checked_drift
 from sp00ky.scheduler.rpc.membership import drained, membership_metrics, resynced, ssp_status
 from sp00ky.scheduler.rpc.replica import collected_garbage, replica_status
 
@@ -80,10 +82,8 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             "lowest_needed_seq": coordinator.lowest_needed_seq(),
             "streams": len(committer.sessions),
             **membership_metrics(driver),
-            "captured_changes": capture.changes if capture is not None else 0,
-            "capture_repairs": capture.repairs if capture is not None else 0,
-            "capture_poisoned": capture.poisoned if capture is not None else 0,
-            "capture_connected": float(capture is not None and not capture.lost),
+            **(capture.metrics if capture is not None else {"captured_changes": 0, "capture_connected": 0}),
+            **(driver.drift.metrics if driver.drift is not None else {}),
             "failed": float(committer.failure is not None),
             **driver.upkeep.metrics(),
         }
@@ -113,3 +113,28 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
     ) -> admin_pb2.BarrierResponse:
         seq = await self._driver.barrier()
         return admin_pb2.BarrierResponse(revision=self._driver.token(seq), seq=seq)
+
+    async def ListDeadLetters(
+        self, request: admin_pb2.ListDeadLettersRequest, context: aio.ServicerContext[object, object]
+    ) -> admin_pb2.ListDeadLettersResponse:
+        return listed_letters(self._driver, request)
+
+    async def GetDeadLetter(
+        self, request: admin_pb2.GetDeadLetterRequest, context: aio.ServicerContext[object, object]
+    ) -> admin_pb2.GetDeadLetterResponse:
+        return shown_letter(self._driver, request.id)
+
+    async def RetryDeadLetter(
+        self, request: admin_pb2.RetryDeadLetterRequest, context: aio.ServicerContext[object, object]
+    ) -> admin_pb2.RetryDeadLetterResponse:
+        return await retried_letters(self._driver, request.id)
+
+    async def DropDeadLetter(
+        self, request: admin_pb2.DropDeadLetterRequest, context: aio.ServicerContext[object, object]
+    ) -> admin_pb2.DropDeadLetterResponse:
+        return await dropped_letters(self._driver, request.id)
+
+    async def CheckDrift(
+        self, request: admin_pb2.CheckDriftRequest, context: aio.ServicerContext[object, object]
+    ) -> admin_pb2.CheckDriftResponse:
+        return await checked_drift(self._driver, request)
