@@ -13,10 +13,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
+from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from sp00ky.proto.faults import STATUS, Code, Fault
+from sp00ky.proto.faults import RETRY_AFTER_MS, STATUS, Code, Fault
 
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 KEEPALIVE_MS = 15_000  # a connection that says nothing is asked whether it lives
@@ -148,10 +149,21 @@ def _require(allowed: bool) -> None:
         raise Fault(Code.UNAUTHENTICATED, "bearer token is missing or wrong", "send authorization: Bearer <secret>")
 
 
+def _retry_info(fault: Fault) -> bytes:
+    """The status with a google.rpc.RetryInfo, as clients of any language look for it."""
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromMilliseconds(int(fault.details[RETRY_AFTER_MS]))
+    status = status_pb2.Status(code=getattr(grpc.StatusCode, STATUS[fault.code]).value[0], message=fault.message)
+    status.details.add().Pack(retry)
+    return bytes(status.SerializeToString())
+
+
 async def abort(context: aio.ServicerContext[Any, Any], fault: Fault) -> None:
     """End the call with the fault's status; raises."""
     pairs = [("spky-code", fault.code.value), ("spky-hint-bin", fault.hint.encode())]
     pairs += [(f"spky-detail-{name}-bin", value.encode()) for name, value in fault.details.items()]
+    if RETRY_AFTER_MS in fault.details:
+        pairs.append(("grpc-status-details-bin", _retry_info(fault)))
     await context.abort(getattr(grpc.StatusCode, STATUS[fault.code]), fault.message, tuple(pairs))
 
 
@@ -168,7 +180,11 @@ _CODE_OF_STATUS = {
 def fault_of(error: aio.AioRpcError) -> Fault:
     """The fault that a failed call stands for."""
     metadata = {str(name): value for name, value in (error.trailing_metadata() or ())}
-    text = {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in metadata.items()}
+    text = {
+        name: value.decode() if isinstance(value, bytes) else str(value)
+        for name, value in metadata.items()
+        if name.startswith("spky-")
+    }
     try:
         code = Code(text.get("spky-code", ""))
     except ValueError:

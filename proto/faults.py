@@ -53,6 +53,8 @@ STATUS: Mapping[Code, str] = {
     Code.INTERNAL: "INTERNAL",
 }
 
+RETRY_AFTER_MS = "retry_after_ms"  # the detail that says when the same request may succeed
+
 
 class Fault(Exception):
     """An operating error with a code. `message`: lower case, names the object. `hint`: what to do. `details`: facts."""

@@ -22,6 +22,7 @@ from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.scheduler import errors
+from sp00ky.scheduler.coordinator.assignments import key_of
 from sp00ky.scheduler.coordinator.coordinator import META_PREFIXES, Coordinator, CoordinatorConfig
 from sp00ky.scheduler.coordinator.events import ChangesOffered, Event, Ticked, ViewAbandoned, ViewKey, ViewRequested
 from sp00ky.scheduler.coordinator.ready import Ready
@@ -29,8 +30,10 @@ from sp00ky.scheduler.datastore.datastore import Append, Datastore, MetaWrite
 from sp00ky.scheduler.fanout import Ring, Session
 from sp00ky.scheduler.intake import Freshness, Transactions
 from sp00ky.scheduler.pages import Pages
+from sp00ky.scheduler.room import Claim, Room, Work
 
 GROUP_CHANGES_MAX = 4_096
+GROUP_BYTES_MAX = 16 * 1024 * 1024
 TICK_SECONDS_MAX = 0.2
 TICKS_PER_TIMEOUT = 10  # at least: the coordinator takes a gap of half a timeout for a pause of ours
 
@@ -44,8 +47,8 @@ def now_ms() -> int:
 class Committer:
     """Owns the coordinator and the store. Everything that changes state goes through its queue, in order."""
 
-    def __init__(self, store: Datastore, config: CoordinatorConfig, queue_max: int) -> None:
-        self.store, self._config, self._queue_max = store, config, queue_max
+    def __init__(self, store: Datastore, config: CoordinatorConfig, room: Room) -> None:
+        self.store, self._config, self.room = store, config, room
         self._tick_seconds = min(TICK_SECONDS_MAX, config.heartbeat_timeout_ms / 1000 / TICKS_PER_TIMEOUT)
         self.ring = Ring(store)
         self.pages = Pages(store)
@@ -54,12 +57,10 @@ class Committer:
         self.on_failure: Callable[[Fault], None] = lambda fault: None
         self.committed_changes = 0
         self.commits = 0
-        self.queued_changes = 0
-        self._queue: deque[Event] = deque()
+        self._queue: deque[tuple[Event, Claim | None]] = deque()
         self._waiters: dict[int, asyncio.Future[Seq]] = {}
         self._tickets = 0
         self._wake = asyncio.Event()
-        self._room = asyncio.Condition()
         self._closing = False
         self.coordinator = self._restored()
 
@@ -71,47 +72,51 @@ class Committer:
 
     def post(self, event: Event) -> None:
         """Queue an event nobody waits for."""
-        self._queue.append(event)
+        self._queue.append((event, None))
         self._wake.set()
 
     def offer(self, transactions: Transactions, meta: Sequence[MetaWrite] = ()) -> asyncio.Future[Seq]:
         """Queue changes; the future answers with the durable seq. Raises Fault OVERLOADED, UNAVAILABLE."""
-        count = sum(map(len, transactions))
         self._require_open()
-        if not self._has_room(count):
-            raise errors.overloaded(self.queued_changes, self._queue_max)
-        return self._enqueue(transactions, meta, count)
+        claim = _claim(Work.CHANGES, transactions)
+        self.room.take(claim)
+        return self._enqueue(claim, lambda ticket: ChangesOffered(ticket, transactions, meta))
 
-    async def offer_when_room(self, transactions: Transactions, meta: Sequence[MetaWrite] = ()) -> asyncio.Future[Seq]:
+    async def offer_in_turn(
+        self, transactions: Transactions, meta: Sequence[MetaWrite] = (), work: Work = Work.CHANGES
+    ) -> asyncio.Future[Seq]:
         """As `offer`, but waits while the queue is full: for callers whose own flow control then holds them."""
-        count = sum(map(len, transactions))
-        async with self._room:
-            await self._room.wait_for(lambda: self._has_room(count))
         self._require_open()
-        return self._enqueue(transactions, meta, count)
-
-    def _has_room(self, count: int) -> bool:
-        """A batch larger than the queue is taken when the queue is empty; the closed queue lets all through to fail."""
-        fits = not self.queued_changes or self.queued_changes + count <= self._queue_max
-        return fits or self._closing or self.failure is not None
+        claim = _claim(work, transactions)
+        await self.room.take_in_turn(claim)
+        try:
+            self._require_open()
+        except Fault:
+            self.room.give_back([claim])
+            raise
+        return self._enqueue(claim, lambda ticket: ChangesOffered(ticket, transactions, meta))
 
     def request(self, spec: common_pb2.ViewSpec, shape: str = "") -> asyncio.Future[Seq]:
-        return self.ask(lambda ticket: ViewRequested(ticket, spec, shape))
+        """Register or renew a view. Raises Fault OVERLOADED; a new view is refused before one that is known."""
+        work = Work.COMMANDS if key_of(spec.key) in self.coordinator.views else Work.REGISTRATIONS
+        return self.ask(lambda ticket: ViewRequested(ticket, spec, shape), work)
 
     def abandon(self, key: ViewKey) -> asyncio.Future[Seq]:
         return self.ask(lambda ticket: ViewAbandoned(ticket, key))
 
-    def ask(self, event_of: Callable[[int], Event]) -> asyncio.Future[Seq]:
-        """Queue the event that `event_of` makes of its ticket; the future answers with the durable seq, or raises."""
-        self._require_open()
-        ticket, waiter = self._ticket()
-        self.post(event_of(ticket))
-        return waiter
+    def ask(self, event_of: Callable[[int], Event], work: Work = Work.COMMANDS) -> asyncio.Future[Seq]:
+        """Queue the event that `event_of` makes of its ticket; the future answers with the durable seq, or raises.
 
-    def _enqueue(self, transactions: Transactions, meta: Sequence[MetaWrite], count: int) -> asyncio.Future[Seq]:
+        Raises Fault OVERLOADED, UNAVAILABLE."""
+        self._require_open()
+        claim = Claim(work, 1)
+        self.room.take(claim)
+        return self._enqueue(claim, event_of)
+
+    def _enqueue(self, claim: Claim, event_of: Callable[[int], Event]) -> asyncio.Future[Seq]:
         ticket, waiter = self._ticket()
-        self.queued_changes += count
-        self.post(ChangesOffered(ticket, transactions, meta))
+        self._queue.append((event_of(ticket), claim))
+        self._wake.set()
         return waiter
 
     def _ticket(self) -> tuple[int, asyncio.Future[Seq]]:
@@ -138,11 +143,12 @@ class Committer:
             if not isinstance(error, Fault):
                 log.exception("commit loop failed")
         finally:
-            await self._release_room()
+            self.room.close()
 
     def close(self) -> None:
         """Take no more; `run` ends once what is queued is durable."""
         self._closing = True
+        self.room.close()
         self._wake.set()
 
     async def _turn(self) -> None:
@@ -150,7 +156,7 @@ class Committer:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._tick_seconds)
         self._wake.clear()
-        offers = self._step_group()
+        claims = self._step_group()
         ready = self.coordinator.ready()
         try:
             await self._commit(ready)
@@ -160,23 +166,25 @@ class Committer:
             self._refuse_group(ready, fault)
         else:
             self._release(ready)
-        self.queued_changes -= offers
-        if offers:
-            await self._release_room()
+        self.room.give_back(claims)
 
-    def _step_group(self) -> int:
-        """Step what is queued, up to one group; returns how many changes were offered in it."""
+    def _step_group(self) -> list[Claim]:
+        """Step what is queued, up to one group; returns what room it took."""
         step = self.coordinator.step
         step(Ticked(now_ms(), time.time_ns() // 1_000_000))
         freshness = Freshness(self.store.stamp_of)
-        offered = 0
-        while self._queue and offered < GROUP_CHANGES_MAX:
-            event = self._queue.popleft()
+        claims: list[Claim] = []
+        changes = size = 0
+        while self._queue and changes < GROUP_CHANGES_MAX and size < GROUP_BYTES_MAX:
+            event, claim = self._queue.popleft()
+            if claim is not None:
+                claims.append(claim)
+                changes += claim.changes
+                size += claim.size
             if isinstance(event, ChangesOffered):
-                offered += sum(map(len, event.transactions))
                 event = ChangesOffered(event.ticket, freshness.sift(event.transactions), event.meta)
             step(event)
-        return offered
+        return claims
 
     async def _commit(self, ready: Ready) -> None:
         if not ready.commits:
@@ -238,6 +246,7 @@ class Committer:
             session.end(refusal)
         self.on_failure(fault)
 
-    async def _release_room(self) -> None:
-        async with self._room:
-            self._room.notify_all()
+
+def _claim(work: Work, transactions: Transactions) -> Claim:
+    count = sum(map(len, transactions))
+    return Claim(work, count, sum(len(change.encoded) for changes in transactions for change in changes))

@@ -275,6 +275,22 @@ class SchedulerSettings(SourceSettings):
         gt=0,
         about="changes waiting for their commit before callers are told to slow down",
     )
+    ingest_queue_bytes_max: int = setting(
+        64 * 1024 * 1024,
+        env="SPKY_INGEST_QUEUE_BYTES_MAX",
+        yaml="ingest_queue_bytes_max",
+        unit="bytes",
+        gt=0,
+        about="bytes of changes waiting for their commit before callers are told to slow down",
+    )
+    registrations_inflight_max: int = setting(
+        1_024,
+        env="SPKY_REGISTRATIONS_INFLIGHT_MAX",
+        yaml="registrations_inflight_max",
+        unit="views",
+        gt=0,
+        about="new views waiting for their commit before further ones are refused",
+    )
     ingest_inflight_max: int = setting(
         16,
         env="SPKY_INGEST_INFLIGHT_MAX",

@@ -42,6 +42,7 @@ from sp00ky.scheduler.coordinator.events import SspFellBehind, SspSaidHello, Str
 from sp00ky.scheduler.datastore.datastore import Datastore, MetaWrite
 from sp00ky.scheduler.fanout import Session
 from sp00ky.scheduler.intake import Transactions, canonical
+from sp00ky.scheduler.room import Room, Work
 from sp00ky.scheduler.rpc.admin import AdminServicer
 from sp00ky.scheduler.rpc.ingest import IngestServicer, add_ingest
 from sp00ky.scheduler.rpc.proxy import ProxyServicer
@@ -113,7 +114,8 @@ class SchedulerDriver:
             namespace=settings.db_ns,
             database=settings.db_name,
         )
-        self._committer = Committer(self.store, config, settings.ingest_queue_max)
+        room = Room(settings.ingest_queue_max, settings.ingest_queue_bytes_max, settings.registrations_inflight_max)
+        self._committer = Committer(self.store, config, room)
         self._committer.on_failure = self._handle_failure
         self.grpc_address = await self._server.start()
         self._tasks.append(asyncio.create_task(self._committer.run(), name="commit loop"))
@@ -235,7 +237,7 @@ class SchedulerDriver:
     ) -> Seq:
         """The capture's sink: durable on return."""
         offered = [[canonical_change(change) for change in changes] for changes in transactions]
-        return await (await self.committer.offer_when_room(offered, meta))
+        return await (await self.committer.offer_in_turn(offered, meta, Work.CAPTURED))
 
     async def ingest(self, changes: Iterable[bytes], atomic: bool, waits: bool = False) -> IngestTicket:
         """Check and queue a batch, each change as the bytes of its message. `waits`: wait for room in the queue, where
@@ -248,7 +250,7 @@ class SchedulerDriver:
         own = [change for change in checked if change.table not in captured] if captured else checked
         transactions: Transactions = ([own] if own else []) if atomic else list(zip(own))
         committer = self.committer
-        durable = await committer.offer_when_room(transactions) if waits else committer.offer(transactions)
+        durable = await committer.offer_in_turn(transactions) if waits else committer.offer(transactions)
         return IngestTicket(durable, len(checked) - len(own), self.barrier)
 
     async def barrier(self) -> Seq:

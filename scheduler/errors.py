@@ -5,7 +5,11 @@ They are `Fault`s (proto/faults.py is the one table from code to status); this f
 
 from __future__ import annotations
 
-from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.faults import RETRY_AFTER_MS, Code, Fault
+
+INTAKE_RETRY_MS = 500  # a full queue is durable by then
+REGISTRATION_RETRY_MS = 1_000
+QUERY_RETRY_MS = 1_000
 
 
 class SchedulerInvariantError(AssertionError):
@@ -28,12 +32,36 @@ def draining() -> Fault:
     return Fault(Code.UNAVAILABLE, "scheduler is shutting down", "retry")
 
 
-def overloaded(queued: int, queue_max: int) -> Fault:
+def overloaded(queued: int, queue_max: int, size: int, size_max: int) -> Fault:
     return Fault(
         Code.OVERLOADED,
-        f"intake queue is full: {queued} changes wait to be made durable",
+        f"intake queue is full: {queued} changes, {size} bytes wait to be made durable",
         "retry after a moment, or send on the stream, which waits",
-        {"queued": str(queued), "queue_max": str(queue_max)},
+        {
+            "queued": str(queued),
+            "queue_max": str(queue_max),
+            "queued_bytes": str(size),
+            "queue_bytes_max": str(size_max),
+            RETRY_AFTER_MS: str(INTAKE_RETRY_MS),
+        },
+    )
+
+
+def queries_overloaded(waiting: int, waiting_max: int) -> Fault:
+    return Fault(
+        Code.OVERLOADED,
+        f"{waiting} queries wait for the replica",
+        "retry after a moment",
+        {"queued": str(waiting), "queue_max": str(waiting_max), RETRY_AFTER_MS: str(QUERY_RETRY_MS)},
+    )
+
+
+def registrations_overloaded(waiting: int, waiting_max: int) -> Fault:
+    return Fault(
+        Code.OVERLOADED,
+        f"scheduler is busy with changes and views that it has: {waiting} new views wait",
+        "retry after a moment; views that are registered go on",
+        {"queued": str(waiting), "queue_max": str(waiting_max), RETRY_AFTER_MS: str(REGISTRATION_RETRY_MS)},
     )
 
 

@@ -34,7 +34,7 @@ from sp00ky.proto.whole.expr import evaluate
 from sp00ky.proto.whole.scope import Indexed, NotPlain, Scope
 from sp00ky.proto.whole.select import run_select
 from sp00ky.scheduler.datastore.datastore import Datastore, Row
-from sp00ky.scheduler.errors import overloaded
+from sp00ky.scheduler.errors import queries_overloaded
 from sp00ky.scheduler.rpc.revisions import exact_seq, reached_seq
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class ProxyServicer(proxy_pb2_grpc.ProxyServiceServicer):
         params = _params(request)
         at = await self._revision(request.revision, request.consistency)
         if self._waiting >= QUERIES_WAITING_MAX:
-            raise overloaded(self._waiting, QUERIES_WAITING_MAX)
+            raise queries_overloaded(self._waiting, QUERIES_WAITING_MAX)
         self._waiting += 1
         try:
             with self._driver.store.holding(at):

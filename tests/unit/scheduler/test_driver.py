@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import grpc
 import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from sp00ky.proto.failpoints import arm_failpoints
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.v1 import admin_pb2, common_pb2, ingest_pb2
+from sp00ky.proto.v1 import admin_pb2, common_pb2, ingest_pb2, views_pb2
 from sp00ky.proto.values.kinds import RecordId
 from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler.datastore.datastore import Append, Datastore
@@ -238,6 +241,15 @@ async def test_status_and_health(scheduler: Scheduler) -> None:
     await peer.close()
 
 
+def retry_after_ms(error: aio.AioRpcError) -> int:
+    """From the status details, where any gRPC client looks for it."""
+    trailing = dict(error.trailing_metadata())
+    status = status_pb2.Status.FromString(trailing["grpc-status-details-bin"])
+    retry = error_details_pb2.RetryInfo()
+    assert status.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0] and status.details[0].Unpack(retry)
+    return int(retry.retry_delay.ToMilliseconds())
+
+
 class SlowSync(MemoryDatastore):
     """A store whose fsync ends when the test says so."""
 
@@ -267,7 +279,7 @@ async def test_g4_nothing_leaves_before_the_fsync() -> None:
         waiting = asyncio.create_task(ingest(scheduler, change("t", 1)))
         await eventually(lambda: store.head_seq == 2, what="append")
         queued = asyncio.create_task(ingest(scheduler, change("t", 2)))
-        await eventually(lambda: scheduler.driver.committer.queued_changes == 2, what="the next group")
+        await eventually(lambda: scheduler.driver.committer.room.changes == 2, what="the next group")
         assert not waiting.done() and not peer.frames and scheduler.driver.coordinator.durable_seq == 1
         store.gate.set()
         assert (await waiting, await queued) == (2, 3)
@@ -280,16 +292,38 @@ async def test_g6_a_full_queue_refuses_unary_callers_and_holds_streams() -> None
     async with Scheduler(store, ingest_queue_max=10) as scheduler:
         store.gate.clear()
         first = asyncio.create_task(ingest(scheduler, *(change("t", key) for key in range(8))))
-        await eventually(lambda: scheduler.driver.committer.queued_changes == 8)
+        await eventually(lambda: scheduler.driver.committer.room.changes == 8)
         many = ingest_pb2.IngestRequest(changes=[change("t", key) for key in range(3)])
         fault = await fault_from(scheduler.ingest.Ingest(many))
         assert fault.code is Code.OVERLOADED and fault.details["queue_max"] == "10"
+        with pytest.raises(aio.AioRpcError) as refused:
+            await scheduler.ingest.Ingest(many)
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert retry_after_ms(refused.value) == int(fault.details["retry_after_ms"]) > 0
         call = scheduler.ingest.IngestStream()
         await call.write(ingest_pb2.IngestStreamRequest(batch=1, changes=many.changes))
         store.gate.set()
         assert await first == 8
         assert (await call.read()).seq == 11
         call.cancel()
+
+
+async def test_g6_the_queue_is_bounded_in_bytes_and_in_new_views_and_says_so() -> None:
+    store = SlowSync()
+    async with Scheduler(store, ingest_queue_bytes_max=1_000, registrations_inflight_max=1) as scheduler:
+        store.gate.clear()
+        first = asyncio.create_task(ingest(scheduler, change("t", 1, note="x" * 700)))
+        await eventually(lambda: store.head_seq == 1, what="append")
+        large = ingest_pb2.IngestRequest(changes=[change("t", 2, note="x" * 400)])
+        assert (await fault_from(scheduler.ingest.Ingest(large))).details["queue_bytes_max"] == "1000"
+        spec = common_pb2.ViewSpec(key=common_pb2.ViewKey(id="v"), surql="SELECT * FROM t")
+        fault = await fault_from(scheduler.views.RegisterView(views_pb2.RegisterViewRequest(spec=spec)))
+        assert fault.code is Code.OVERLOADED and "new views" in fault.message
+        metrics = (await scheduler.admin.GetStatus(admin_pb2.GetStatusRequest())).metrics
+        assert (metrics["refused_changes"], metrics["refused_registrations"], metrics["queued_changes"]) == (1, 1, 1)
+        store.gate.set()
+        assert await first == 1
+        await eventually(lambda: not scheduler.driver.committer.room.bytes)
 
 
 async def test_a_full_disk_refuses_the_group_and_goes_on_afterwards() -> None:

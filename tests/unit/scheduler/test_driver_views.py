@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.v1 import common_pb2, views_pb2
+from sp00ky.proto.v1 import common_pb2, ingest_pb2, views_pb2
 from sp00ky.proto.values.kinds import RecordId
 from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
+from sp00ky.scheduler.room import Claim, Work
 
 from tests.harness.eventually import eventually
 from tests.harness.scheduler import Peer, Scheduler, ViewAnswers, answering_ssp, change, fault_from
@@ -231,3 +232,18 @@ async def test_a_view_expires_without_renewal() -> None:
         await scheduler.views.RegisterView(request(ttl_ms=300))
         await eventually(lambda: not scheduler.driver.coordinator.views, what="expiry")
         await eventually(lambda: peer.entries[-1].view_unregistered.reason == "expired")
+
+
+async def test_known_views_are_renewed_while_new_ones_are_refused() -> None:
+    async with mesh(ingest_queue_max=10) as (scheduler, _, _):
+        await scheduler.views.RegisterView(request("known"))
+        room = scheduler.driver.committer.room
+        busy = Claim(Work.CHANGES, 6)
+        room.take(busy)  # more than the share that new views may come into
+        fault = await fault_from(scheduler.views.RegisterView(request("new")))
+        assert fault.code is Code.OVERLOADED and int(fault.details["retry_after_ms"]) > 0
+        assert (await scheduler.views.RegisterView(request("known"))).query_id == "known"
+        assert await scheduler.ingest.Ingest(ingest_pb2.IngestRequest(changes=[change("t", 1)]))
+        room.give_back([busy])
+        assert (await scheduler.views.RegisterView(request("new"))).query_id == "new"
+        assert room.refused == {**dict.fromkeys(Work, 0), Work.REGISTRATIONS: 1}
