@@ -54,7 +54,7 @@ class Moves:
         self.ssp_ready()
 
     def maybe_move(self, replan: bool = False) -> bool:
-        """Begin as many moves as there is room for; whether there was one. `replan`: look for more, once a tick."""
+        """Begin as many moves as there is room for; whether there was one. `replan`: look for more."""
         began = self._begin()
         if replan and not self._plan:
             self._plan.extend(self._drained())

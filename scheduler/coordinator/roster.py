@@ -24,6 +24,8 @@ from sp00ky.scheduler.coordinator.snapshots import Snapshots
 from sp00ky.scheduler.coordinator.ssp import NO_SESSION, Ssp
 from sp00ky.scheduler.coordinator.staging import Staging
 
+REPLAN_MS = 100  # ticks come with every commit; looking through the views of an SSP is for now and then
+
 
 class Roster:
     def __init__(
@@ -32,6 +34,7 @@ class Roster:
         self._config, self._staging, self._assignments, self._ssps = config, staging, assignments, ssps
         self.sessions: dict[int, Ssp] = {}
         self.rebootstraps = 0
+        self._replanned_ms = staging.now_ms - REPLAN_MS
         self._snapshots = Snapshots(config.quantum_ms)
         self.placement = Placement(staging, assignments, ssps, policy=config.load_balance, rejoin=self._rejoin)
         self.moves = Moves(
@@ -257,7 +260,10 @@ class Roster:
         for member in list(self._ssps.values()):
             if not self._maybe_evict(member):
                 self._maybe_skip_ahead(member)
-        self.moves.maybe_move(replan=True)
+        replan = self._staging.now_ms - self._replanned_ms >= REPLAN_MS
+        if replan:
+            self._replanned_ms = self._staging.now_ms
+        self.moves.maybe_move(replan)
 
     def _forgive_pause(self, elapsed_ms: int) -> None:
         """Ticks come many times in a timeout. A long gap is our own pause (a stopped process, a slow disk), in which
