@@ -227,6 +227,13 @@ class SchedulerDriver:
         if self.state == "cloning":
             raise errors.cloning()
 
+    def require_readable(self, at: Seq) -> None:
+        """Raises Fault NOT_READY while cloning, REVISION_GONE for what a clone passed through."""
+        self.require_ready()
+        if at < self._readable_from():
+            message = f"revision {at} is of before the clone ended, at {self._readable_from()}"
+            raise Fault(Code.REVISION_GONE, message, "read a newer one")
+
     def token(self, seq: int) -> str:
         return str(Revision(self.store.store_id, self.epoch, Seq(seq)))
 

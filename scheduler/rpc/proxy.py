@@ -136,6 +136,7 @@ class ProxyServicer(proxy_pb2_grpc.ProxyServiceServicer):
         parsed = statements(request.query)
         params = _params(request)
         at = await self._revision(request.revision, request.consistency)
+        self._driver.require_readable(at)
         if self._waiting >= QUERIES_WAITING_MAX:
             raise queries_overloaded(self._waiting, QUERIES_WAITING_MAX)
         self._waiting += 1

@@ -29,6 +29,7 @@ def plan_of(seed: int, in_memory: bool) -> Plan:
         kills=chance.choice((0, 1, 3, 6)),
         stall_seconds=chance.choice((0.0, 0.02, 0.3)),
         drops_feed=chance.random() < 0.15,
+        feed_first=chance.random() < 0.7,
         rows_before=chance.choice((10, 300, 3000)),
     )
 
@@ -61,7 +62,7 @@ async def main() -> int:
             print(f"seed {seed} failed: {plan_of(seed, seed % 2 == 0)}", flush=True)
             raise
         histories += 1
-        for name in ("checked", "holds", "repairs", "split"):
+        for name in ("checked", "holds", "repairs", "split", "drifted"):
             setattr(total, name, getattr(total, name) + getattr(outcome, name))
         total.near_ms = max(total.near_ms, outcome.near_ms)
     print(f"{histories} histories from seed {asked.seed}: {total}", flush=True)

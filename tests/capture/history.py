@@ -26,6 +26,7 @@ from sp00ky.proto.v1 import common_pb2
 from sp00ky.proto.values.kinds import Value
 from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler.capture.capture import Capture
+from sp00ky.scheduler.capture.drift import Drift
 
 from tests.capture.engine import StallingDatabase, passed
 from tests.harness.eventually import eventually
@@ -40,7 +41,8 @@ QUIET_SECONDS = 60
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`wide`: tables that one transaction writes at once, 0: none. `has_conflicts`: the engine finds them all.
-    `drops_feed`: the database's definition is written over without its clause, and writes go on."""
+    `drops_feed`: the database's definition is written over without its clause, and writes go on. `feed_first`: there
+    is a feed before anybody writes, else the capture defines it meanwhile."""
 
     seed: int
     writers: int = 6
@@ -50,7 +52,14 @@ class Plan:
     kills: int = 3
     stall_seconds: float = 0.05
     drops_feed: bool = False
+    feed_first: bool = True
     rows_before: int = 300
+
+    @property
+    def misses(self) -> bool:
+        """Whether commits may be in no feed: those of transactions that began before it was defined, or without it.
+        They are found by the check for drift."""
+        return self.drops_feed or not self.feed_first
 
 
 class Torn(AssertionError):
@@ -110,7 +119,7 @@ class WatchedSink(ReplicaSink):
 
     async def offer_transactions(self, transactions, meta):  # type: ignore[no-untyped-def]
         if self.capture is not None and self.capture.state == "ready":
-            self.watch.is_strict = not self.watch.plan.drops_feed
+            self.watch.is_strict = not self.watch.plan.misses
         known = len(self.transactions)
         seq = await super().offer_transactions(transactions, meta)
         for transaction in self.transactions[known:]:
@@ -127,6 +136,7 @@ class Outcome:
     near_ms: int = 0
     comparisons: int = 0
     split: int = 0
+    drifted: int = 0
 
 
 class History:
@@ -167,7 +177,8 @@ class History:
 
     async def _prepare(self, database: Database) -> None:
         await database.query("".join(f"DEFINE TABLE {table};" for table in self.tables))
-        await database.query("DEFINE DATABASE IF NOT EXISTS main")
+        if self.plan.feed_first:
+            await database.query("DEFINE DATABASE OVERWRITE main CHANGEFEED 1d INCLUDE ORIGINAL")
         numbers = range(1, ACCOUNTS + 1)
         accounts = "".join(f"CREATE {table}:{n} SET n = 1000;" for table in ("acc_a", "acc_b") for n in numbers)
         pairs = "".join(f"CREATE left:{n} SET n = 0; CREATE right:{n} SET n = 0;" for n in range(PAIRS))
@@ -277,6 +288,10 @@ class History:
                 with contextlib.suppress(Fault):
                     await asyncio.wait_for(capture.barrier(), QUIET_SECONDS)
                     break
+            if self.plan.misses:
+                self.outcome.drifted += sum(
+                    each.repaired for each in await Drift(link, capture, self.sink.store, 0).check((), repair=True)
+                )
             await assert_equal(database, self.sink)
             self.watch.check(
                 {"left", "acc_a", *(["wide0000"] if self.plan.wide else [])}, {pack(n) for n in range(PAIRS)}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from grpc.aio import AioRpcError
+from sp00ky.proto.channel import fault_of
 from sp00ky.proto.database import Database
 from sp00ky.proto.faults import Code
-from sp00ky.proto.v1 import admin_pb2, common_pb2, ingest_pb2
+from sp00ky.proto.v1 import admin_pb2, common_pb2, ingest_pb2, proxy_pb2
 from sp00ky.proto.values.kinds import Value
 from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
@@ -61,6 +63,34 @@ async def test_one_commit_is_one_transaction(database: Database) -> None:
         entries = [common_pb2.Entry.FromString(data) for data in scheduler.driver.store.log(before, 100)]
         people = [entry for entry in entries if entry.change.table == "person"]
         assert [entry.txn_last for entry in people] == [False, False, True]
+
+
+async def test_what_a_clone_passes_through_is_not_read(database: Database) -> None:
+    for table in ("a", "b"):
+        await database.query(f"FOR $n IN 0..300 {{ CREATE type::record('{table}', $n) RETURN NONE }}")
+    async with Scheduler(MemoryDatastore(), database) as scheduler:
+        driver = scheduler.driver
+        seen: set[str] = set()
+
+        async def reads_at(seq: int) -> bool:
+            asked = proxy_pb2.QueryRequest(
+                query="SELECT count() FROM a GROUP ALL", revision=driver.token(seq), json=True
+            )
+            try:
+                answer = await scheduler.proxy.Query(asked)
+            except AioRpcError as error:
+                seen.add(fault_of(error).code)
+                return False
+            return answer.result_json == '[{"count":300}]'
+
+        passed = {0}
+        while driver.state == "cloning":
+            passed.add(int(driver.store.synced_seq))
+            assert not await reads_at(driver.store.synced_seq) or driver.state == "ready"
+        floor = driver.capture.readable_from if driver.capture is not None else 0
+        assert 600 <= floor <= driver.store.head_seq and await reads_at(driver.store.synced_seq)
+        within = max(seq for seq in passed if seq < floor)
+        assert within and not await reads_at(within) and seen == {Code.REVISION_GONE, Code.NOT_READY}
 
 
 async def test_nothing_is_let_in_while_cloning() -> None:
