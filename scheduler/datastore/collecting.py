@@ -41,8 +41,8 @@ class Garbage:
 
     def __init__(self, files: Files, stamps_from: tuple[int, int] | None) -> None:
         self.batch = WriteBatch(raw_mode=True)
-        self.versions = 0
         self.vanished: list[bytes] = []  # records of which no version is left
+        self._gone: set[bytes] = set()
         self._files = files
         self._rows, self._meta = files.family("rows"), files.family("meta")
         self._stamps_from = stamps_from if stamps_from is not None else _STAMPS_END
@@ -82,15 +82,21 @@ class Garbage:
             stamp, row_key = layout.kept_of(iterator.key())
             if stamp >= self._stamps_from:
                 return True, iterator
-            self._delete(row_key)
+            if row_key in self._files.rows:  # else a later version has superseded it, and it went with that
+                self._delete(row_key)
+                self.vanished.append(row_key[:-SEQ_BYTES])
             self.batch.delete(iterator.key(), self._meta)
-            self.vanished.append(row_key[:-SEQ_BYTES])
             iterator.next()
         return False, iterator
 
+    @property
+    def versions(self) -> int:
+        """How many are deleted."""
+        return len(self._gone)
+
     def _delete(self, row_key: bytes) -> None:
         self.batch.delete(row_key, self._rows)
-        self.versions += 1
+        self._gone.add(row_key)
 
 
 def delete_superseded(files: Files, floor: Seq) -> Iterator[int]:

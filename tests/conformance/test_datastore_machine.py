@@ -39,7 +39,7 @@ _writes = st.lists(
     st.tuples(
         st.sampled_from(TABLES), st.sampled_from(KEYS), st.one_of(st.none(), st.binary(max_size=2)), st.booleans()
     ),
-    min_size=1,
+    min_size=2,
     max_size=6,
 )
 
@@ -67,9 +67,11 @@ class Engines(RuleBasedStateMachine):
     def head(self) -> int:
         return len(self.states) - 1
 
-    @initialize()
-    def first_epoch(self) -> None:
+    @initialize(histories=st.lists(_writes, min_size=4, max_size=6), owner=st.sampled_from(["", "x"]))
+    def begin_with_a_history(self, histories: list[list[Write]], owner: str) -> None:
         self.take_epoch()
+        for writes in histories:
+            self.append(writes, owner, back=1, ttl=50)
 
     def take_epoch(self) -> None:
         [self.epoch] = {store.take_epoch() for store in self.stores}
@@ -125,15 +127,15 @@ class Engines(RuleBasedStateMachine):
     def end_read(self) -> None:
         self.reads.pop(0)[1].close()
 
-    @rule(back=st.integers(0, 6))
     def raise_floor(self, back: int) -> None:
         wanted, before = Seq(max(self.head - back, 0)), self.memory.floor_seq
         live = [at for at, until in self.pins.values() if until > self.now]
         expected = max(before, min([wanted, *live, *[at for at, _ in self.reads]]))
         assert [store.raise_floor(wanted) for store in self.stores] == [expected, expected]
 
-    @rule(entries_max=st.integers(1, 8), ahead=st.integers(0, 6))
-    def collect(self, entries_max: int, ahead: int) -> None:
+    @rule(entries_max=st.integers(1, 30), ahead=st.integers(0, 6), back=st.integers(0, 6))
+    def collect(self, entries_max: int, ahead: int, back: int) -> None:
+        self.raise_floor(back)
         self.stamps_from = max(self.stamps_from, (1, max(0, self.head - ahead)))
         ours, theirs = (store.collect(entries_max, self.stamps_from) for store in self.stores)
         assert ours == theirs
@@ -211,7 +213,7 @@ def refused(store: Datastore, at: int) -> Code | None:
 
 
 TestEngines = Engines.TestCase
-TestEngines.settings = settings(max_examples=6, stateful_step_count=30, deadline=None)
+TestEngines.settings = settings(max_examples=12, stateful_step_count=20, deadline=None)
 
 
 @pytest.mark.long
