@@ -408,6 +408,24 @@ def test_what_was_written_before_the_window_is_readable_at_the_head(kept_store: 
     assert collect_all(kept_store) == 0
 
 
+def test_a_tombstone_stays_as_long_as_its_stamp_may_come_again(kept_store: Datastore) -> None:
+    writer = Writer(kept_store)
+    for n, stamp in enumerate((5, 9, 12)):
+        writer.write(("t", pack(n), b"x"), stamp=(1, stamp - 1))
+        writer.write(("t", pack(n), None), stamp=(1, stamp))
+    writer.write(("t", pack(3), None))  # without a stamp nothing is recognised
+    durable(kept_store)
+    kept_store.raise_floor(kept_store.head_seq)
+    assert collect_all(kept_store, (1, 9)) == 5
+    assert [kept_store.stamp_of("t", pack(n)) for n in range(3)] == [(0, 0), (1, 9), (1, 12)]
+    writer.write(("t", pack(2), b"again"), stamp=(1, 13))
+    durable(kept_store)
+    kept_store.raise_floor(kept_store.head_seq)
+    assert collect_all(kept_store, (1, 12)) == 2  # the one that may not come again, and the one that was overwritten
+    assert [kept_store.stamp_of("t", pack(n)) for n in range(3)] == [(0, 0), (0, 0), (1, 13)]
+    assert collect_all(kept_store) == 0 and bodies(kept_store, "t") == [b"again"]
+
+
 @covers("Stats")
 def test_stats_count(kept_store: Datastore) -> None:
     put(kept_store, *[("t", n, b"x" * 100) for n in range(10)], ("u", 1, b"y"))
