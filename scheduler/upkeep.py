@@ -79,6 +79,10 @@ def collect_offline(store: Datastore) -> dict[str, int]:
     return {"versions": versions + done.versions, "log_entries": trimmed, "floor_seq": floor}
 
 
+def _complain(what: str, error: Exception) -> None:
+    log.warning("%s: %s", what, error, exc_info=None if isinstance(error, Fault) else error)
+
+
 class Upkeep:
     """`needed`: the lowest log entry that an SSP which may resume needs. `readable_from`: below it a clone was under
     way, so no revision is a state of the database. Times in ms of a monotonic clock."""
@@ -114,10 +118,10 @@ class Upkeep:
             try:
                 run = await self.collect()
                 wait = interval if run.is_done else 0.0
-            except Fault as fault:
+            except Exception as error:  # whatever it is: intake goes on without upkeep, and the metric grows
                 self.counters.failures += 1
                 wait = min(max(2 * wait, interval), BACKOFF_SECONDS_MAX)
-                log.warning("garbage of the replica was not collected: %s", fault)
+                _complain("garbage of the replica was not collected", error)
 
     async def collect(self) -> Run:
         """One run; waits for the one under way. Raises Fault DISK_FULL, DATA_LOSS."""
@@ -158,9 +162,9 @@ class Upkeep:
             try:
                 if await self._store.snapshot(self._settings.replica_snapshots_max) is not None:
                     self.counters.snapshots += 1
-            except Fault as fault:
+            except Exception as error:
                 self.counters.snapshot_failures += 1
-                log.warning("replica was not copied: %s", fault)
+                _complain("replica was not copied", error)
 
     def metrics(self) -> dict[str, float]:
         store, counters = self._store, self.counters

@@ -216,6 +216,19 @@ async def test_garbage_goes_by_itself_while_changes_come(tmp_path: Path) -> None
         assert status.metrics["floor_seq"] == 250 and status.metrics["gc_failures"] == 0
 
 
+class Broken(MemoryDatastore):
+    def trim_log(self, before: Seq) -> int:
+        raise AssertionError("a bug of ours")
+
+
+async def test_upkeep_that_fails_is_a_metric_and_stops_nothing_else() -> None:
+    async with Scheduler(Broken(), replica_gc_interval_secs=1) as scheduler:
+        await eventually(lambda: scheduler.driver.upkeep.counters.failures > 1, what="second failure")
+        await ingested(scheduler, 3)
+        status = await scheduler.admin.GetStatus(admin_pb2.GetStatusRequest())
+        assert status.head_seq == 3 and status.metrics["gc_failures"] > 1
+
+
 async def test_an_ssp_behind_a_trimmed_log_is_told_to_load_anew(tmp_path: Path) -> None:
     store = RocksDatastore.open(tmp_path / "r")
     caps = {"replica_gc_window_secs": 0, "replica_log_max_bytes": 1, "replica_gc_interval_secs": 3600}
