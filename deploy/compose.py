@@ -24,6 +24,7 @@ from sp00ky.deploy.surreal.marks import seqs_handed_out
 from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.exchange import Api
 from sp00ky.gateway.exposure import decide_bind, is_loopback, split_address
+from sp00ky.proto import tls
 from sp00ky.proto.database import Database
 from sp00ky.proto.discovery import resolve_scheduler
 from sp00ky.proto.faults import Code, Fault
@@ -69,7 +70,18 @@ def bind_address(loaded: Loaded[S], field: str) -> str:
 def bound(loaded: Loaded[S], *fields: str) -> S:
     """The settings with their listening fields decided."""
     warn_of(loaded)
+    tls.adopt(tls_files(loaded.settings))
     return loaded.settings.model_copy(update={field: bind_address(loaded, field) for field in fields})
+
+
+def tls_files(settings: MeshSettings) -> tls.TlsFiles | None:
+    """The files of this process's certificate; None without one. Raises Fault INVALID."""
+    cert, key = settings.tls_cert, settings.tls_key
+    if cert is not None and key is not None:
+        return tls.TlsFiles(cert, key, settings.tls_ca, settings.tls_http_ca)
+    if (cert, key, settings.tls_ca, settings.tls_http_ca) == (None, None, None, None):
+        return None
+    raise Fault(Code.INVALID, "encryption needs both certificate and key", "set SPKY_TLS_CERT and SPKY_TLS_KEY")
 
 
 def warn_of(loaded: Loaded[S]) -> None:
@@ -276,9 +288,9 @@ def edge_settings(settings: MeshSettings, listen: str, config: Path | None) -> G
 def advertised(address: str, http: str) -> str:
     """The URL that others reach an SSP at: the one stated, else the one it listens on, named by host name where it
     listens on every interface."""
-    if address:
-        return address if "://" in address else f"http://{address}"
     scheme, _, rest = http.partition("://")
+    if address:
+        return address if "://" in address else f"{scheme}://{address}"
     host, port = split_address(rest.rstrip("/"))
     if is_loopback(host) or host not in {"", "0.0.0.0", "::"}:
         return http

@@ -35,7 +35,6 @@ LATER: Mapping[str, str] = {
         "records are kept in RocksDB or in memory": ("SPKY_REPLICA_URI",),
         "it is only passed on to applications": ("SPKY_ENV",),
         "backups are not made": ("S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_BUCKET", "S3_REGION"),
-        "connections are not encrypted": ("SPKY_TLS_CERT", "SPKY_TLS_KEY", "SPKY_TLS_CA"),
         "backends are not checked": ("health_check_interval_secs",),
         "applications are not deployed": (
             *("slug", "mode", "cloudApi", "migrationEngine", "surrealkit", "surrealdb", "version", "schema"),

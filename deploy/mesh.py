@@ -127,7 +127,7 @@ async def await_ready(scheduler: Facts, ssps: Sequence[Facts], gateway: Facts) -
 async def unready(session: aiohttp.ClientSession, url: str, condition: Callable[[Any], bool] | None) -> str | None:
     """None when it answers 200 and the condition holds of its body; else what it said."""
     try:
-        async with session.get(url) as response:
+        async with session.get(url.replace("//0.0.0.0:", "//127.0.0.1:")) as response:  # a name that certificates have
             text = await response.text()
             ready = response.status == 200 and (condition is None or condition(json.loads(text)))
             return None if ready else text[:200]

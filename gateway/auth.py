@@ -23,6 +23,7 @@ import hmac
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -32,6 +33,7 @@ from sp00ky.gateway.endpoint import Role
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.values.kinds import Value
 from sp00ky.proto.viewer import auth_id_of, pack_viewer, viewer_of
+from sp00ky.proto.watched import Watched
 
 TOKEN_CHARS_MAX: Final = 8 * 1024
 ROLE_CLAIM: Final = "spky_role"
@@ -88,7 +90,7 @@ class _Key:
 
 
 class Gatekeeper:
-    """Decides for one server. Raises Fault INVALID when a key file cannot be used."""
+    """Decides for one server. Raises Fault INVALID when a key file cannot be used; one that changes is read again."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         service = SERVICE if settings.admin_secret else EVERY_ROLE
@@ -100,16 +102,19 @@ class Gatekeeper:
             ("admin", settings.admin_secret, ROLES_OF["admin"]),
         )
         self._secrets = [(_digest(secret), Principal(name, roles)) for name, secret, roles in stated if secret]
-        self._keys = [_Key("", settings.jwt_secret, _SHARED_SECRET_ALGORITHMS)] if settings.jwt_secret else []
-        if settings.jwt_jwks_file:
-            self._keys += read_jwks(settings.jwt_jwks_file)
+        self._shared = [_Key("", settings.jwt_secret, _SHARED_SECRET_ALGORITHMS)] if settings.jwt_secret else []
+        file = settings.jwt_jwks_file
+        self._listed = Watched([file], partial(read_jwks, file)) if file is not None else None
         self._audience, self._issuer = settings.jwt_audience or None, settings.jwt_issuer or None
         self._leeway_s = settings.jwt_leeway_s
 
     @property
     def asks(self) -> bool:
         """Whether there is anything to present."""
-        return bool(self._secrets or self._keys)
+        return bool(self._secrets or self._shared or self._listed)
+
+    def _keys(self) -> Sequence[_Key]:
+        return [*self._shared, *self._listed.value()] if self._listed is not None else self._shared
 
     def principal_of(self, authorization: str) -> Principal:
         """Who presents this `Authorization` header ("" if there is none). Raises Unauthenticated."""
@@ -125,7 +130,7 @@ class Gatekeeper:
         return found or self._of_token(token)
 
     def _of_token(self, token: str) -> Principal:
-        if not self._keys or token.count(".") != 2:
+        if not (self._shared or self._listed) or token.count(".") != 2:
             raise Unauthenticated("unknown")
         if len(token) > TOKEN_CHARS_MAX:
             raise Unauthenticated("length")
@@ -140,7 +145,7 @@ class Gatekeeper:
     def _claims_of(self, token: str) -> dict[str, Any]:
         """The verified claims."""
         header = jwt.get_unverified_header(token)
-        fits = [key for key in self._keys if header.get("alg") in key.algorithms]
+        fits = [key for key in self._keys() if header.get("alg") in key.algorithms]
         if not fits:
             raise Unauthenticated("algorithm")
         named = [key for key in fits if not key.id or key.id == header.get("kid", key.id)]

@@ -131,7 +131,7 @@ def _tell(entrance: Entrance, request: web.Request, status: int, seconds: float,
     """Count the answer, by route and never by path; log it, louder if it is our fault."""
     route = route_of(request)
     entrance.telemetry.answered(request.method if route != UNKNOWN_ROUTE else "any", route, status, seconds)
-    level = logging.WARNING if status >= 500 and status != 501 else logging.DEBUG
+    level = logging.WARNING if status == 500 else logging.DEBUG
     if log.isEnabledFor(level):
         facts = (request.method, _shown(request), status, seconds * 1000, request_id)
         log.log(level, "%s %s %d in %.1f ms, request %s", *facts)

@@ -17,6 +17,7 @@ from sp00ky.gateway.exposure import split_address
 from sp00ky.gateway.origins import Origins
 from sp00ky.gateway.telemetry import Telemetry
 from sp00ky.gateway.upstream import Resolve, Upstream
+from sp00ky.proto import tls
 from sp00ky.proto.faults import Code, Fault
 
 DRAIN_SECONDS = 4.0  # in-flight requests may finish within it, then are cut
@@ -83,7 +84,7 @@ class GatewayServer:
                 f"cannot listen on {self._settings.listen_addr}: {reason}",
                 "choose another address, or stop what listens there",
             ) from error
-        self.url = f"http://{_url_host(host)}:{runner.addresses[0][1]}"
+        self.url = f"{'http' if tls.identity() is None else 'https'}://{_url_host(host)}:{runner.addresses[0][1]}"
         return self.url
 
     def _edge(self) -> Edge:
@@ -117,21 +118,28 @@ class GatewayServer:
 class GuardedSite(web.BaseSite):
     """A listening socket whose every connection is guarded."""
 
-    __slots__ = ("_connections", "_host", "_port")
+    __slots__ = ("_connections", "_host", "_port", "_tls")
 
     def __init__(self, runner: web.AppRunner, connections: Connections, host: str, port: int) -> None:
         super().__init__(runner)
         self._connections, self._host, self._port = connections, host, port
+        own = tls.identity()
+        self._tls = own.http_context() if own is not None else None
 
     @property
     def name(self) -> str:
-        return f"http://{_url_host(self._host)}:{self._port}"
+        return f"{'http' if self._tls is None else 'https'}://{_url_host(self._host)}:{self._port}"
 
     async def start(self) -> None:
         await super().start()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            self._connections.protocol, self._host or None, self._port, backlog=self._backlog
+            self._connections.protocol,
+            self._host or None,
+            self._port,
+            backlog=self._backlog,
+            ssl=self._tls,
+            ssl_handshake_timeout=self._connections.limits.head_timeout_ms / 1000 if self._tls else None,
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import inspect
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from sp00ky.proto import tls
 from sp00ky.proto.faults import RETRY_AFTER_MS, STATUS, Code, Fault
 
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
@@ -48,8 +50,14 @@ _OPEN_METHODS = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 
 
 def open_channel(address: str, secret: str = "") -> aio.Channel:
-    """A channel to `host:port` or `unix:path`; every call carries `Bearer <secret>`. Closed by the caller."""
+    """A channel to `host:port` or `unix:path`; every call carries `Bearer <secret>`. Closed by the caller. Encrypted if
+    this process has a certificate, except to a unix socket."""
     interceptors = list(_bearer_interceptors(secret)) if secret else None
+    own = tls.identity()
+    if own is not None and not address.startswith("unix:"):
+        shown = own.channel_credentials()
+        place = re.sub(r"^(0\.0\.0\.0|\[::\]):", "127.0.0.1:", address)  # every interface: a name no certificate has
+        return aio.secure_channel(place, shown, options=_CHANNEL_OPTIONS, interceptors=interceptors)
     return aio.insecure_channel(address, options=_CHANNEL_OPTIONS, interceptors=interceptors)
 
 
@@ -215,7 +223,7 @@ class Server:
         """Bind and serve; returns `host:port` (or `unix:path`). Raises OSError when the address is taken."""
         reflection.enable_server_reflection(self._names, self._server)
         try:
-            port = self._server.add_insecure_port(self._listen)
+            port = self._bind()
         except RuntimeError as error:
             raise OSError(f"cannot listen on {self._listen}: {error}") from error
         if port == 0 and not self._listen.startswith("unix:"):
@@ -224,6 +232,12 @@ class Server:
         self.address = self._listen if self._listen.startswith("unix:") else f"{self._listen.rpartition(':')[0]}:{port}"
         await self.serving(False)
         return self.address
+
+    def _bind(self) -> int:
+        own = tls.identity()
+        if own is None or self._listen.startswith("unix:"):
+            return int(self._server.add_insecure_port(self._listen))
+        return int(self._server.add_secure_port(self._listen, own.server_credentials()))
 
     async def serving(self, ready: bool) -> None:
         """Answer SERVING or NOT_SERVING for every service, and for the whole ("")."""

@@ -305,6 +305,25 @@ class MeshSettings(Settings):
         secret=True,
         about="accepted as well while the secret is changed: set it to the other one, everywhere, before and after",
     )
+    tls_cert: Path | None = setting(
+        None,
+        env="SPKY_TLS_CERT",
+        unit="path",
+        about="certificate of this process, PEM; HTTP and gRPC are encrypted where it is set",
+    )
+    tls_key: Path | None = setting(None, env="SPKY_TLS_KEY", unit="path", about="its private key, PEM")
+    tls_ca: Path | None = setting(
+        None,
+        env="SPKY_TLS_CA",
+        unit="path",
+        about="who signs the mesh's certificates, PEM; gRPC demands one of every caller and believes no other",
+    )
+    tls_http_ca: Path | None = setting(
+        None,
+        env="SPKY_TLS_HTTP_CA",
+        unit="path",
+        about="who signs the certificates of HTTP callers, PEM; set, HTTP demands one",
+    )
     insecure_dev: bool = setting(
         False, env="SPKY_INSECURE_DEV", about="allow an outside address without a secret (development only)"
     )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+from dataclasses import fields, replace
 
 import aiohttp
 import orjson
 import pytest
+from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.endpoints import ENDPOINTS, Endpoint, endpoints_of
 from sp00ky.gateway.errors import HTTP_STATUS
 from sp00ky.gateway.exchange import Api, Limits
+from sp00ky.gateway.server import limits_of
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.v1 import ingest_pb2
 from yarl import URL
@@ -99,6 +102,32 @@ async def test_every_code_of_the_mesh_has_its_status_and_body(scheduler: Served,
             "details": {"floor": "v1"},
         }
         assert ("Retry-After" in response.headers) == (response.status in (429, 503))
+
+
+async def test_a_refusal_is_a_problem_to_who_accepts_problems(scheduler: Served) -> None:
+    client, mesh = scheduler
+    mesh.answers["GetView"] = Fault(Code.REVISION_GONE, "the message", "the hint", {"floor": "v1"})
+    async with client.get("/view/v1", headers={"Accept": "application/problem+json, */*"}) as response:
+        assert (response.status, response.content_type) == (410, "application/problem+json")
+        assert await response.json() == {
+            "code": "SPKY_REVISION_GONE",
+            "message": "the message",
+            "hint": "the hint",
+            "details": {"floor": "v1"},
+            "type": "about:blank",
+            "title": "Gone",
+            "status": 410,
+        }
+    async with client.get("/view/v1", headers={"Accept": "*/*"}) as response:
+        assert response.content_type == "application/json"
+
+
+def test_g6_every_limit_that_is_a_setting_is_the_one_that_is_set() -> None:
+    named = {each.name for each in fields(Limits)} & GatewaySettings.model_fields.keys()
+    assert named >= {"body_bytes_max", "head_timeout_ms", "write_timeout_ms", "connections_max", "rate_new"}
+    assert limits_of(GatewaySettings()) == Limits(), "the same default, wherever it stands"
+    stated = {name: getattr(Limits(), name) + 1 for name in named}
+    assert limits_of(GatewaySettings.model_validate(stated)) == replace(Limits(), **stated)
 
 
 async def test_an_unknown_path_and_a_wrong_method_are_json_too(scheduler: Served) -> None:
