@@ -34,13 +34,13 @@ def plan_of(seed: int, in_memory: bool) -> Plan:
     )
 
 
-async def play(seed: int) -> Outcome:
-    in_memory = seed % 2 == 0
+async def play(plan: Plan, *, in_memory: bool) -> Outcome:
+    """One history on an engine of its own."""
     with tempfile.TemporaryDirectory(prefix="capture") as folder:
         server = ConcurrentServer(None if in_memory else Path(folder) / "data")
         url = await server.start("127.0.0.1:0")
         try:
-            return await History(url, plan_of(seed, in_memory)).run()
+            return await History(url, plan).run()
         finally:
             await server.stop()
 
@@ -57,7 +57,8 @@ async def main() -> int:
         if time.monotonic() >= end:
             break
         try:
-            outcome = await play(seed)
+            in_memory = seed % 2 == 0
+            outcome = await play(plan_of(seed, in_memory), in_memory=in_memory)
         except BaseException:
             print(f"seed {seed} failed: {plan_of(seed, seed % 2 == 0)}", flush=True)
             raise

@@ -148,14 +148,35 @@ async def test_a_burst_larger_than_a_page_is_read_whole(database: Database) -> N
     assert [len(txn) for txn in whole] == [3] * 700
 
 
-async def test_a_transaction_larger_than_a_page_is_found_by_comparing(database: Database) -> None:
+async def test_g3_a_transaction_over_more_tables_than_a_page_is_one_transaction(database: Database) -> None:
     sink = ReplicaSink()
     async with capturing(database, sink) as capture:
-        await database.query("BEGIN; " + "".join(f"CREATE t{n}:1;" for n in range(1010)) + "COMMIT")
+        await database.query("BEGIN; " + "".join(f"CREATE t{n:04}:1;" for n in range(1200)) + "COMMIT")
         await database.query("CREATE after:1")
         at = await capture.barrier()
         assert sink.store.get("after", pack(1), at) is not None
         await assert_equal(database, sink, at)
+        assert capture.metrics["capture_split_comparisons"] == 0
+    touched = [{change.table for change in txn if change.table.startswith("t")} for txn in sink.transactions]
+    assert [len(tables) for tables in touched if tables] == [1200]
+
+
+async def test_a_feed_that_was_taken_away_is_defined_again_and_nothing_is_missing(database: Database) -> None:
+    await database.query("CREATE a:1 SET n = 1")
+    sink = ReplicaSink()
+    async with capturing(database, sink) as capture:
+        await database.query("DEFINE TABLE OVERWRITE a; UPDATE a:1 SET n = 2")  # a table's clause is nothing to it
+        await capture.barrier()
+        assert sink.rows("a")[pack(1)]["n"] == 2 and capture.state == "ready" and capture.repairs == 0
+        await database.query(f"DEFINE DATABASE OVERWRITE {database.database}; UPDATE a:1 SET n = 3; CREATE a:2")
+        await eventually(lambda: sink.store.count("a") == 2 and capture.state == "ready" and not capture.lost, 10)
+        await capture.barrier()
+        await assert_equal(database, sink)
+        await database.query("UPDATE a:1 SET n = 4")
+        await capture.barrier()
+        await assert_equal(database, sink)
+    progress = progress_of(sink.store.meta(PROGRESS_META))
+    assert progress is not None and progress.cloned
 
 
 async def test_a_barrier_holds_every_commit_acknowledged_before_it(fresh_database: FreshDatabase) -> None:
