@@ -181,8 +181,8 @@ class Committer:
                 claims.append(claim)
                 changes += claim.changes
                 size += claim.size
-            if isinstance(event, ChangesOffered):
-                event = ChangesOffered(event.ticket, freshness.sift(event.transactions), event.meta)
+                if claim.work is Work.CAPTURED and isinstance(event, ChangesOffered):
+                    event = ChangesOffered(event.ticket, freshness.sift(event.transactions), event.meta)
             step(event)
         return claims
 

@@ -5,7 +5,8 @@ Requests are made before the clock starts and frames are not unpacked, so that a
 itself.
 
 * `caller`: as fast as it goes, up to `ingest_inflight_max` batches unanswered; or, given a rate, in an open loop: a
-  batch is due by the clock, and its latency counts from when it was due, also if it could not be sent then;
+  batch of what has come in OPEN_LOOP_STEP_MS is due by the clock, and its latency counts from when it was due, also if
+  it could not be sent then;
 * `ssps`: streams that acknowledge what they are sent, until the standard input ends; some of them may be stuck: they
   read nothing and acknowledge nothing;
 * `loader`: one SSP that pulls the pages of some tables side by side, each when it has the one before.
@@ -31,7 +32,7 @@ from tests.harness.scheduler import change
 
 RECORDS = 20_000
 CREDIT = 16
-OPEN_LOOP_STEP_MS = 2
+OPEN_LOOP_STEP_MS = 5
 _OPTIONS = [("grpc.max_receive_message_length", 64 * 1024 * 1024)]
 
 
@@ -65,7 +66,7 @@ async def caller(given: argparse.Namespace) -> dict[str, float]:
     size = given.batch if not given.rate else max(1, given.rate * OPEN_LOOP_STEP_MS // 1000)
     made = [ingest_pb2.IngestStreamRequest.FromString(data) for data in batches(size)]
     channel = open_channel(given.address)
-    stream = ingest_pb2_grpc.IngestServiceStub(channel).IngestStream()
+    stream = ingest_pb2_grpc.IngestServiceStub(channel).IngestStream(wait_for_ready=True)
     due: deque[float] = deque()
     latencies: list[float] = []
     started = time.perf_counter()
@@ -111,7 +112,7 @@ class BareSsp:
         self._load_id = 0
 
     async def join(self) -> replication_pb2.Welcome:
-        self._call = self._replicate()
+        self._call = self._replicate(wait_for_ready=True)
         await self.send(hello=replication_pb2.Hello(ssp_id=self.name, credit=CREDIT))
         response = await self._call.read()
         assert response.WhichOneof("frame") == "welcome", response

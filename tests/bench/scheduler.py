@@ -233,10 +233,13 @@ class Collector:
         self.versions = 0
 
     async def run(self) -> None:
+        is_done = True
         while True:
-            self._store.raise_floor(Seq(self._store.synced_seq))
             began = time.perf_counter()
-            self.versions += self._store.collect(SLICE_ENTRIES).versions
+            if is_done:
+                self._store.raise_floor(Seq(self._store.synced_seq))
+            versions, is_done = self._store.collect(SLICE_ENTRIES)
+            self.versions += versions
             await asyncio.sleep(time.perf_counter() - began)
 
 
