@@ -35,6 +35,7 @@ from tests.harness.replica_sink import ReplicaSink
 PAIRS = 6
 ACCOUNTS = 5
 TOTAL = 1000 * ACCOUNTS * 2
+CHECKED_MIN = 20  # ends of transactions, before the writers may stop
 QUIET_SECONDS = 240  # a bound, not a wait: 1,200 tables and six writers on a busy machine
 
 
@@ -255,11 +256,8 @@ class History:
         try:
             if is_last:
                 link.stall_seconds = 0
-                if self.plan.drops_feed:
-                    self.captured.set()  # it could go on for ever: the feed is taken away again and again
-                await eventually(
-                    lambda: capture.state == "ready" and not capture.lost, QUIET_SECONDS, what=f"ready, {capture.lost}"
-                )
+                await self._watch_until_enough(capture)
+                return
             end = asyncio.get_running_loop().time() + self.chance.uniform(0.02, 1.0)
             while asyncio.get_running_loop().time() < end:
                 await self._trouble(link)
@@ -271,6 +269,13 @@ class History:
             self.outcome.split += int(capture.metrics["capture_split_comparisons"])
             self.outcome.near_ms = max(self.outcome.near_ms, int(capture.metrics["capture_near_ms"]))
             await link.close()
+
+    async def _watch_until_enough(self, capture: Capture) -> None:
+        if self.plan.drops_feed:
+            self.captured.set()  # it could go on for ever: the feed is taken away again and again
+        await eventually(lambda: capture.state == "ready" and not capture.lost, QUIET_SECONDS, what="ready")
+        if not self.plan.misses:
+            await eventually(lambda: self.watch.checked >= CHECKED_MIN, QUIET_SECONDS, what="checks")
 
     async def _trouble(self, link: StallingDatabase) -> None:
         kind = self.chance.random()

@@ -27,7 +27,7 @@ from sp00ky.scheduler.capture.reader import FeedReader
 from sp00ky.scheduler.capture.schema import TableSchema
 
 from tests.capture.__main__ import plan_of, play
-from tests.capture.history import Plan
+from tests.capture.history import CHECKED_MIN, Plan
 from tests.harness.replica_sink import ReplicaSink
 
 PAGE_ENTRIES = 8
@@ -317,7 +317,7 @@ def test_g3_g5_histories_against_real_engines(engine: str, seed: int) -> None:
     wide = 40 if seed == 2 else 0
     plan = Plan(seed, writers=4, rounds=15, wide=wide, has_conflicts=engine == "files", kills=1, stall_seconds=0.02)
     outcome = asyncio.run(play(plan, in_memory=engine == "memory"))
-    assert outcome.checked >= 5
+    assert outcome.checked >= CHECKED_MIN
 
 
 @pytest.mark.long
