@@ -32,6 +32,7 @@ LEASES = {
     "HEARTBEAT_INTERVAL_MS": "200",
     "SPKY_SCHEDULER_HEARTBEAT_INTERVAL_MS": "200",
     "SPKY_SCHEDULER_HEARTBEAT_TIMEOUT_MS": "1500",
+    "SPKY_SCHEDULER_REBALANCE": "false",  # a view stays with the SSP that a test has chosen for its fault
 }
 VIEWS = [
     *(View(f"bin-{number}", "SELECT * FROM item WHERE bin = $bin", {"bin": number}) for number in range(BINS)),
@@ -174,7 +175,12 @@ class Scene:
         await pause(seconds)
 
     async def heal(self) -> None:
-        """The network is as it should be."""
+        """The network is as it should be, nothing is armed, and every process of the scene runs."""
+        for part in self.parts.parts.values():
+            self.parts.arm(part.name, "")
+        for name in ("scheduler", *self.ssps):
+            if not self.parts.parts[name].alive:
+                await self.parts.start(name)
         for proxy in (*self.links.values(), *self.stores.values()):
             proxy.delay(0)
             proxy.release()

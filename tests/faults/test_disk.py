@@ -181,7 +181,9 @@ async def test_d6_a_failed_fsync_is_never_taken_for_a_success(scene: Scene) -> N
     await all_there(scene)
 
 
-@pytest.mark.parametrize("step", ["write", "rename", "truncate"])
+@pytest.mark.parametrize(
+    "step", [pytest.param("write", marks=pytest.mark.long), "rename", pytest.param("truncate", marks=pytest.mark.long)]
+)
 async def test_c6_killed_while_a_snapshot_is_taken(scene: Scene, step: str) -> None:
     """Whatever has a snapshot's name is whole; the store goes on from its log; leftovers go with the next one."""
     replica = replica_of(scene)

@@ -150,6 +150,8 @@ class Parts(MeshClient):
         for name in names:
             part = self.parts[name]
             assert not part.alive, f"{name} runs"
+            if part.service is not None:
+                part.service.child.close()
             part.service = Service(list(part.arguments), part.env, part.program)
 
     def arm(self, name: str, failpoints: str) -> None:
