@@ -1,0 +1,104 @@
+"""Many worlds, one after the other: what was reached over all of them, and which seeds failed."""
+
+from __future__ import annotations
+
+import signal
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+
+from tests.simulation.kernel import Violation
+from tests.simulation.plants import planted
+from tests.simulation.world import World
+
+SECONDS_MAX = 10  # of one world, in real time: beyond it spins
+STEPS = 1_500
+
+
+@dataclass
+class Failure:
+    seed: int
+    step: int
+    at_s: float
+    reason: str
+    trace: str = ""
+
+
+@dataclass
+class Outcome:
+    """`reached`: how often each misfortune, transition and phase came up."""
+
+    seeds: int = 0
+    steps: int = 0
+    entries: int = 0
+    acknowledged: int = 0
+    simulated_s: float = 0.0
+    reached: Counter[str] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
+
+    def add(self, other: Outcome) -> None:
+        self.seeds += other.seeds
+        self.steps += other.steps
+        self.entries += other.entries
+        self.acknowledged += other.acknowledged
+        self.simulated_s += other.simulated_s
+        self.reached.update(other.reached)
+        self.failures += other.failures
+
+
+@contextmanager
+def alarm(seconds: int) -> Iterator[None]:
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise Violation(f"the world did not end within {seconds} s: something spins")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def play(seed: int, steps: int, plant: str = "") -> Outcome:
+    """One world; a failure is in the outcome."""
+    outcome = Outcome(seeds=1)
+    with ExitStack() as stack:
+        stack.enter_context(alarm(SECONDS_MAX))
+        stack.enter_context(planted(plant))
+        world = World(seed)
+        try:
+            with world:
+                world.run(steps)
+                world.settle()
+        except Exception as error:
+            reason = str(error) if isinstance(error, Violation) else f"{type(error).__name__}: {error}"
+            failure = Failure(seed, world.kernel.turns, world.kernel.now, reason, traceback.format_exc(limit=-12))
+            outcome.failures.append(failure)
+    outcome.steps, outcome.simulated_s = world.kernel.turns, world.kernel.now
+    outcome.entries, outcome.acknowledged = world.witness.head, world.witness.acks
+    outcome.reached.update(world.reached())
+    return outcome
+
+
+def play_all(
+    seeds: Iterable[int], steps: int, *, plant: str = "", seconds: float = 0.0, failures_max: int = 5
+) -> Outcome:
+    """One after the other, until the time is over or too many have failed."""
+    total = Outcome()
+    until = time.monotonic() + seconds if seconds else float("inf")
+    for seed in seeds:
+        total.add(play(seed, steps, plant))
+        if time.monotonic() >= until or len(total.failures) >= failures_max:
+            break
+    return total
+
+
+def command(seed: int, steps: int, plant: str = "") -> str:
+    """What replays this world."""
+    planted_too = f" --plant {plant}" if plant else ""
+    return f"python -m tests.simulation --seed {seed} --steps {steps}{planted_too}"
