@@ -19,6 +19,7 @@ from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.ready import MemberChange, ViewDelta
 
 EDGES_PER_TRANSACTION_MAX = 2_000
+EDGES_TOGETHER_MAX = 250  # of several views: what a transaction costs SurrealDB grows faster than its edges
 
 
 def edge_of(key: ViewKey, member: MemberChange) -> str:
@@ -86,9 +87,12 @@ def difference(key: ViewKey, members: Iterable[MemberChange], stored: Mapping[st
 
 
 def batches(
-    pending: Mapping[ViewKey, PendingEdges], edges_max: int = EDGES_PER_TRANSACTION_MAX
+    pending: Mapping[ViewKey, PendingEdges],
+    edges_max: int = EDGES_PER_TRANSACTION_MAX,
+    together_max: int = EDGES_TOGETHER_MAX,
 ) -> list[dict[ViewKey, PendingEdges]]:
-    """Transactions of at most `edges_max` edges. A view's delta is split only if it alone is larger."""
+    """Transactions of several views' edges up to `together_max`, or of one view's up to `edges_max`. A view's delta is
+    split only if it alone is larger than that."""
     whole: list[dict[ViewKey, PendingEdges]] = []
     batch: dict[ViewKey, PendingEdges] = {}
     size = 0
@@ -96,7 +100,7 @@ def batches(
         if len(edges) > edges_max:
             whole.extend({key: part} for part in edges.split(edges_max))
             continue
-        if size + len(edges) > edges_max and batch:
+        if size + len(edges) > together_max and batch:
             whole.append(batch)
             batch, size = {}, 0
         batch[key] = edges

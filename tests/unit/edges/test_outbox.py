@@ -65,16 +65,20 @@ def test_a_version_never_goes_back() -> None:
     assert len(difference(KEY, [ahead], {edge_of(KEY, ahead): 6})) == 0
 
 
-@given(st.dictionaries(st.integers(0, 20), st.integers(0, 12), max_size=12), st.integers(1, 6))
+@given(st.dictionaries(st.integers(0, 20), st.integers(0, 12), max_size=12), st.integers(1, 6), st.integers(1, 6))
 @settings(deadline=None)
-def test_batches_hold_every_edge_once_and_keep_to_the_limit(sizes: dict[int, int], edges_max: int) -> None:
+def test_batches_hold_every_edge_once_and_keep_to_the_limit(
+    sizes: dict[int, int], edges_max: int, together_max: int
+) -> None:
     pending: dict[ViewKey, PendingEdges] = {}
     for view, size in sizes.items():
         edges = pending[ViewKey(str(view))] = PendingEdges()
         for number in range(size):
             edges.enter(f"{view}/{number}", member(number))
-    parts = batches(pending, edges_max)
-    assert all(sum(len(edges) for edges in part.values()) <= edges_max for part in parts)
+    parts = batches(pending, edges_max, together_max)
+    for part in parts:
+        filled = [edges for edges in part.values() if len(edges)]
+        assert sum(map(len, filled)) <= (together_max if len(filled) > 1 else edges_max)
     assert sorted(edge for part in parts for edges in part.values() for edge in edges.put) == sorted(
         edge for edges in pending.values() for edge in edges.put
     )
