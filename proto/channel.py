@@ -45,6 +45,9 @@ _CHANNEL_OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.enable_http_proxy", 0),
 ]
+# That long an attempt to connect may take: a handshake needs several round trips, and a busy peer.
+_TLS_CONNECT = ("grpc.min_reconnect_backoff_ms", 5_000)
+_TLS_CHANNEL_OPTIONS = [*(option for option in _CHANNEL_OPTIONS if option[0] != _TLS_CONNECT[0]), _TLS_CONNECT]
 _SERVER_OPTIONS: list[tuple[str, Any]] = [*_OPTIONS, ("grpc.so_reuseport", 0)]
 _OPEN_METHODS = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 
@@ -57,7 +60,7 @@ def open_channel(address: str, secret: str = "") -> aio.Channel:
     if own is not None and not address.startswith("unix:"):
         shown = own.channel_credentials()
         place = re.sub(r"^(0\.0\.0\.0|\[::\]):", "127.0.0.1:", address)  # every interface: a name no certificate has
-        return aio.secure_channel(place, shown, options=_CHANNEL_OPTIONS, interceptors=interceptors)
+        return aio.secure_channel(place, shown, options=_TLS_CHANNEL_OPTIONS, interceptors=interceptors)
     return aio.insecure_channel(address, options=_CHANNEL_OPTIONS, interceptors=interceptors)
 
 
