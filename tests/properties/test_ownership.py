@@ -67,6 +67,7 @@ def play(world: World, kind: str, number: int) -> None:
             world.resync(ssp_id)
         case "live":
             for _ in range(6):
+                world.tick(40)
                 for each in SSPS:
                     world.send(each)
                     world.receive(each)
