@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from sp00ky.proto.faults import Fault
 from sp00ky.proto.revision import Seq
-from sp00ky.scheduler.capture.cursor import Cursor
+from sp00ky.scheduler.capture.cursor import redelivered_from
 from sp00ky.scheduler.capture.progress import PROGRESS_META, progress_of
 from sp00ky.scheduler.config import SchedulerSettings
 from sp00ky.scheduler.datastore.datastore import Datastore
@@ -66,7 +66,7 @@ def stamps_from(store: Datastore, is_captured: bool) -> tuple[int, int] | None:
     """The lowest stamp that the changefeed may still deliver again: a capture that resumes begins there."""
     progress = progress_of(store.meta(PROGRESS_META))
     if progress is not None:
-        return progress.source_epoch, Cursor.resumed(progress.stamp, progress.island).sweep_since
+        return progress.source_epoch, redelivered_from(progress.stamp, progress.settled)
     return (0, 1) if is_captured else None  # without a stamp nothing is recognised
 
 

@@ -95,7 +95,7 @@ class Capture:
     def stamps_from(self) -> tuple[int, int]:
         """(source epoch, stamp): nothing below will be offered again, so no older row's stamp is asked for."""
         progress = self._reader.progress
-        return progress.source_epoch, redelivered_from(progress.stamp)
+        return progress.source_epoch, redelivered_from(progress.stamp, progress.settled)
 
     @property
     def readable_from(self) -> Seq:

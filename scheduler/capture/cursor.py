@@ -81,9 +81,10 @@ class Cursor:
         self.last = max(self.last, stamp)
 
     @classmethod
-    def resumed(cls, last: int, island: Island | None) -> Cursor:
-        """After a restart: the last sweep may have been a while before `last` was seen."""
-        return cls(last, island, settled=back(last, 2 * OVERLAP_MS))
+    def resumed(cls, last: int, island: Island | None, settled: int = 0) -> Cursor:
+        """After a restart. `settled`: as the process before knew it, 0: it did not say."""
+        overlap = back(last, 2 * OVERLAP_MS)
+        return cls(last, island, settled=min(settled, overlap) if settled else overlap)
 
     def polled(self, now_ms: int) -> None:
         """A read ended at `now_ms`: a commit that could not be seen by then has a stamp above `last`, or is late."""
@@ -128,9 +129,9 @@ class Cursor:
         return self.island is not None and self.island.begin <= stamp <= self.island.end
 
 
-def redelivered_from(stamp: int) -> int:
-    """The lowest stamp that reading may give again after a restart at a progress of `stamp`."""
-    return Cursor.resumed(stamp, None).sweep_since
+def redelivered_from(stamp: int, settled: int) -> int:
+    """The lowest stamp that reading may give again after a restart at a progress of these."""
+    return Cursor.resumed(stamp, None, settled).sweep_since
 
 
 def clock_went_back(clock_ms: int, last: int) -> bool:

@@ -21,7 +21,8 @@ UNKNOWN_META: Final = b"capture/unknown"  # names of tables that the feed told o
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`anchored`: `stamp` is that of a row that was in the feed. `clock_ms`: the database's clock at the last sweep."""
+    """`anchored`: `stamp` is that of a row that was in the feed. `clock_ms`: the database's clock at the last sweep.
+    `settled`: nothing below can still be on its way: where a sweep has to begin, however long ago the last one was."""
 
     cloned: bool
     source_epoch: int
@@ -30,6 +31,7 @@ class Progress:
     clock_ms: int
     instance: str
     island: Island | None = None
+    settled: int = 0  # 0: not known
 
     def as_meta(self) -> MetaWrite:
         return MetaWrite(PROGRESS_META, pack(asdict(self)))

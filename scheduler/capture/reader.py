@@ -48,7 +48,7 @@ class FeedReader:
         self._database = database
         self._offering = offering
         self.progress = progress
-        self.cursor = Cursor.resumed(progress.stamp, progress.island)
+        self.cursor = Cursor.resumed(progress.stamp, progress.island, progress.settled)
         self.seen = Seen()
         self.held: set[Record] = set()  # in doubt, of the row that the last read ended before
         self.is_held = False
@@ -159,7 +159,8 @@ class FeedReader:
         """When rows up to this stamp are taken."""
         if stamp == 0:
             return self.progress
-        return replace(self.progress, stamp=max(self.progress.stamp, stamp), anchored=True)
+        settled = self.cursor.sweep_since
+        return replace(self.progress, stamp=max(self.progress.stamp, stamp), anchored=True, settled=settled)
 
     def took(self, seen: Seen, high: int, progress: Progress) -> None:
         """An alignment has made these rows durable."""
@@ -182,7 +183,7 @@ class FeedReader:
         self._compare_again_ms = None if island is None else self._now_ms() + OVERLAP_MS
         self.cursor = Cursor(begin, island)
         self.cursor.told(clock_ms)
-        self.progress = replace(progress, stamp=begin, anchored=False, clock_ms=clock_ms, island=island)
+        self.progress = replace(progress, stamp=begin, anchored=False, clock_ms=clock_ms, island=island, settled=0)
 
     async def follow_clock(self, clock_ms: int) -> None:
         """After a sweep: move on with the database's clock, the island ahead of it. Raises Fault if that cannot be."""
@@ -217,7 +218,7 @@ class FeedReader:
 
     async def keep(self, meta: Sequence[MetaWrite] = (), **fields: object) -> None:
         """Commit the progress with these fields changed."""
-        progress = replace(self.progress, **fields)  # type: ignore[arg-type]
+        progress = replace(self.progress, settled=self.cursor.sweep_since, **fields)  # type: ignore[arg-type]
         await self._offering.offer((), [progress.as_meta(), *meta])
         self.progress = progress
 
