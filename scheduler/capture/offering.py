@@ -91,6 +91,9 @@ class Offering:
                 continue
             record = (change.table, change.key)
             known = pending.stamp(record)
+            if known > stamp and row.stamp > self.resumed_stamp:
+                doubts.add(record)  # new, and older than what is known: the database's clock went back a little
+                continue
             if known >= stamp:
                 continue
             if known == UNSOURCED and is_ambiguous:
