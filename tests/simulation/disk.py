@@ -1,8 +1,8 @@
 """The scheduler's disk: a store that outlives the process, and forgets what was not synced when the power goes.
 
 The store is the product's own datastore in memory. What is written to it is kept in a journal, too; after a power loss
-a new store is made of the journal's prefix that had reached the disk: everything synced, and any part of what came after
-it. A record of the journal that was being written when the power went is cut off, as a torn tail is.
+a new store is made of the prefix of the journal that had reached the disk: everything synced, and any part of what came
+after it. A record of the journal that was being written when the power went is cut off, as a torn tail is.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ class ModelSurreal:
         if record is None:
             self.edges = {key: edge for key, edge in self.edges.items() if edge.out != record_id}
             return {"delete": {"id": record_id, "original": before}}
-        return {"update": record} if before is None else {"current": record, "update": []}
+        return {"update": record} if before is None else {"current": record, "update": _way_back(record, before)}
 
     # --- reading ---
 
@@ -207,6 +207,12 @@ class ModelSurreal:
 
     def put_facts(self, row: Record) -> None:
         self.facts[row["id"]] = row
+
+
+def _way_back(record: Record, before: Record) -> list[Value]:
+    """The patch that leads from a record to what it was before; records of a table have the same fields."""
+    fields = [name for name in record if record[name] != before[name]]
+    return [{"op": "replace", "path": f"/{name}", "value": before[name]} for name in fields]
 
 
 def _tables(changes: Sequence[Value]) -> set[str]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SEEDS, STEPS = 500, 400
+SEEDS, STEPS = 500, 300
 
 
 def played(*arguments: str) -> dict[str, Any]:

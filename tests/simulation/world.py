@@ -65,6 +65,7 @@ class World:
         self.network.observers.append(self._observe)
         self._surroundings = surroundings(self.kernel, self.network)
         self._applied: dict[ProcessLoop, int] = {}
+        self.expected: dict[str, tuple[int, dict[str, int]]] = {}  # view → head, edges
         self._sampled = 0
         self._sent: dict[Stream, int] = {}  # the last entry on each
 
