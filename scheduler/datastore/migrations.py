@@ -18,6 +18,7 @@ from rocksdict import WriteBatch
 from sp00ky.proto.failpoints import failpoint
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Seq
+from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler.datastore import layout
 from sp00ky.scheduler.datastore import state as keys
 from sp00ky.scheduler.datastore.opening import Files, open_files, value_of
@@ -75,9 +76,23 @@ def _put_floors(files: Files, batch: WriteBatch) -> None:
     batch.delete(_KEY_BASE, meta)
 
 
+def _put_ownership(files: Files, batch: WriteBatch) -> None:
+    """Views and SSPs in the form of the coordinator that hands views over: no view has a known shape, at most one owner
+    that was lost, and none that hands over; no SSP drains."""
+    meta = files.family("meta")
+    for key, value in keys.with_prefix(files.meta, layout.NAME_PREFIX + b"view/", "the replica"):
+        spec, ssp_id, assigned_seq, assigned_at_s, lost = unpack(value)
+        fences = [lost] if lost else []
+        batch.put(key, pack([spec, "", ssp_id, assigned_seq, assigned_at_s, fences, "", 0]), meta)
+    for key, value in keys.with_prefix(files.meta, layout.NAME_PREFIX + b"ssp/", "the replica"):
+        incarnation, loaded, *addresses = unpack(value)
+        batch.put(key, pack([incarnation, loaded, False, *addresses]), meta)
+
+
 MIGRATIONS: Final = (
     Migration("1", None, "log, row versions, meta values"),
     Migration("2-retention", "1", "floors that move, pins, epochs, sizes of the log", _mark_log, _put_floors),
+    Migration("3-ownership", "2-retention", "views that are handed over, SSPs that drain", put=_put_ownership),
 )
 
 

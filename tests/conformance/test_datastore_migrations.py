@@ -14,7 +14,9 @@ import pytest
 from rocksdict import WriteBatch
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Seq
+from sp00ky.proto.v1 import common_pb2
 from sp00ky.proto.values.pack import pack
+from sp00ky.scheduler.coordinator.coordinator import META_PREFIXES, Coordinator, CoordinatorConfig
 from sp00ky.scheduler.datastore import layout
 from sp00ky.scheduler.datastore import state as keys
 from sp00ky.scheduler.datastore.inspection import inspect, revision_of
@@ -27,6 +29,12 @@ from tests.harness.stores import Writer, collect_all, entries_of, state_at
 
 ROOT = str(Path(__file__).resolve().parents[2])
 FIRST = "1"
+SPEC = common_pb2.ViewSpec(key=common_pb2.ViewKey(id="v"), surql="SELECT * FROM t").SerializeToString()
+OLD_METAS = {
+    b"view/" + pack(["v", ""]): [SPEC, "b", 7, 1_700_000_000, "a"],
+    b"view/" + pack(["w", ""]): [SPEC.replace(b"v", b"w", 1), "", 0, 0, ""],
+    b"ssp/b": [7, True, "http://b", "b:1", "0.1.0"],
+}
 
 
 def old_store(path: Path) -> dict[str, object]:
@@ -44,6 +52,8 @@ def old_store(path: Path) -> dict[str, object]:
         batch.delete(key, meta)
     batch.delete_range(layout.PIN_PREFIX, b"\x07", meta)
     batch.put(b"\x00base", layout.pack_seq(5), meta)
+    for name, value in OLD_METAS.items():
+        batch.put(layout.NAME_PREFIX + name, pack(value), meta)
     batch.put(keys.KEY_FORMAT, FIRST.encode(), meta)
     files.db.write(batch)
     files.close()
@@ -88,13 +98,13 @@ def test_an_old_store_is_refused_unless_it_may_be_migrated(tmp_path: Path) -> No
 def test_a_dry_run_only_says(tmp_path: Path) -> None:
     old_store(tmp_path / "r")
     said = migrate_files(tmp_path / "r", None, "head", dry_run=True)
-    assert said == (FIRST, [head_revision()])
+    assert said == (FIRST, [migration.name for migration in MIGRATIONS[1:]])
     assert revision_of(tmp_path / "r") == FIRST
     assert migrate_files(tmp_path / "r", None, "head", dry_run=False) == said
     assert migrate_files(tmp_path / "r", None, "head", dry_run=False) == (head_revision(), [])
 
 
-@pytest.mark.parametrize(("wanted", "reason"), [(FIRST, "no way back"), ("3-unheard-of", "newer")])
+@pytest.mark.parametrize(("wanted", "reason"), [(FIRST, "no way back"), ("9-unheard-of", "newer")])
 def test_neither_back_nor_to_the_unknown(tmp_path: Path, wanted: str, reason: str) -> None:
     RocksDatastore.open(tmp_path / "r").close()
     with pytest.raises(Fault) as caught:
@@ -115,20 +125,35 @@ def test_an_unknown_stored_revision_is_refused(tmp_path: Path) -> None:
     assert head_revision() in caught.value.message
 
 
+def test_views_and_ssps_of_the_first_layout_are_known_to_the_coordinator(tmp_path: Path) -> None:
+    old_store(tmp_path / "r")
+    store = RocksDatastore.open(tmp_path / "r")
+    config = CoordinatorConfig(store.store_id, store.take_epoch())
+    metas = [meta for prefix in META_PREFIXES for meta in store.metas(prefix)]
+    coordinator = Coordinator(config, store.head_seq, metas)
+    views = {key.id: (view.ssp_id, view.assigned_seq, view.fence_ssp_ids) for key, view in coordinator.views.items()}
+    assert views == {"v": ("b", 7, ("a",)), "w": ("", 0, ())}
+    [member] = coordinator.ssps.values()
+    assert (member.id, member.incarnation, member.loaded, member.draining) == ("b", 7, True, False)
+    assert (member.http_url, member.grpc_address, member.version) == ("http://b", "b:1", "0.1.0")
+    store.close()
+
+
+@pytest.mark.parametrize("term", ["abort", "1*off->abort"])
 @pytest.mark.parametrize(
     "failpoint", ["migrate.before_prepare", "migrate.batch", "migrate.prepared", "migrate.written", "migrate.durable"]
 )
-def test_killed_between_any_two_steps_a_second_run_reaches_head(tmp_path: Path, failpoint: str) -> None:
+def test_killed_between_any_two_steps_a_second_run_reaches_head(tmp_path: Path, failpoint: str, term: str) -> None:
     before = old_store(tmp_path / "r")
     code = (
         "import sys; from pathlib import Path; from sp00ky.scheduler.datastore import migrations\n"
         "migrations.BATCH_MAX = 1\nmigrations.migrate_files(Path(sys.argv[1]), None, 'head', dry_run=False)"
     )
-    env = {**os.environ, "PYTHONPATH": ROOT, "SPKY_FAILPOINTS": f"{failpoint}=abort"}
+    env = {**os.environ, "PYTHONPATH": ROOT, "SPKY_FAILPOINTS": f"{failpoint}={term}"}
     command = [sys.executable, "-c", code, str(tmp_path / "r")]
     done = subprocess.run(command, check=False, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert revision_of(tmp_path / "r") in {FIRST, head_revision()}
+    assert revision_of(tmp_path / "r") in [migration.name for migration in MIGRATIONS]
     migrate_files(tmp_path / "r", None, "head", dry_run=False)
     store = RocksDatastore.open(tmp_path / "r", auto_migrate=False)
     assert contents(store) == before
