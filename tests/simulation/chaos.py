@@ -60,6 +60,7 @@ class Chaos:
             "conflicts and refusals": (3, self._conflicts),
             "second scheduler": (3, self._second_scheduler),
             "drain": (4, self._drain),
+            "scheduler killed in a hand-over": (4, self._kill_scheduler_in_handover),
             "resync": (1, self._resync),
             "flood": (2, self._flood),
         }
@@ -194,6 +195,14 @@ class Chaos:
         self._world.users.spawn(applications.during(applications.drain(ssp, undo=False)))
         if self._kernel.random.random() < 0.6:
             self._for(2.0, lambda: self._undrain(ssp))
+
+    def _kill_scheduler_in_handover(self) -> None:
+        """Views are moving when the scheduler goes, and with it perhaps one of the two owners."""
+        random = self._kernel.random
+        self._drain()
+        self._kernel.after(0.02 + random.random() * 0.4, self._maybe, lambda: self._scheduler.restart(0.2))
+        if random.random() < 0.5:
+            self._kernel.after(0.02 + random.random() * 0.6, self._maybe, self._pause_ssp)
 
     def _undrain(self, ssp: str) -> None:
         applications = self._world.applications

@@ -21,6 +21,7 @@ from sp00ky.scheduler.coordinator.idempotency import IdempotencyWindow, Sifted
 from sp00ky.scheduler.coordinator.progress import Progress
 from sp00ky.scheduler.datastore.retained import Retained
 from sp00ky.scheduler.intake import Freshness
+from sp00ky.scheduler.room import Room
 from sp00ky.ssp.edges.owed import Owed
 from sp00ky.ssp.engine import transactions
 from sp00ky.ssp.engine.ownership import Ownership
@@ -140,7 +141,7 @@ def failed_flush_is_lost(stack: ExitStack) -> None:
 
 def unbounded_queue(stack: ExitStack) -> None:
     """Intake takes whatever comes."""
-    stack.enter_context(patch.object(commit.Committer, "_has_room", lambda self, count: True))
+    stack.enter_context(patch.object(Room, "_fits", lambda self, claim, share=1.0: True))
 
 
 PLANTS: Mapping[str, Plant] = {

@@ -89,6 +89,7 @@ EXPECTED = (
     "scheduler ended: SPKY_INTERNAL",
     "scheduler killed",
     "scheduler killed at a failpoint",
+    "scheduler killed in a hand-over",
     "scheduler paused",
     "second scheduler",
     "slow disk",
