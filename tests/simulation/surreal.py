@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sp00ky.proto.database import QueryError
+from sp00ky.proto.revision import parse_revision
 from sp00ky.proto.values.kinds import NONE, RecordId, Value
 from sp00ky.proto.values.pack import pack
 
@@ -206,6 +207,10 @@ class ModelSurreal:
             self.edges[key] = Edge(row["in"], row["out"], row["version"], parent, row.get("parent_rel", ""))
 
     def put_facts(self, row: Record) -> None:
+        """A view's revision only grows, whoever keeps it."""
+        before = self.facts.get(row["id"])
+        if before is not None and parse_revision(row["revision"]).seq < parse_revision(before["revision"]).seq:
+            raise Violation(f"view {row['id'].key} went back from {before['revision']} to {row['revision']}")
         self.facts[row["id"]] = row
 
 
