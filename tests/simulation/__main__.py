@@ -1,4 +1,4 @@
-"""`python -m tests.simulation --seed 7 --steps 1500`: one world. `--seeds 1..20000 --jobs 2`: many.
+"""`python -m tests.simulation --seed 7`: one world. `--seeds 1..20000 --jobs 2`: many.
 
 Prints one JSON line: seeds, steps, how often each misfortune, frame and phase came up, and the failures, each with the
 command that replays it. Ends with 1 if there was one. `--plant NAME` puts a bug in first (`--plants` lists them).
@@ -21,7 +21,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="one world, with its traceback")
     parser.add_argument("--seeds", default="1..100", help="A..B, both included")
-    parser.add_argument("--steps", type=int, default=0, help="turns of processes before the faults end")
+    parser.add_argument("--steps", type=int, default=0, help="turns of processes before the faults end; 0: by the seed")
     parser.add_argument("--minutes", type=float, default=0.0, help="end after so long, whatever is left")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--failures-max", type=int, default=5, help="end a process after so many")
@@ -34,7 +34,7 @@ def main() -> int:
     if os.environ.get("PYTHONHASHSEED") != HASH_SEED:
         os.environ["PYTHONHASHSEED"] = HASH_SEED
         os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
-    from tests.simulation.campaign import STEPS, Outcome, command, play, play_all
+    from tests.simulation.campaign import Outcome, play, play_all
     from tests.simulation.plants import PLANTS
 
     sys.unraisablehook = lambda _: None  # coroutines of dead processes do not like to be closed
@@ -42,7 +42,7 @@ def main() -> int:
     if arguments.plants:
         print("\n".join(PLANTS))
         return 0
-    steps, plant = arguments.steps or STEPS, arguments.plant
+    steps, plant = arguments.steps, arguments.plant
     began = time.monotonic()
     if arguments.seed is not None:
         total = play(arguments.seed, steps, plant)
@@ -63,7 +63,7 @@ def main() -> int:
     told["reached"] = dict(sorted(total.reached.items()))
     told["failures"] = [
         {"seed": each.seed, "step": each.step, "at_s": round(each.at_s, 3), "reason": each.reason,
-         "replay": command(each.seed, steps, plant)}
+         "replay": each.replay}
         for each in sorted(total.failures, key=lambda failure: failure.seed)
     ]  # fmt: skip
     told["seconds"] = round(time.monotonic() - began, 1)
