@@ -28,6 +28,15 @@ DB_PASS = os.environ.get("SURREAL_PASS", "root")
 FreshDatabase = Callable[..., Awaitable[Database]]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several processes one runs a whole file, whose tests share what it sets up; and one the whole conformance
+    suite, which keeps an account of what ran."""
+    for item in items:
+        suite = item.path.parent if item.path.parent.name == "conformance" else item.path
+        item.add_marker(pytest.mark.xdist_group(str(suite.relative_to(Path(__file__).parent))))
+
+
 @pytest.fixture(scope="session")
 def database_url(request: pytest.FixtureRequest) -> str:
     """The WebSocket address of a SurrealDB; root user `DB_USER`, `DB_PASS`."""

@@ -82,7 +82,7 @@ def test_a_lost_change_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) 
 def test_a_leak_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner can fail for users: an engine that reads links with everyone's eyes, and forgets what it had shown."""
     monkeypatch.setattr(Hosting, "source_of", lambda hosting, plan: hosting.tracing.source)
-    monkeypatch.setattr(Keeping, "_maybe_withdraw", lambda keeping, view: False)
+    monkeypatch.setattr(Keeping, "maybe_withdraw", lambda keeping, view: False)
     found = {each.kind: each.case for each in Campaign(views, SEED).play(LEAKY)}
     assert set(found) == {"differs", "shows what the user cannot read", "keeps what the user cannot read"}
     small = found["shows what the user cannot read"]
