@@ -175,6 +175,9 @@ class Capture:
         retention_ms = await ensure_feed(self._database)
         health = await self._link.health()
         reason = await self._distrust(health, retention_ms)
+        if reason and self._reader.progress.cloned:
+            # before anything else that can fail: a clock that has gone back comes forward again
+            await self._reader.keep(cloned=False)
         await self._comparing.refresh_schema()
         if reason or not self._reader.progress.cloned:
             await self._equalise(reason, health)

@@ -7,6 +7,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sp00ky.deploy.db.server import DatabaseServer
@@ -94,6 +95,34 @@ async def test_the_definition_of_the_database_keeps_its_settings(database: Datab
     async with capturing(database, ReplicaSink()):
         definition = (await database.query("INFO FOR NS"))[0]["databases"][database.database]
         assert definition.endswith("CHANGEFEED 3h INCLUDE ORIGINAL")
+
+
+async def test_a_comparison_that_failed_as_it_began_is_made_all_the_same(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What set it off may be over when the database is reached again: a clock that went back comes forward."""
+    sink = ReplicaSink()
+    async with capturing(database, sink):
+        await database.query("CREATE person:1")
+    reasons, failures = ["the database's clock went back"], [Fault(Code.UNAVAILABLE, "connection lost")]
+    distrust, start_anew = Capture._distrust, Capture._start_anew
+
+    async def distrusting_once(self: Capture, *arguments: Any) -> str:
+        return reasons.pop() if reasons else await distrust(self, *arguments)
+
+    async def failing_once(self: Capture, *arguments: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await start_anew(self, *arguments)
+
+    monkeypatch.setattr(Capture, "_distrust", distrusting_once)
+    monkeypatch.setattr(Capture, "_start_anew", failing_once)
+    async with capturing(database, sink, ready=False) as capture:
+        await eventually(lambda: not failures and capture.state == "ready" and not capture.lost, 10)
+        await asyncio.wait_for(capture.barrier(), 10)
+        await assert_equal(database, sink)
+    progress = progress_of(sink.store.meta(PROGRESS_META))
+    assert progress is not None and progress.cloned and progress.source_epoch == 2
 
 
 async def _write_pairs(database: Database, writer: int, rounds: int) -> None:
