@@ -278,16 +278,26 @@ class Applications:
         world.check_barrier(before, answer.seq)
 
     async def _read(self) -> None:
-        """A view at least as fresh as what was acknowledged."""
+        """A view as it is, at least as fresh as what was acknowledged, or exactly at some revision."""
         world, random = self._world, self._world.kernel.random
         query = random.choice(QUERIES)
         key = common_pb2.ViewKey(id=query.id)
         request = views_pb2.GetViewRequest(key=key, rows=False)
         floor = 0
-        if random.random() < 0.5 and world.witness.acked_seq:
-            floor = world.witness.acked_seq
+        chance, acked = random.random(), world.witness.acked_seq
+        if chance < 0.4 and acked:
+            floor = acked
             request.consistency = common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH
             request.revision = world.token(floor)
+        elif chance < 0.7 and acked:
+            floor = world.witness.last_before(random.randint(max(1, acked - 20), acked))
+            request.consistency = common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT
+            request.revision = world.token(floor)
+            world.network.count("exact read asked")
         answer = await self.call("ViewService/GetView", request, 1)
+        if answer is not None and request.consistency == common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT:
+            world.phases["exact read"] += 1
+            if answer.revision and parse_revision(answer.revision).seq != floor:
+                raise Violation(f"view {query.id} was to be read exactly at {floor}, and is of {answer.revision}")
         if answer is not None and answer.state == views_pb2.VIEW_STATE_LIVE and answer.revision:
             world.check_read(query, answer, floor)

@@ -68,6 +68,7 @@ EXPECTED = (
     "frame entries",
     "frame page",
     "frame rebootstrap",
+    "exact read",
     "fsync fails",
     "ingest stream broke",
     "keepalive",

@@ -112,6 +112,12 @@ class Witness:
     def is_last(self, seq: int) -> bool:
         return seq == 0 or (seq <= self.head and self.lasts[seq - 1])
 
+    def last_before(self, seq: int) -> int:
+        """The last entry of a transaction at or before `seq`."""
+        while not self.is_last(seq):
+            seq -= 1
+        return seq
+
     def rows(self, table: str, at: int) -> dict[bytes, tuple[bytes, int]]:
         """Packed key → packed record and its version, at a revision."""
         found: dict[bytes, tuple[bytes, int]] = {}
