@@ -101,7 +101,7 @@ class SchedulerHost(Host):
         self.disk = disk
         self.driver: SchedulerDriver | None = None
         self.drift_s = self.kernel.random.choice((0, 0, 2))  # what drift mends must be right without it, too
-        self.window_s = self.kernel.random.choice((0, 0, 1))
+        self.window_s = self.kernel.random.choice((0, 1, 1))
         self.is_active: Callable[[], bool] = lambda: True  # else another is the scheduler now
 
     def start(self) -> None:
