@@ -37,19 +37,27 @@ class TornTail(NamedTuple):
 
 
 def check_tails(wal_path: Path) -> TornTail | None:
-    """The torn tail of the newest file, if it has one. Raises Fault DATA_LOSS for one that is cut short elsewhere."""
-    files = log_files(wal_path)
-    torn = None
-    for file in files:
+    """The torn tail, if there is one. Raises Fault DATA_LOSS if whole records follow it, in its file or a later one.
+
+    A later file need not hold any: recovery begins a new one before it is done with those it replays, so a process that
+    is killed in recovery leaves the torn one and an empty one."""
+    torn: TornTail | None = None
+    for file in log_files(wal_path):
         data = file.read_bytes()
+        if torn is not None and _has_fragment(data, 0):
+            raise _damaged(torn.file, torn.offset)
         whole, stop = whole_prefix(data)
         if whole == len(data):
             continue
-        if file != files[-1] or _has_fragment(data, stop + 1):
-            message = f"write-ahead log {file} is damaged at byte {stop}: whole records follow it"
-            raise Fault(Code.DATA_LOSS, message, RESTORE_HINT)
+        if _has_fragment(data, stop + 1):
+            raise _damaged(file, stop)
         torn = TornTail(file, whole, len(data) - whole)
     return torn
+
+
+def _damaged(file: Path, offset: int) -> Fault:
+    message = f"write-ahead log {file} is damaged at byte {offset}: whole records follow it"
+    return Fault(Code.DATA_LOSS, message, RESTORE_HINT)
 
 
 def log_files(wal_path: Path) -> Sequence[Path]:

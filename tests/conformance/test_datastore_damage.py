@@ -117,6 +117,25 @@ def test_a_torn_tail_is_cut_wherever_it_was_torn(
     assert opened_with(killed, tmp_path / "r", data + bytes(500)) in {14, Code.DATA_LOSS}  # room that was never used
 
 
+def test_a_torn_tail_is_cut_after_recovery_was_killed_too(killed: Path, tmp_path: Path) -> None:
+    """Recovery begins a new file before the old one is gone. With whole records in it, the old one lacks some."""
+    data = log_files(killed)[-1].read_bytes()
+    ends = records_of(data)
+    for later, expected in ((b"", 13), (bytes(400), 13), (data[:9], 13), (data[: ends[0]], Code.DATA_LOSS)):
+        shutil.rmtree(tmp_path / "r", ignore_errors=True)
+        shutil.copytree(killed, tmp_path / "r")
+        (tmp_path / "r" / "000011.log").write_bytes(later)
+        torn = data[: ends[-2] + 9]
+        (tmp_path / "r" / "000004.log").write_bytes(torn)
+        if expected is Code.DATA_LOSS:
+            assert fault_code(lambda: RocksDatastore.open(tmp_path / "r")) is expected
+            continue
+        assert inspect(tmp_path / "r").ok
+        store = RocksDatastore.open(tmp_path / "r")
+        assert store.head_seq == expected
+        store.close()
+
+
 def test_a_record_of_many_blocks_is_torn_too(killed: Path, tmp_path: Path) -> None:
     data = log_files(killed)[-1].read_bytes()
     begin, end = records_of(data)[-3:-1]
