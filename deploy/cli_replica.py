@@ -30,10 +30,11 @@ def _settings(data_dir: Path | None, config: Path | None, assignments: list[str]
 
 
 def _existing(settings: SchedulerSettings) -> Path:
-    """The directory of the replica. Raises Fault NOT_FOUND."""
+    """The directory of the replica, damaged or not. Raises Fault NOT_FOUND."""
     from sp00ky.proto.faults import Code, Fault
+    from sp00ky.scheduler.datastore.opening import holds_store
 
-    if not (settings.replica_dir / "CURRENT").exists():
+    if not holds_store(settings.replica_dir):
         raise Fault(Code.NOT_FOUND, f"there is no replica in {settings.replica_dir}", "give --data-dir")
     return settings.replica_dir
 

@@ -21,7 +21,7 @@ from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.scheduler.datastore import layout
 from sp00ky.scheduler.datastore.migrations import head_revision, require_head, stored_revision
-from sp00ky.scheduler.datastore.opening import Files, open_files, value_of
+from sp00ky.scheduler.datastore.opening import Files, open_files, require_current, value_of
 from sp00ky.scheduler.datastore.readonly import linked
 from sp00ky.scheduler.datastore.restoring import locked
 from sp00ky.scheduler.datastore.state import StoredState, read_state
@@ -53,6 +53,7 @@ def inspect(replica: Path, wal_path: Path | None = None) -> Report:
     report = Report()
     with locked(replica), ExitStack() as stack:
         try:
+            require_current(replica)
             torn = check_tails(wal_path or replica)
             report.facts["torn_tail_bytes"] = torn.size if torn is not None else 0
             view = stack.enter_context(linked(replica, wal_path or replica))
@@ -75,6 +76,7 @@ def inspect(replica: Path, wal_path: Path | None = None) -> Report:
 
 def revision_of(replica: Path, wal_path: Path | None = None) -> str:
     """The schema revision of a store that nobody serves. Raises Fault."""
+    require_current(replica)
     with locked(replica), linked(replica, wal_path or replica) as view:
         files = open_files(view, view, read_only=True)
         try:

@@ -33,6 +33,8 @@ from sp00ky.proto.revision import StoreId
 from sp00ky.scheduler.datastore.layout import RESTORE_HINT
 
 OWNER_FILE: Final = "STORE_ID"
+CURRENT_FILE: Final = "CURRENT"  # RocksDB's: which manifest is the store
+_FIRST_MANIFEST: Final = "MANIFEST-000001"
 _WRITE_BUFFER_BYTES: Final = 64 * 1024 * 1024
 _WAL_BYTES_MAX: Final = 128 * 1024 * 1024  # also what opening has to replay and verify at most
 _ROOM_BYTES: Final = 4 * 1024 * 1024
@@ -63,15 +65,16 @@ class Files:
 
 
 def own_directories(path: Path, wal_path: Path) -> Sequence[StoreId]:
-    """Make the directories if they are new; the id of the store in them, two while it changes.
+    """Make the directories if they are new; the id of the store in them, two while it changes. Where there is no store
+    its id is a new one, also beside a leftover `STORE_ID`: the tokens of what was there before are another's.
 
-    Raises Fault with the path in its message."""
+    Raises Fault with the path in its message; DATA_LOSS, with nothing written, if a store's files lack `CURRENT`."""
     try:
+        require_current(path)
+        is_new = not (path / CURRENT_FILE).exists()
         path.mkdir(parents=True, exist_ok=True)
         wal_path.mkdir(parents=True, exist_ok=True)
-        owner = wal_path / OWNER_FILE
-        is_new = not (path / "CURRENT").exists()
-        if owner.exists() and (not is_new or wal_path == path):
+        if not is_new and (wal_path / OWNER_FILE).exists():
             return owners_of(wal_path)
         if not is_new:
             message = f"wal directory {wal_path} does not hold the log of replica {path}"
@@ -82,6 +85,23 @@ def own_directories(path: Path, wal_path: Path) -> Sequence[StoreId]:
         return write_owners(wal_path, StoreId(secrets.token_hex(4)))
     except OSError as error:
         raise fault_of_disk(f"replica directory {error.filename or path}", str(error.strerror)) from error
+
+
+def holds_store(path: Path) -> bool:
+    """Whether a directory holds a store, whole or not.
+
+    The first manifest alone is none: RocksDB writes it before `CURRENT`, and all else after."""
+    if (path / CURRENT_FILE).exists():
+        return True
+    found = (file for pattern in ("MANIFEST-*", "*.sst", "*.log") for file in path.glob(pattern))
+    return any(file.name != _FIRST_MANIFEST for file in found)
+
+
+def require_current(path: Path) -> None:
+    """Raises Fault DATA_LOSS for a store without `CURRENT`, which RocksDB would take for a new directory."""
+    if not (path / CURRENT_FILE).exists() and holds_store(path):
+        message = f"replica {path} is damaged: its file {CURRENT_FILE} is missing"
+        raise Fault(Code.DATA_LOSS, message, RESTORE_HINT)
 
 
 def owners_of(wal_path: Path) -> Sequence[StoreId]:
@@ -105,6 +125,7 @@ def open_files(path: Path, wal_path: Path, *, read_only: bool = False) -> Files:
     """Raises Fault: UNAVAILABLE if another process holds it or it cannot be written, DATA_LOSS if it is damaged.
 
     `read_only`: writes nothing, not even what recovery would; for a disk that takes nothing."""
+    require_current(path)
     families = {name: _family_options() for name in ("log", "rows", "meta")}
     access = AccessType.read_only(False) if read_only else AccessType.read_write()
     options = _database_options(wal_path)

@@ -15,7 +15,7 @@ from typing import Final
 
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.scheduler.datastore.migrations import require_head
-from sp00ky.scheduler.datastore.opening import open_files
+from sp00ky.scheduler.datastore.opening import holds_store, open_files, require_current
 from sp00ky.scheduler.datastore.rocks import RocksDatastore
 
 _CONFIG_FILE: Final = "rocksdict-config.json"  # rewritten at every opening
@@ -24,8 +24,9 @@ _CONFIG_FILE: Final = "rocksdict-config.json"  # rewritten at every opening
 @contextmanager
 def read_only(path: Path, wal_path: Path | None = None) -> Iterator[RocksDatastore]:
     """A store whose reads serve and whose writes are all refused. Raises Fault: NOT_FOUND, DATA_LOSS, INVALID."""
-    if not (path / "CURRENT").exists():
+    if not holds_store(path):
         raise Fault(Code.NOT_FOUND, f"there is no replica in {path}")
+    require_current(path)
     refusal = Fault(Code.FORBIDDEN, f"replica {path} is open for reading only", "write through the scheduler")
     with linked(path, wal_path or path) as view:
         files = open_files(view, view, read_only=True)

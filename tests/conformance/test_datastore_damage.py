@@ -20,7 +20,7 @@ from sp00ky.proto.values.pack import pack
 from sp00ky.scheduler.capture.progress import PROGRESS_META, Progress, progress_of
 from sp00ky.scheduler.datastore import layout
 from sp00ky.scheduler.datastore import state as keys
-from sp00ky.scheduler.datastore.inspection import inspect
+from sp00ky.scheduler.datastore.inspection import inspect, revision_of
 from sp00ky.scheduler.datastore.opening import Files, open_files
 from sp00ky.scheduler.datastore.repairing import REPAIRS, repair
 from sp00ky.scheduler.datastore.rocks import RocksDatastore
@@ -159,6 +159,38 @@ def test_a_log_cut_in_the_middle_is_refused_by_its_gap(killed: Path, tmp_path: P
     data = log_files(killed)[-1].read_bytes()
     ends = records_of(data)
     assert opened_with(killed, tmp_path / "r", data[: ends[4]] + data[ends[6] :]) is Code.DATA_LOSS
+
+
+def test_files_without_current_are_a_damaged_store_and_no_new_one(tmp_path: Path) -> None:
+    made(tmp_path / "r").close()
+    (tmp_path / "r" / "CURRENT").unlink()
+    before = mtimes(tmp_path / "r")
+    for use in (
+        lambda: RocksDatastore.open(tmp_path / "r"),
+        lambda: repair(tmp_path / "r", None, "head", dry_run=True),
+        lambda: revision_of(tmp_path / "r"),
+    ):
+        with pytest.raises(Fault) as caught:
+            use()
+        assert caught.value.code is Code.DATA_LOSS and f"{tmp_path}/r is damaged" in caught.value.message
+        assert "replica verify" in caught.value.hint and "replica restore" in caught.value.hint
+    assert inspect(tmp_path / "r").damage == [f"replica {tmp_path}/r is damaged: its file CURRENT is missing"]
+    assert mtimes(tmp_path / "r") == before
+
+
+@pytest.mark.parametrize("left", ["STORE_ID", "MANIFEST-000001"])
+def test_a_new_directory_is_a_new_store_whatever_its_predecessor_was(tmp_path: Path, left: str) -> None:
+    """An id that is left says nothing; and RocksDB, killed in its first opening, leaves its first manifest alone."""
+    store = RocksDatastore.open(tmp_path / "r")
+    old = store.store_id
+    store.close()
+    for file in (tmp_path / "r").iterdir():
+        if file.name != "STORE_ID":
+            file.unlink()
+    (tmp_path / "r" / left).touch()
+    store = RocksDatastore.open(tmp_path / "r")
+    assert store.store_id != old and store.head_seq == 0
+    store.close()
 
 
 # Verifying and mending

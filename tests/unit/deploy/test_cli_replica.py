@@ -88,6 +88,16 @@ def test_where_there_is_no_replica_it_is_said(tmp_path: Path, command: str) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_replica_without_its_current_file_is_said_to_be_damaged(data_dir: Path) -> None:
+    (data_dir / "replica" / "CURRENT").unlink()
+    report = spky("verify", *on(data_dir), code=1)
+    assert not report["ok"] and "CURRENT is missing" in report["damage"][0]
+    for command in ("version", "repair counts", "migrate", "gc --offline"):
+        assert fault_code(lambda: spky(*command.split(), *on(data_dir))) is Code.DATA_LOSS
+    assert spky("restore", *on(data_dir))["rows_as_of_seq"] == 10
+    assert spky("verify", *on(data_dir))["ok"]
+
+
 async def test_a_serving_scheduler_is_asked(tmp_path: Path) -> None:
     store = RocksDatastore.open(tmp_path / "replica")
     writer = Writer(store)
