@@ -15,7 +15,7 @@ from typing import Any
 from sp00ky.proto.surrealql import ast
 from sp00ky.proto.values.kinds import NONE, UUID, Bound, Range, RecordId, Value
 from sp00ky.proto.values.order import truthy
-from sp00ky.proto.whole import casts, functions, operators, path
+from sp00ky.proto.whole import casts, effort, functions, operators, path
 from sp00ky.proto.whole.functions import Lambda
 from sp00ky.proto.whole.numbers import I64_MAX
 from sp00ky.proto.whole.scope import EvaluationError, NotPlain, Scope, Source
@@ -70,18 +70,24 @@ def _param(expr: ast.Param, row: Value, scope: Scope) -> Value:
 
 
 def _array(expr: ast.Array, row: Value, scope: Scope) -> list[Value]:
-    return [evaluate(item, row, scope) for item in expr.items]
+    items = [evaluate(item, row, scope) for item in expr.items]
+    effort.made(items)
+    return items
 
 
 def _set(expr: ast.SetLiteral, row: Value, scope: Scope) -> Value:
-    return operators.make_set(evaluate(item, row, scope) for item in expr.items)
+    value = operators.make_set(evaluate(item, row, scope) for item in expr.items)
+    effort.made(value)
+    return value
 
 
 def _object(expr: ast.Object, row: Value, scope: Scope) -> dict[str, Value]:
     names = {name for name, _ in expr.items}
     if names in ({"type", "coordinates"}, {"type", "geometries"}):
         raise NotPlain("an object that may be a geometry")
-    return {name: evaluate(item, row, scope) for name, item in expr.items}
+    fields = {name: evaluate(item, row, scope) for name, item in expr.items}
+    effort.made(fields)
+    return fields
 
 
 def _record(expr: ast.RecordIdExpr, row: Value, scope: Scope) -> RecordId:
@@ -121,11 +127,18 @@ def _binary(expr: ast.Binary, row: Value, scope: Scope) -> Value:
             return left if truthy(left) else evaluate(expr.right, row, scope)
         case "??":
             return evaluate(expr.right, row, scope) if left is NONE or left is None else left
-    return operators.binary(expr.op, left, evaluate(expr.right, row, scope))
+    right = evaluate(expr.right, row, scope)
+    effort.read(left)
+    effort.read(right)
+    value = operators.binary(expr.op, left, right)
+    effort.made(value)
+    return value
 
 
 def _cast(expr: ast.Cast, row: Value, scope: Scope) -> Value:
-    return casts.cast(expr.kind, evaluate(expr.operand, row, scope))
+    value = casts.cast(expr.kind, evaluate(expr.operand, row, scope))
+    effort.made(value)
+    return value
 
 
 def _call(expr: ast.Call, row: Value, scope: Scope) -> Value:
@@ -160,7 +173,10 @@ def _block(expr: ast.Block, row: Value, scope: Scope) -> Value:
 def _subquery(expr: ast.Subquery, row: Value, scope: Scope) -> Value:
     from sp00ky.proto.whole.select import run_select  # a SELECT holds expressions and an expression a SELECT
 
-    return run_select(expr.select, scope.within(row))
+    with effort.evaluation:
+        found = run_select(expr.select, scope.within(row))
+        effort.read(found)
+    return found
 
 
 def _document(expr: ast.Document, row: Value, scope: Scope) -> Value:
@@ -171,11 +187,13 @@ def _document(expr: ast.Document, row: Value, scope: Scope) -> Value:
 
 def _idiom(expr: ast.Idiom, row: Value, scope: Scope) -> Value:
     if expr.head is not None:
-        return path.walk(evaluate(expr.head, row, scope), expr.parts, row, scope)
+        with effort.evaluation:
+            return path.walk(evaluate(expr.head, row, scope), expr.parts, row, scope)
     first = expr.parts[0]
     if len(expr.parts) == 1 and type(first) is ast.FieldPart and type(row) is dict:
         return row.get(first.name, NONE)
-    return path.walk(row, expr.parts, row, scope)
+    with effort.evaluation:
+        return path.walk(row, expr.parts, row, scope)
 
 
 _EVALUATORS: dict[type, Callable[[Any, Value, Scope], Value]] = {

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias, TypeVar
 from uuid import UUID
 
 from sp00ky.proto.values.kinds import Datetime, Duration, Geometry, RecordId, SurrealSet, Value
-from sp00ky.proto.whole.effort import bounded, closure_called, outermost
+from sp00ky.proto.whole.effort import bounded, closure_called, evaluation, made, outermost, read
 from sp00ky.proto.whole.numbers import I64_MAX, I64_MIN
 from sp00ky.proto.whole.scope import EvaluationError, NotPlain
 
@@ -97,10 +97,16 @@ def call(name: str, args: list[Value]) -> Value:
     if not len(entry.kinds) - entry.optional <= len(args) <= len(kinds):
         raise EvaluationError(f"function {name} with {len(args)} arguments")
     taken = [_argument(name, arg, kind) for arg, kind in zip(args, kinds, strict=False)]
-    if type(args[-1] if args else None) is not Lambda:
-        return entry.run(*taken)
-    with outermost():
-        return bounded(entry.run(*taken))
+    with evaluation:
+        for arg in taken:
+            read(arg)
+        if type(args[-1] if args else None) is Lambda:
+            with outermost():
+                result = bounded(entry.run(*taken))
+        else:
+            result = entry.run(*taken)
+        made(result)
+    return result
 
 
 def _argument(name: str, arg: Value, kinds: Kinds) -> Value:

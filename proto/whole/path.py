@@ -27,8 +27,8 @@ from sp00ky.proto.surrealql import ast
 from sp00ky.proto.values import order
 from sp00ky.proto.values.kinds import NONE, Geometry, Range, RecordId, SurrealSet, Value
 from sp00ky.proto.values.text import geojson
+from sp00ky.proto.whole import effort, graph, methods, recursion
 from sp00ky.proto.whole import expr as expressions
-from sp00ky.proto.whole import graph, methods, recursion
 from sp00ky.proto.whole.scope import EvaluationError, NotPlain, Scope, record_row
 
 
@@ -47,6 +47,7 @@ def walk(value: Value, parts: tuple[ast.Part, ...], row: Value, scope: Scope) ->
                 found = [_straight(item, steps[place:], row, scope) for item in value]
                 return _flat(found) if looked_up else found
         value = _apply(step, value, row, scope)
+        effort.read(value)
         if type(step) in (_Traversal, ast.FlattenPart):
             looked_up = looked_up or type(value) is list
         elif type(step) is not ast.WherePart:
@@ -132,6 +133,7 @@ def _count_repeats(parts: tuple[ast.Part, ...]) -> int:
 
 def _mapped(items: list[Value], steps: tuple[_Step, ...], row: Value, scope: Scope) -> list[Value]:
     """The rest of the path from each element; `.*` reads the record of a record id and is nothing to other elements."""
+    effort.read(items)
     if type(steps[0]) is not ast.AllPart:
         return [_straight(item, steps, row, scope) for item in items]
     return [_straight(item, steps if type(item) is RecordId else steps[1:], row, scope) for item in items]
@@ -141,6 +143,7 @@ def _straight(value: Value, steps: tuple[_Step, ...], row: Value, scope: Scope) 
     """Each step on the value of the one before: within an element a path does not fan out again."""
     for step in steps:
         value = _apply(step, value, row, scope)
+        effort.read(value)
     return value
 
 
@@ -265,7 +268,13 @@ def _last(value: Value) -> Value:
 
 def _where(value: Value, cond: ast.Expr, scope: Scope) -> list[Value]:
     items = value if type(value) is list else [value]
-    return [item for item in items if order.truthy(expressions.evaluate(cond, item, scope))]
+    with effort.outermost():
+        return [item for item in items if _holds(cond, item, scope)]
+
+
+def _holds(cond: ast.Expr, item: Value, scope: Scope) -> bool:
+    effort.looked()
+    return order.truthy(expressions.evaluate(cond, item, scope))
 
 
 def _destructure(value: Value, fields: tuple[tuple[str, ast.Idiom | None], ...], scope: Scope) -> Value:

@@ -28,7 +28,7 @@ from typing import Final
 from sp00ky.proto.surrealql import ast
 from sp00ky.proto.values import order
 from sp00ky.proto.values.kinds import NONE, Range, RecordId, Table, Value
-from sp00ky.proto.whole import access, operators
+from sp00ky.proto.whole import access, effort, operators
 from sp00ky.proto.whole import expr as expressions
 from sp00ky.proto.whole.constants import SHAPES_MAX, as_literal, given, known
 from sp00ky.proto.whole.rules import may_fail
@@ -176,6 +176,7 @@ class _Asked:
         return self._enough is not None and len(found) >= self._enough
 
     def _holds(self, row: Value, found: int) -> bool:
+        effort.looked()
         if self._where is None:
             return True
         try:

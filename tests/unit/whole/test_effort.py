@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from sp00ky.proto.surrealql.parser import parse_expr
 from sp00ky.proto.values.kinds import NONE, Value
@@ -32,6 +34,47 @@ def value(text: str) -> Value:
 def test_what_would_take_too_long_is_left_to_surrealdb(text: str, reason: str) -> None:
     with pytest.raises(NotPlain, match=reason):
         value(text)
+
+
+MANY = "array::range(0, 10000)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"array::len({MANY}.map(|$x| array::len({MANY}))) > 1",
+        f"array::len({MANY}.map(|$x| {MANY}.map(|$y| {MANY})))",
+        f"{MANY}.map(|$x| string::repeat('a', 300000))",
+        f"{MANY}.map(|$x| <array>0..10000)",
+        f"{MANY}.map(|$x| array::repeat([1, 2, 3], 1000))",
+        f"{MANY}.map(|$x| array::windows(array::range(0, 700), 350).len())",
+        f"{MANY}.map(|$x| [{'1,' * 100}])",
+        f"{MANY}.fold([1], |$a, $x| $a + [$x])",
+        f"{MANY}.fold({MANY}, |$a, $x| $a.reverse())",
+        f"{MANY}.map(|$x| array::fill($this, 1))",
+        f"{MANY}.filter(|$x| $this CONTAINS $x)",
+        f"{MANY}[WHERE array::len({MANY}) > 1]",
+        f"array::repeat(0, 1000)[WHERE {MANY}[WHERE $this > 0] = []]",
+        f"array::len((SELECT VALUE array::len({MANY}) FROM {MANY}))",
+    ],
+)
+def test_what_every_round_of_a_loop_makes_and_reads_is_added_up(text: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(NotPlain, match="an evaluation of more than 500000 elements"):
+            evaluate(parse_expr(text), list(range(10_000)), Scope({}))
+        assert tracemalloc.get_traced_memory()[1] < 100 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+def test_each_row_has_the_bound_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(effort, "WORK_MAX", 100)
+    for _ in range(3):
+        assert value("array::len(array::range(0, 10).map(|$x| [$x]))") == 10
+    with pytest.raises(NotPlain, match="more than 100 elements"):
+        value("array::len(array::range(0, 60).map(|$x| [$x]))")
+    assert value("array::len(array::range(0, 10).map(|$x| [$x]))") == 10
 
 
 def test_what_is_large_and_no_more_is_done() -> None:
