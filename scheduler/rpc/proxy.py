@@ -1,6 +1,6 @@
 """Read-only SurrealQL on the replica, at one retained revision.
 
-The plain evaluator runs in a thread, so that a long query holds neither the commit loop nor a heartbeat; whatever it
+A query is parsed and evaluated in a thread, so that a long one holds neither the commit loop nor a heartbeat; what it
 reads is fetched on the event loop's thread, since the store has one owner. Everything is read at one revision: an
 answer is the database's state after one change, however many changes arrive while it is computed (G11).
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Thread
@@ -25,6 +24,7 @@ from sp00ky.proto.surrealql.ast import Expr, Select
 from sp00ky.proto.surrealql.errors import ParseError
 from sp00ky.proto.surrealql.lexer import tokenize
 from sp00ky.proto.surrealql.parser import parse_expr, parse_select
+from sp00ky.proto.surrealql.tokens import Token, TokenKind
 from sp00ky.proto.v1 import common_pb2, proxy_pb2, proxy_pb2_grpc
 from sp00ky.proto.values.json import encode_json, from_json
 from sp00ky.proto.values.kinds import NONE, RecordId, Value
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 QUERIES_WAITING_MAX = 64
 QUERY_SECONDS_MAX = 30.0
 READ_SECONDS_MAX = 5.0  # of one read by the event loop; it answers at once unless it has ended
-QUERY_CHARS_MAX = 1024 * 1024
+QUERY_CHARS_MAX = 64 * 1024  # as of a view; parsing takes time in proportion to it
 PAGE_ROWS = 1_000
 _STATES_REVISION = frozenset({common_pb2.CONSISTENCY_AT_LEAST_AS_FRESH, common_pb2.CONSISTENCY_AT_EXACT_SNAPSHOT})
 T = TypeVar("T")
@@ -87,41 +87,56 @@ class ReplicaSource:
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(READ_SECONDS_MAX)
 
 
-def statements(query: str) -> list[Select | Expr]:
-    """The trees of a read-only query. Raises Fault INVALID with the position of what is not one."""
+def first_statement(query: str) -> Select | Expr:
+    """The tree of the statement that is answered. Raises Fault INVALID with the position of what is not read-only, in
+    any statement; TOO_LARGE. Each character is read a fixed number of times, however many statements there are."""
+    require_short(query)
+    answered: Select | Expr | None = None
+    start = 0
+    try:
+        for start, end, first in _split(query):
+            parsed = _statement(query[start:end], first.keyword == "RETURN", first.start - start)
+            answered = parsed if answered is None else answered
+    except ParseError as error:
+        line = error.line + query.count("\n", 0, start)
+        column = error.column + (start - query.rfind("\n", 0, start) - 1 if error.line == 1 else 0)
+        message = f"query cannot be run here: {error.message} at line {line}, column {column}"
+        position = {"line": str(line), "column": str(column)}
+        raise Fault(Code.INVALID, message, error.hint or "only SELECT and RETURN are served", position) from error
+    if answered is None:
+        raise Fault(Code.INVALID, "query is empty", "send a SELECT")
+    return answered
+
+
+def require_short(query: str) -> None:
     if len(query) > QUERY_CHARS_MAX:
         raise Fault(Code.TOO_LARGE, f"query is longer than {QUERY_CHARS_MAX} characters")
-    try:
-        parsed = [_statement(text) for text in _split(query)]
-    except ParseError as error:
-        position = {"line": str(error.line), "column": str(error.column)}
-        message = f"query cannot be run here: {error.message} at line {error.line}, column {error.column}"
-        raise Fault(Code.INVALID, message, error.hint or "only SELECT and RETURN are served", position) from error
-    if not parsed:
-        raise Fault(Code.INVALID, "query is empty", "send a SELECT")
-    return parsed
 
 
-def _split(query: str) -> list[str]:
-    """Each statement's text, white space standing for what is before it, so that positions stay true."""
-    texts, start, depth = [], 0, 0
+def _split(query: str) -> list[tuple[int, int, Token]]:
+    """Where each statement begins and ends, and its first token; nothing of what is empty."""
+    spans, start, depth = [], 0, 0
+    first: Token | None = None
     for token in tokenize(query):
+        if token.kind is TokenKind.END or (token.text == ";" and depth == 0):
+            if first is not None:
+                spans.append((start, token.start, first))
+            start, first = token.end, None
+            continue
+        first = first or token
         if token.text in {"(", "[", "{"}:
             depth += 1
         elif token.text in {")", "]", "}"}:
             depth -= 1
-        elif token.text == ";" and depth == 0:
-            texts.append(re.sub(r"[^\n]", " ", query[:start]) + query[start : token.start])
-            start = token.end
-    texts.append(re.sub(r"[^\n]", " ", query[:start]) + query[start:])
-    return [text for text in texts if tokenize(text)[0].text]
+    return spans
 
 
-def _statement(text: str) -> Select | Expr:
-    first = tokenize(text)[0]
-    if first.keyword == "RETURN":
-        return parse_expr(text[: first.start] + " " * len("RETURN") + text[first.end :])
-    return parse_select(text)
+def _statement(text: str, returns: bool, begin: int) -> Select | Expr:
+    """`begin`: where the first word is in the text."""
+    if not returns:
+        return parse_select(text)
+    behind = begin + len("RETURN")
+    return parse_expr(text[:begin] + " " * len("RETURN") + text[behind:])
 
 
 class ProxyServicer(proxy_pb2_grpc.ProxyServiceServicer):
@@ -133,7 +148,7 @@ class ProxyServicer(proxy_pb2_grpc.ProxyServiceServicer):
     async def Query(
         self, request: proxy_pb2.QueryRequest, context: aio.ServicerContext[object, object]
     ) -> proxy_pb2.QueryResponse:
-        parsed = statements(request.query)
+        require_short(request.query)
         params = _params(request)
         at = await self._revision(request.revision, request.consistency)
         self._driver.require_readable(at)
@@ -142,7 +157,7 @@ class ProxyServicer(proxy_pb2_grpc.ProxyServiceServicer):
         self._waiting += 1
         try:
             with self._driver.store.holding(at):
-                packed = await self._run(parsed[0], params, at)
+                packed = await self._run(request.query, params, at)
         finally:
             self._waiting -= 1
         if len(packed) > MESSAGE_BYTES_MAX - 1024:
@@ -166,7 +181,7 @@ class ProxyServicer(proxy_pb2_grpc.ProxyServiceServicer):
             return self._driver.coordinator.durable_seq
         return exact_seq(self._driver.store, token) if token else self._driver.coordinator.durable_seq
 
-    async def _run(self, statement: Select | Expr, params: Mapping[str, Value], at: Seq) -> bytes:
+    async def _run(self, query: str, params: Mapping[str, Value], at: Seq) -> bytes:
         """In a daemon thread: a query that cannot be interrupted must not keep the process from ending."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[bytes] = loop.create_future()
@@ -175,7 +190,7 @@ class ProxyServicer(proxy_pb2_grpc.ProxyServiceServicer):
 
             def work() -> None:
                 try:
-                    packed = _evaluated(statement, Scope(params, Indexed(source)))
+                    packed = _evaluated(first_statement(query), Scope(params, Indexed(source)))
                 except Exception as error:
                     _tell(loop, answer, error)
                 else:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from sp00ky.proto.faults import Code
+from sp00ky.proto.surrealql import cursor, lexer
+from sp00ky.proto.surrealql.errors import ParseError
+from sp00ky.proto.surrealql.tokens import Token
 from sp00ky.proto.v1 import proxy_pb2
 from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.pack import pack, unpack
@@ -67,6 +71,9 @@ async def test_g11_a_revision_answers_the_same_for_ever(scheduler: Scheduler) ->
         ("DELETE person", "line 1, column 1"),
         ("SELECT * FROM person;\n  UPDATE person SET x = 1", "line 2, column 3"),
         ("CREATE person", "line 1, column 1"),
+        ("RETURN 1;\nRETURN 2; DELETE person", "line 2, column 11"),
+        ("RETURN 1;" * 3_000 + "DELETE person", "line 1, column 27001"),
+        ("RETURN 1; RETURN 'open", "line 1, column 18"),
         ("SELECT * FROM (DELETE person)", "line 1"),
         ("SELECT * FORM person", "line 1, column"),
         ("", "empty"),
@@ -103,3 +110,42 @@ async def test_a_query_ends_at_its_deadline(scheduler: Scheduler, monkeypatch: p
     monkeypatch.setattr(proxy, "QUERY_SECONDS_MAX", -1.0)
     fault = await fault_from(scheduler.proxy.Query(proxy_pb2.QueryRequest(query="SELECT * FROM person")))
     assert fault.code is Code.TIMEOUT
+
+
+@pytest.mark.parametrize("statement", ["RETURN 1;", "SELECT * FROM person;", ";", "RETURN [1, {a: 2}];\n"])
+def test_many_statements_take_work_in_proportion_to_their_length(
+    monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    """Every scanner of text is counted: the characters that are read, in all, are few times those of the query."""
+    scanned: list[int] = []
+
+    def counting(source: str, before: tuple[Token, ...] = ()) -> tuple[list[Token], ParseError | None]:
+        scanned.append(len(source))
+        return real(source, before)
+
+    real = lexer.scan
+    for module in (lexer, cursor):
+        monkeypatch.setattr(module, "scan", counting)
+    query = "RETURN 1;" + statement * 1_000
+    proxy.first_statement(query)
+    assert len(query) < sum(scanned) <= 3 * len(query)
+
+
+async def test_a_query_is_parsed_beside_the_loop(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed_in: list[str] = []
+
+    def noting(query: str) -> object:
+        parsed_in.append(threading.current_thread().name)
+        return real(query)
+
+    real = proxy.first_statement
+    monkeypatch.setattr(proxy, "first_statement", noting)
+    assert await rows(scheduler, "RETURN 1;" * 3_000) == 1
+    assert parsed_in == ["proxy query"]
+
+
+async def test_a_query_that_is_too_long_is_refused(scheduler: Scheduler) -> None:
+    query = "RETURN 1;" + " " * (proxy.QUERY_CHARS_MAX - len("RETURN 1;"))
+    assert await rows(scheduler, query) == 1
+    fault = await fault_from(scheduler.proxy.Query(proxy_pb2.QueryRequest(query=query + " ")))
+    assert fault.code is Code.TOO_LARGE
