@@ -251,8 +251,8 @@ class RocksDatastore(RocksRetention):
         try:
             await asyncio.to_thread(self._flush)
             self._synced = Seq(max(self._synced, head))
-        except Fault as fault:
-            self._sync_fault = fault
+        except Fault:
+            pass  # it is kept, and raised to everyone who waits
         finally:
             self._flushing = None
 
@@ -341,8 +341,10 @@ class RocksDatastore(RocksRetention):
             try:
                 failpoint("wal.fsync")
                 self._files.db.flush_wal(True)
-            except Exception as error:
-                raise fault_of_disk(self._name, str(error)) from error
+            except Exception as error:  # final, whatever it says: what was written may hold or not
+                message = f"{self._name}: fsync of the write-ahead log failed: {' '.join(str(error).split())}"
+                self._sync_fault = Fault(Code.UNAVAILABLE, message, "start the process again")
+                raise self._sync_fault from error
 
     def _require_writable(self) -> None:
         if self._sync_fault is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
@@ -190,6 +191,34 @@ def test_a_new_directory_is_a_new_store_whatever_its_predecessor_was(tmp_path: P
     (tmp_path / "r" / left).touch()
     store = RocksDatastore.open(tmp_path / "r")
     assert store.store_id != old and store.head_seq == 0
+    store.close()
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EIO])
+async def test_a_failed_fsync_is_final_whatever_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    """DISK_FULL would say that nothing was applied; here it is, and may hold or not."""
+    store = RocksDatastore.open(tmp_path / "r")
+    writer = Writer(store)
+
+    def fail(name: str) -> None:
+        if name == "wal.fsync":
+            raise OSError(reason, os.strerror(reason))
+
+    writer.write(("t", pack(1), b"one"))
+    with monkeypatch.context() as armed:
+        armed.setattr("sp00ky.scheduler.datastore.rocks.failpoint", fail)
+        with pytest.raises(Fault) as caught:
+            await store.sync()
+    assert caught.value.code is Code.UNAVAILABLE and "fsync" in caught.value.message
+    with pytest.raises(Fault, match="fsync"):  # there is room again
+        await store.sync()
+    for write in (store.take_epoch, lambda: writer.write(("t", pack(2), b"two"))):
+        assert fault_code(write) is Code.UNAVAILABLE
+    store.close()
+    store = RocksDatastore.open(tmp_path / "r")
+    assert store.head_seq == 1 and Writer(store).write(("t", pack(2), b"two")) == 2
     store.close()
 
 

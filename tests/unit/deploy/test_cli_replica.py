@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def test_a_replica_without_its_current_file_is_said_to_be_damaged(data_dir: Path
     report = spky("verify", *on(data_dir), code=1)
     assert not report["ok"] and "CURRENT is missing" in report["damage"][0]
     for command in ("version", "repair counts", "migrate", "gc --offline"):
-        assert fault_code(lambda: spky(*command.split(), *on(data_dir))) is Code.DATA_LOSS
+        assert fault_code(partial(spky, *command.split(), *on(data_dir))) is Code.DATA_LOSS
     assert spky("restore", *on(data_dir))["rows_as_of_seq"] == 10
     assert spky("verify", *on(data_dir))["ok"]
 
