@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from sp00ky.proto.database import Database, QueryError, cause_of
-from sp00ky.proto.faults import Code
+from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.pack import PackError, pack, unpack
 from sp00ky.proto.values.text import escape_ident
@@ -113,10 +113,12 @@ class Alignment:
         tables = {table for table, _ in records}
         while True:
             ids = [RecordId(table, unpack(key)) for table, key in records if table in tables]
-            page_text = self._reader.page_text(self._reader.cursor.jump(self._since))
+            since = self._reader.cursor.jump(self._since)
+            page_text, entries = self._reader.page_text(since), self._reader.paging.entries
             names = sorted({record_id.table for record_id in ids})
             infos = "".join(f"INFO FOR TABLE {escape_ident(name)} STRUCTURE; " for name in names)
             text = f"BEGIN; {page_text}; {infos}SELECT * FROM $ids; COMMIT" if ids else f"BEGIN; {page_text}; COMMIT"
+            await self._database.connect()
             try:
                 results = await self._database.query_raw(text, {"ids": ids})
             except QueryError as error:
@@ -125,9 +127,13 @@ class Alignment:
                 self._since = max(self._since, await self._reader.readable_since(self._since))
                 records = await self._readable(records)
                 continue
+            except Fault as fault:
+                await self._reader.lost(self._since, fault)
+                self._since = max(self._since, self._reader.cursor.floor)
+                continue
             failure = cause_of(results)
             if failure is None:
-                page = parse_page(results[1].result, self._reader.page_entries)
+                page = parse_page(results[1].result, entries)
                 computed = {name: computed_fields(info.result) for name, info in zip(names, results[2:], strict=False)}
                 return page, self._packed(results[-2].result, computed) if ids else {}
             existing = await self._existing()

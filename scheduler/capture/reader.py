@@ -22,6 +22,7 @@ from sp00ky.proto.faults import Code, Fault
 from sp00ky.scheduler.capture.cursor import CLOCK_MARGIN_MS, OVERLAP_MS, Cursor, Island, back, is_ashore, stamp_of_ms
 from sp00ky.scheduler.capture.feed import PAGE_ENTRIES, FeedRow, Page, Seen, parse_page
 from sp00ky.scheduler.capture.offering import Offering, letters_of
+from sp00ky.scheduler.capture.paging import Paging, is_lost
 from sp00ky.scheduler.capture.pending import Pending
 from sp00ky.scheduler.capture.poison import Poison, Record, is_unencodable
 from sp00ky.scheduler.capture.progress import Progress
@@ -29,6 +30,7 @@ from sp00ky.scheduler.datastore.datastore import MetaWrite
 
 _PASSES_MAX: Final = 10
 _AHEAD_MS: Final = 3_600_000  # of any stamp that there is
+_TRIES: Final = 2  # a connection may also be lost for another reason than its answer
 
 
 class FeedReader:
@@ -43,7 +45,7 @@ class FeedReader:
         page_entries: int = PAGE_ENTRIES,
         now_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
     ) -> None:
-        self.page_entries = page_entries
+        self.paging = Paging(page_entries)
         self._now_ms = now_ms
         self._database = database
         self._offering = offering
@@ -223,19 +225,34 @@ class FeedReader:
         self.progress = progress
 
     def page_text(self, since: int) -> str:
-        return f"SHOW CHANGES FOR DATABASE SINCE {since} LIMIT {self.page_entries}"
+        return f"SHOW CHANGES FOR DATABASE SINCE {since} LIMIT {self.paging.entries}"
 
     async def _page(self, since: int) -> Page:
         while True:
             since = max(since, self.cursor.floor)
+            await self._database.connect()  # else a database that cannot be reached would look like a lost answer
+            entries = self.paging.entries
             try:
-                return parse_page((await self._database.query(self.page_text(since)))[0], self.page_entries)
+                rows = (await self._database.query(self.page_text(since)))[0]
             except QueryError as error:
                 if not is_unencodable(error):
                     raise
-                await self.skip_unreadable(since, error)
+                await self.skip_unreadable(since, f"a change cannot be put on the wire: {error.message}")
+            except Fault as fault:
+                await self.lost(since, fault)
+            else:
+                self.paging.came(self._now_ms())
+                return parse_page(rows, entries)
 
-    async def skip_unreadable(self, since: int, error: QueryError) -> None:
+    async def lost(self, since: int, fault: Fault) -> None:
+        """The answer with the page from here did not come: ask for less. Raises `fault`, unless a single entry cannot
+        be read: that is passed over."""
+        if not is_lost(fault) or not self.paging.lost(self._now_ms()) or await self._is_readable(since):
+            raise fault
+        await self.skip_unreadable(since, f"a change is too large to be read: {fault.message}")
+        self.paging.passed_over()
+
+    async def skip_unreadable(self, since: int, reason: str) -> None:
         """A row holds what the database cannot put on the wire, and hides all rows of its page. Pass over it: what it
         and those before it changed is found by comparing every table, now and when nothing can be late any more."""
         unreadable, readable = since, stamp_of_ms(time.time_ns() // 1_000_000 + _AHEAD_MS)
@@ -243,7 +260,7 @@ class FeedReader:
         while readable - unreadable > 1:
             middle = (unreadable + readable) // 2
             unreadable, readable = (unreadable, middle) if await self._is_readable(middle) else (middle, readable)
-        letter = ("changefeed", unreadable, Poison(f"a change cannot be put on the wire: {error.message}"))
+        letter = ("changefeed", unreadable, Poison(reason))
         progress = replace(self.progress, stamp=max(self.progress.stamp, unreadable), anchored=False, cloned=False)
         await self._offering.offer((), [progress.as_meta()], [letter])
         self.progress = progress
@@ -257,13 +274,19 @@ class FeedReader:
         return max(since, self.cursor.floor)
 
     async def _is_readable(self, since: int) -> bool:
-        try:
-            await self._database.query(self.page_text(since))
-        except QueryError as error:
-            if is_unencodable(error):
-                return False
-            raise
-        return True
+        for _ in range(_TRIES):
+            await self._database.connect()
+            try:
+                await self._database.query(self.page_text(since))
+                return True
+            except QueryError as error:
+                if is_unencodable(error):
+                    return False
+                raise
+            except Fault as fault:
+                if not is_lost(fault):
+                    raise
+        return False
 
     @property
     def owes_comparison(self) -> bool:
