@@ -24,7 +24,7 @@ from sp00ky.proto.v1.common_pb2 import OP_DELETE, Change
 from sp00ky.proto.values.json import from_json
 from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.literal import read_value
-from sp00ky.proto.values.pack import DEPTH_MAX, PackError, pack, unpack
+from sp00ky.proto.values.pack import DEPTH_MAX, PackError, holds_only_i64, pack, unpack
 from sp00ky.proto.values.text import parse_record_id
 from sp00ky.scheduler.changes import UNSOURCED, CanonicalChange, canonical_change, split, table_fault
 from sp00ky.scheduler.errors import invalid_change
@@ -60,6 +60,8 @@ def _exact(data: bytes) -> CanonicalChange | None:
     try:
         plain_key = _decode(key)
         if type(plain_key) not in _PLAIN_KEYS or _encode(plain_key) != key or is_delete is not (packed is None):
+            return None
+        if not holds_only_i64(packed or key):
             return None
         if packed is not None:
             record = _decode(packed)
@@ -149,6 +151,7 @@ def _record_id(change: Change, index: int) -> RecordId:
             key = unpack(change.key)
         except PackError as error:
             raise invalid_change(index, "key", f"is {error}") from error
+        _check_integers(change.key, index, "key")
         return _checked_id(RecordId(change.table, key), index, "key")
     if not change.id:
         raise invalid_change(index, "id", "is missing", 'send "table:key", or the key alone')
@@ -174,6 +177,13 @@ def _checked_id(record_id: RecordId, index: int, field: str) -> RecordId:
     return record_id
 
 
+def _check_integers(packed: bytes, index: int, field: str) -> None:
+    if not holds_only_i64(packed):
+        raise invalid_change(
+            index, field, "holds an integer above 2^63 - 1", "SurrealDB's integers have 64 bits, signed"
+        )
+
+
 def _record(change: Change, record_id: RecordId, index: int) -> bytes:
     form = change.WhichOneof("record")
     if form is None:
@@ -181,6 +191,8 @@ def _record(change: Change, record_id: RecordId, index: int) -> bytes:
     if len(getattr(change, form)) > RECORD_BYTES_MAX:
         raise invalid_change(index, form, f"is larger than {RECORD_BYTES_MAX} bytes")
     record = _decoded(change, form, index)
+    if form == "packed":
+        _check_integers(change.packed, index, form)
     if not isinstance(record, dict):
         raise invalid_change(index, form, "is not an object")
     given = record.get("id")

@@ -9,6 +9,7 @@ included · 10 bound excluded · 11 geometry · 12 table · 13 file · 14 regex.
 
 from __future__ import annotations
 
+import re
 import struct
 from decimal import Decimal
 from sys import intern
@@ -38,6 +39,9 @@ DEPTH_MAX = 128  # nesting of arrays and objects; SurrealDB itself refuses deepe
 _ATOMS = frozenset({str, int, bool, float, bytes, type(None)})
 _encoder = msgspec.msgpack.Encoder(order="sorted")
 _NONE_EXT = Ext(1, b"")
+_NESTING = frozenset({2, 7, 8, 9, 10, 11, 13})  # extensions around packed values
+_maybe_beyond_i64 = re.compile(rb"\xcf[\x80-\xff]").search  # a uint64 with its highest bit, or text that looks so
+_plain_decode = msgspec.msgpack.Decoder().decode
 _TIME = struct.Struct(">qI")
 _unpack_time = _TIME.unpack
 
@@ -60,6 +64,27 @@ def unpack(data: bytes) -> Value:
         return _decoder.decode(data)
     except (msgspec.DecodeError, ValueError, TypeError, ArithmeticError, RecursionError, struct.error) as error:
         raise PackError(f"not a packed value: {error}") from error
+
+
+def holds_only_i64(data: bytes) -> bool:
+    """Whether every integer in this packed value is one that SurrealDB has: MessagePack goes on to 2^64 - 1.
+
+    Asked of what callers send packed; every other way into the mesh has no such integer."""
+    return _maybe_beyond_i64(data) is None or _is_i64(_plain_decode(data))
+
+
+def _is_i64(value: Any) -> bool:
+    match value:
+        case int():
+            return value < 1 << 63
+        case Ext():
+            return value.code not in _NESTING or _is_i64(_plain_decode(value.data))
+        case dict():
+            return all(map(_is_i64, value.values()))
+        case list():
+            return all(map(_is_i64, value))
+        case _:
+            return True
 
 
 def _prepare(value: Value, depth: int) -> Any:

@@ -20,7 +20,7 @@ from sp00ky.proto.surrealql.admit import admit
 from sp00ky.proto.surrealql.shape import lift
 from sp00ky.proto.v1 import common_pb2, views_pb2, views_pb2_grpc
 from sp00ky.proto.values.json import from_json
-from sp00ky.proto.values.pack import pack, unpack
+from sp00ky.proto.values.pack import holds_only_i64, pack, unpack
 from sp00ky.proto.viewer import auth_id_of, canonical_auth_id, check_params, pack_viewer, unpack_viewer, viewer_of
 from sp00ky.scheduler import errors
 from sp00ky.scheduler.coordinator.assignments import View, key_of, wire_key
@@ -91,6 +91,8 @@ def _packed_params(spec: common_pb2.ViewSpec, params_json: str) -> bytes:
         raise Fault(Code.INVALID, f'params of view "{spec.key.id}" cannot be read: {error}') from error
     if not isinstance(params, dict):
         raise Fault(Code.INVALID, f'params of view "{spec.key.id}" are not an object')
+    if not holds_only_i64(packed):
+        raise Fault(Code.INVALID, f'params of view "{spec.key.id}" hold an integer above 2^63 - 1')
     check_params(params)
     if len(packed) > PARAMS_BYTES_MAX:
         raise Fault(Code.TOO_LARGE, f'params of view "{spec.key.id}" are larger than {PARAMS_BYTES_MAX} bytes')

@@ -17,7 +17,7 @@ from typing import assert_never
 
 from sp00ky.proto.database import Database, QueryError
 from sp00ky.proto.failpoints import failpoint
-from sp00ky.proto.faults import Fault
+from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.values.kinds import Datetime, Duration, Value
 from sp00ky.proto.values.pack import unpack
 from sp00ky.ssp.edges import statements
@@ -158,6 +158,10 @@ class EdgeWriter:
                 except QueryError as error:
                     nobodys = error.retryable or isinstance(step, Claim | Fence)
                     step = flush.throw(error if nobodys else Refused(str(error)))
+                except Fault as fault:
+                    if fault.code is not Code.INVALID or isinstance(step, Claim | Fence):
+                        raise
+                    step = flush.throw(Refused(str(fault)))  # it has no form on the wire, and was never sent
                 else:
                     self._waiting_since = time.monotonic()
                     step = flush.send(answer)

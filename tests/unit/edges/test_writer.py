@@ -228,3 +228,14 @@ async def test_a_lost_database_loses_no_delta(installed: Database) -> None:
     tell(writer, ViewDelta([KEY], 12, added=[member(2, 12)]))
     assert writer.owed.pending_edges == 2
     assert writer.owed.written_seq < 11
+
+
+async def test_a_member_with_no_form_on_the_wire_quarantines_its_view_alone(installed: Database) -> None:
+    writer = writer_of(installed, "a", 5)
+    good, bad = ViewKey("good"), ViewKey("bad")
+    for key, number in ((good, 1), (bad, 2**63)):
+        tell(writer, hydrated([member(number)], key))
+    await writer.flush()
+    assert await edges_in(installed) == {RecordId("t", 1): 1}
+    assert list(writer.owed.quarantined) == [bad]
+    assert "bad parameter" in writer.owed.quarantined[bad]

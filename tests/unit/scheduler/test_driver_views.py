@@ -102,6 +102,7 @@ async def test_the_same_id_for_another_user_is_another_view() -> None:
         (request(auth=USER_1, params=pack({"session": {}})), Code.INVALID, "params have $session"),
         (request(params_json="{"), Code.INVALID, "cannot be read"),
         (request(params=b"\xc1"), Code.INVALID, "cannot be read"),
+        (request(params=pack({"n": [2**63]})), Code.INVALID, 'params of view "v" hold an integer above'),
         (request(surql="DELETE person"), Code.UNSUPPORTED_QUERY, "line 1, column 1"),
         (request(surql="SELECT rand() FROM person"), Code.UNSUPPORTED_QUERY, "line 1, column 8"),
         (request(surql="SELECT 1; SELECT 2"), Code.UNSUPPORTED_QUERY, "statement"),

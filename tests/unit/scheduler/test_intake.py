@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.proto.v1.common_pb2 import OP_CREATE, OP_DELETE, OP_UPDATE, Change
-from sp00ky.proto.values.kinds import NONE, Datetime, RecordId
+from sp00ky.proto.values.kinds import NONE, Bound, Datetime, Duration, Range, RecordId, Value
 from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler import intake
 from sp00ky.scheduler.changes import CanonicalChange, canonical_change, split
@@ -253,3 +253,30 @@ def test_a_change_without_a_source_stands_and_its_row_has_no_stamp() -> None:
     plain = [canonical_change(Change(table="t", op=OP_UPDATE, key=pack(1), packed=pack({})))]
     freshness = Freshness(lambda table, key: (9, 9))
     assert freshness.sift([[sourced(1, 1)], plain, [sourced(1, 1)]]) == [plain, [sourced(1, 1)]]
+
+
+@pytest.mark.parametrize(
+    ("key", "record", "field"),
+    [
+        (2**63, None, "key"),
+        (2**64 - 1, {}, "key"),
+        ([2**63], {}, "key"),
+        (1, {"n": 2**63}, "packed"),
+        (1, {"n": [{"m": 2**64 - 1}]}, "packed"),
+        (1, {"n": RecordId("t", 2**63)}, "packed"),
+        (1, {"n": Range(Bound(2**63, True), NONE)}, "packed"),
+    ],
+)
+def test_an_integer_that_surrealdb_has_not_is_refused(key: Value, record: dict[str, Value] | None, field: str) -> None:
+    change = Change(table="t", op=OP_DELETE if record is None else OP_UPDATE, key=pack(key))
+    if record is not None:
+        change.packed = pack({"id": RecordId("t", key), **record})
+    with pytest.raises(Fault) as caught:
+        canonical([change])
+    assert caught.value.code is Code.INVALID and caught.value.details["field"] == field
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63), "ρ" * 9, b"\xcf\xff", 2**32, Duration(2**64 * 10**9 - 1)])
+def test_what_only_looks_like_such_an_integer_is_taken(value: Value) -> None:
+    change = Change(table="t", op=OP_UPDATE, key=pack(1), packed=pack({"id": RecordId("t", 1), "n": value}))
+    assert canonical([change])[0].packed == change.packed
