@@ -22,19 +22,16 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # `tests.harness`; la
 from sp00ky.deploy.db.server import DatabaseServer
 from sp00ky.proto.database import Database
 
+from tests.conformance.account import Account
+
 DB_USER = os.environ.get("SURREAL_USER", "root")
 DB_PASS = os.environ.get("SURREAL_PASS", "root")
 
 FreshDatabase = Callable[..., Awaitable[Database]]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several processes one runs a whole file, whose tests share what it sets up; and one the whole conformance
-    suite, which keeps an account of what ran."""
-    for item in items:
-        suite = item.path.parent if item.path.parent.name == "conformance" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(suite.relative_to(Path(__file__).parent))))
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Account(config))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Engines to run on, and the account of which declared cases were executed."""
+"""Engines to run on; and each report says which declared cases it is of."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from sp00ky.scheduler.datastore.datastore import Datastore
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
 from sp00ky.scheduler.datastore.rocks import RocksDatastore
 
-Ran = set[tuple[str, str]]
-RAN = pytest.StashKey[Ran]()
-ACCOUNT = "test_every_declared_case_ran"
+from tests.conformance.account import COVERS
 
 
 @pytest.hookimpl(wrapper=True)
@@ -20,23 +18,12 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    cases = getattr(getattr(item, "function", None), "cases", ())
-    if cases and report.when == "call" and report.passed:
-        params = item.callspec.params if hasattr(item, "callspec") else {}
-        engine = params.get("engine") or params.get("store") or "rocksdb"
-        item.config.stash.setdefault(RAN, set()).update((case, engine) for case in cases)
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    engine = params.get("engine") or params.get("store") or "rocksdb"
+    report.user_properties += [
+        (COVERS, (case, engine)) for case in getattr(getattr(item, "function", None), "cases", ())
+    ]
     return report
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The account comes after everything that it counts."""
-    items.sort(key=lambda item: item.name == ACCOUNT)
-
-
-@pytest.fixture
-def ran_cases(request: pytest.FixtureRequest) -> Ran:
-    return request.config.stash.setdefault(RAN, set())
 
 
 @pytest.fixture(params=["memory", "rocksdb"])
