@@ -4,7 +4,8 @@
     <replica>.snapshots/.writing-…              one that is being made, .removing-… one that is being removed
 
 Invariant: what has a snapshot's name is whole and on the disk: it is written under another name, every file and the
-directory synced, then renamed. Table files are hard links, so a snapshot costs what has changed since, not the store.
+directory synced, then renamed. Table files are hard links, so a snapshot costs what has changed since, not the store;
+and damage to one in place is damage to every snapshot that shares it.
 It holds at least everything up to the head in its name.
 """
 
@@ -50,14 +51,14 @@ def list_snapshots(replica: Path) -> Sequence[SnapshotInfo]:
     return found
 
 
-def snapshot_path(replica: Path, name: str = "") -> Path:
-    """The directory of a snapshot, of the newest if none is named. Raises Fault NOT_FOUND."""
+def snapshot_paths(replica: Path, name: str = "") -> Sequence[Path]:
+    """The directory of one snapshot, or of all, newest first. Raises Fault NOT_FOUND."""
     names = [info.name for info in list_snapshots(replica)]
     if not names:
         raise Fault(Code.NOT_FOUND, f"replica {replica} has no snapshot", "start an empty replica: it is cloned again")
     if name and name not in names:
         raise Fault(Code.NOT_FOUND, f'there is no snapshot "{name}"', f"there are {', '.join(names)}")
-    return snapshots_dir(replica) / (name or names[-1])
+    return [snapshots_dir(replica) / found for found in ([name] if name else reversed(names))]
 
 
 def write_snapshot(

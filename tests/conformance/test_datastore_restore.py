@@ -164,3 +164,84 @@ async def test_a_restore_cut_short_is_taken_up_again(tmp_path: Path, failpoint: 
     assert store.head_seq > 8
     assert state_at(store, store.head_seq) == expected
     store.close()
+
+
+# Snapshots share table files with the store, and with one another
+
+
+def damage(*tables: Path) -> None:
+    """In place, so in every directory that links the file."""
+    for table in tables:
+        with table.open("r+b") as file:
+            file.seek(20)
+            file.write(bytes(8))
+
+
+async def with_two_snapshots(path: Path) -> tuple[RocksDatastore, list[str]]:
+    """At 6 and 8, of which the second has tables of its own; the head is at 9."""
+    store = await filled(path)
+    assert (await store.snapshot(2)) is not None
+    Writer(store).write(("t", pack(3), b"lost"))
+    await store.sync()
+    return store, [info.name for info in store.snapshots()]
+
+
+async def test_an_older_snapshot_serves_where_the_newest_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "r"
+    store, (older, newer) = await with_two_snapshots(path)
+    expected = state_at(store, Seq(6))
+    store.close()
+    tables = {name: {file.name for file in (snapshots_dir(path) / name).glob("*.sst")} for name in (older, newer)}
+    assert tables[newer] - tables[older]
+    damage(*(path / table for table in tables[newer] - tables[older]))
+    with pytest.raises(Fault) as caught:
+        restore(path, name=newer)
+    assert caught.value.code is Code.DATA_LOSS and "without --snapshot" in caught.value.hint
+    assert not restoring_dir(path).exists() and (path / "CURRENT").exists()
+    restored = restore(path)
+    assert (restored.snapshot, restored.head) == (older, 9)  # the head of 9 cannot be read, the snapshot of 8 is known
+    store = RocksDatastore.open(path)
+    assert state_at(store, store.head_seq) == expected
+    store.close()
+
+
+async def test_where_no_snapshot_is_whole_the_way_out_is_named_and_open(tmp_path: Path) -> None:
+    path = tmp_path / "r"
+    (await with_two_snapshots(path))[0].close()
+    damage(*path.glob("*.sst"))
+    for _ in range(2):
+        with pytest.raises(Fault) as caught:
+            restore(path)
+        assert caught.value.code is Code.DATA_LOSS and "no snapshot is whole" in caught.value.message
+        assert f"move {path} away and start" in caught.value.hint and "/ingest" in caught.value.hint
+    require_restored(path)
+    path.rename(tmp_path / "away")
+    RocksDatastore.open(path).close()
+
+
+@pytest.mark.parametrize("has_own_wal", [False, True])
+async def test_a_restore_from_another_snapshot_numbers_above_what_was_moved_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_own_wal: bool
+) -> None:
+    """Killed when the replica has moved: what it knew is in the moved files, and in what was built."""
+    path, wal_path = tmp_path / "r", tmp_path / "wal" if has_own_wal else None
+    store = await filled(path, wal_path)
+    assert (await store.snapshot(2)) is not None
+    Writer(store).write(*[("t", pack(n), b"lost") for n in range(500)])
+    await store.sync()
+    older, head = store.snapshots()[0].name, store.head_seq
+    store.close()
+
+    def die(name: str) -> None:
+        if name == died_at:
+            raise KeyboardInterrupt
+
+    for died_at in ("restore.moved", "restore.copied"):  # the second attempt has taken away what the first one built
+        with monkeypatch.context() as armed:
+            armed.setattr("sp00ky.scheduler.datastore.restoring.failpoint", die)
+            with pytest.raises(KeyboardInterrupt):
+                restore(path, wal_path, name="" if died_at == "restore.moved" else older)
+        assert fault_code(lambda: require_restored(path)) is Code.NOT_READY
+    restored = restore(path, wal_path, name=older)
+    assert restored.snapshot == older and restored.head > head
+    assert restored.damaged is None  # nothing was made in its place meanwhile
