@@ -29,6 +29,7 @@ from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.pack import PackError, pack
 from sp00ky.scheduler.capture.before import undone
 from sp00ky.scheduler.capture.poison import Poison, poison_of
+from sp00ky.scheduler.changes import NAME_CHARS_MAX
 from sp00ky.scheduler.intake import KEY_BYTES_MAX, RECORD_BYTES_MAX
 
 PAGE_ENTRIES: Final = 1000  # the most that SHOW CHANGES gives
@@ -168,6 +169,8 @@ def _change(
     before: Before,
     undo: Undo | None = None,
 ) -> FeedChange:
+    if len(record_id.table) > NAME_CHARS_MAX:
+        raise PackError(f"table name of {len(record_id.table)} characters is longer than {NAME_CHARS_MAX}")
     return FeedChange(
         table=record_id.table,
         op=op,

@@ -10,6 +10,7 @@ from sp00ky.proto.database import QueryError
 from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.pack import PackError, pack
 from sp00ky.proto.values.text import record_id_text, to_surql
+from sp00ky.scheduler.changes import NAME_CHARS_MAX
 
 CONTENT_CHARS_MAX: Final = 64 * 1024
 _REASON_CHARS_MAX: Final = 1000
@@ -44,7 +45,8 @@ def poison_of(item: Value, error: Exception) -> Poison:
     if record_id is None:
         return Poison(reason, content=content, size=len(content))
     try:
-        records: tuple[Record, ...] = ((record_id.table, pack(record_id.key)),)
+        known = (record_id.table, pack(record_id.key))
+        records: tuple[Record, ...] = (known,) if len(record_id.table) <= NAME_CHARS_MAX else ()
     except (PackError, ValueError, RecursionError):
         records = ()
     return Poison(reason, (record_id.table,), records, (name_of(record_id),), content, len(content))

@@ -11,14 +11,16 @@ planned by those rows:
 database's order, those that not everyone sees; a name is a path, `tags.*` or `items.*.price`, with names in backticks
 where they need it.
 
-Invariant: `_00_schema` holds exactly the captured tables: those of the database but the mesh's own and those that keep
-nothing (`DROP`).
+Invariant: `_00_schema` holds exactly the captured tables: those of the database but the mesh's own, those that keep
+nothing (`DROP`), and those whose names are longer than the mesh takes.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from sp00ky.proto.database import Database, cause_of
@@ -28,12 +30,16 @@ from sp00ky.proto.values.kinds import NONE, Value
 from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.proto.values.text import escape_ident
 from sp00ky.scheduler.capture.feed import MESH_PREFIX
+from sp00ky.scheduler.changes import NAME_CHARS_MAX
 from sp00ky.scheduler.datastore.datastore import Datastore, Row
 
 SCHEMA_TABLE: Final = "_00_schema"
 EVERYONE: Final = "FULL"
 NOBODY: Final = "NONE"
 _TABLES_A_REQUEST: Final = 200
+_TOLD_MAX: Final = 64
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +82,17 @@ async def read_schema(database: Database) -> Schema:
 
 
 def tables_of(info: Mapping[str, Value]) -> list[Mapping[str, Value]]:
-    """Of INFO FOR DB STRUCTURE: the tables that are not the mesh's own."""
-    return [table for table in info["tables"] if not table["name"].startswith(MESH_PREFIX)]
+    """Of INFO FOR DB STRUCTURE: the tables that are not the mesh's own, and whose names it takes."""
+    tables = [table for table in info["tables"] if not table["name"].startswith(MESH_PREFIX)]
+    for name in (table["name"] for table in tables if len(table["name"]) > NAME_CHARS_MAX):
+        _tell_left_out(name)
+    return [table for table in tables if len(table["name"]) <= NAME_CHARS_MAX]
+
+
+@lru_cache(_TOLD_MAX)
+def _tell_left_out(name: str) -> None:
+    """Once a name, as the schema is read each second."""
+    log.error("table %s… is not captured: its name has %d characters, above %d", name[:64], len(name), NAME_CHARS_MAX)
 
 
 def table_schema(table: Mapping[str, Value], info: Mapping[str, Value]) -> TableSchema:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from sp00ky.proto.database import Database, QueryError
 from sp00ky.proto.faults import Code, Fault
@@ -9,6 +11,7 @@ from sp00ky.proto.values.pack import pack
 from sp00ky.scheduler.capture import feed
 from sp00ky.scheduler.capture.capture import Capture
 from sp00ky.scheduler.capture.retrying import drop, retry
+from sp00ky.scheduler.datastore.rocks import RocksDatastore
 from sp00ky.scheduler.dead_letters import DeadLetter
 
 from tests.harness.eventually import eventually
@@ -64,6 +67,25 @@ async def test_p1_a_clone_passes_over_what_cannot_be_read(database: Database) ->
     again = ReplicaSink(sink.store)
     async with capturing(database, again) as capture:
         assert [each.names for each in letters_in(capture)] == [("a:3",)]
+
+
+async def test_a_table_name_above_the_limit_is_left_out_and_its_changes_are_letters(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    name, longest = "x" * 70_000, "y" * 255
+    await database.query(f"CREATE {name}:1; CREATE {longest}:1; CREATE a:1")
+    store = RocksDatastore.open(tmp_path / "replica")
+    sink = ReplicaSink(store)
+    async with capturing(database, sink) as capture:
+        assert capture.captured == {"a", longest} and sink.store.count(longest) == 1
+        await database.query(f"BEGIN; CREATE {name}:2; CREATE a:2; COMMIT; UPDATE {name}:1 SET n = 1; DELETE {name}:1")
+        await capture.barrier()
+        assert sink.store.count("a") == 2
+        found = letters_in(capture)
+        assert len(found) == 3 and all("70000 characters is longer than 255" in each.reason for each in found)
+        assert capture.captured == {"a", longest}
+    store.close()
+    assert [record.levelname for record in caplog.records if "is not captured" in record.message] == ["ERROR"]
 
 
 async def test_p2_a_record_above_the_limit_is_a_letter_and_one_below_is_not(
