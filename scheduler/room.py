@@ -12,8 +12,8 @@ So live work goes on where new work is refused: a renewal finds room as long as 
 half of it is free, and only so many of them at once.
 
 Invariant: what waits is at most `changes_max` changes (a command counts as one) and `bytes_max` bytes, except that what
-is larger than all of it is taken when nothing else waits. Who waits for room is passed by no other changes; the capture
-and the streams take turns, and of the streams who came first goes first, so neither starves.
+is larger than all of it is taken when no other changes wait. Who waits for room is passed by no other changes; the
+capture and the streams take turns, and of the streams who came first goes first, so neither starves.
 """
 
 from __future__ import annotations
@@ -130,7 +130,9 @@ class Room:
     def _fits(self, claim: Claim, share: float = 1.0) -> bool:
         held = sum(self.depth.values())
         fits = held + claim.changes <= self.changes_max * share and self.bytes + claim.size <= self.bytes_max * share
-        return fits or not held or not self._is_open
+        is_larger = claim.changes > self.changes_max or claim.size > self.bytes_max
+        before = self.changes if is_larger else held  # commands come all the time: nothing could wait for their end
+        return fits or not before or not self._is_open
 
     def _hold(self, claim: Claim) -> None:
         self.depth[claim.work] += claim.changes

@@ -25,6 +25,7 @@ from sp00ky.scheduler.errors import SchedulerInvariantError
 
 META_PREFIX = b"view/"
 UNASSIGNED = ""
+EXPIRIES_SLACK = 64
 WAITING = frozenset((State.FENCING, State.HANDING_OVER, State.LEAVING))
 
 
@@ -249,6 +250,13 @@ class Assignments:
         # An item that comes up before its view has expired is put back, so only an earlier expiry needs a new one.
         if view.expires_ms and (not before or view.expires_ms < before):
             heapq.heappush(self._expiries, (view.expires_ms, view.key))
+            if len(self._expiries) > EXPIRIES_SLACK + 2 * len(self._views):
+                self._forget_expiries()
+
+    def _forget_expiries(self) -> None:
+        """Views that are gone leave items behind; so do views that were registered again."""
+        self._expiries = [(view.expires_ms, key) for key, view in self._views.items() if view.expires_ms]
+        heapq.heapify(self._expiries)
 
     def expired(self, now_ms: int) -> list[View]:
         """Views whose ttl has passed; each is named once."""

@@ -43,6 +43,16 @@ def test_g6_room_is_counted_in_changes_and_in_bytes() -> None:
     assert (metrics["queued_changes"], metrics["refused_changes"], metrics["ingest_queue_bytes"]) == (10, 4, 1_000)
 
 
+def test_what_is_larger_than_the_room_waits_for_changes_and_not_for_commands() -> None:
+    room = Room(10, 1_000, 5)
+    room.take(Claim(Work.COMMANDS, 3))
+    room.take(Claim(Work.CHANGES, 1))
+    refused(room, Claim(Work.CAPTURED, 11))
+    room.give_back([Claim(Work.CHANGES, 1)])
+    room.take(Claim(Work.CAPTURED, 11))
+    refused(room, Claim(Work.COMMANDS, 1))
+
+
 def test_what_is_larger_than_the_room_is_taken_when_it_is_empty() -> None:
     room = Room(10, 1_000, 5)
     room.take(Claim(Work.CHANGES, 50, 9_999))
@@ -142,13 +152,14 @@ def test_no_more_waits_than_the_limits_say(moves: list[tuple[Work | str, int, in
     for kind, count, size in moves:
         if isinstance(kind, Work):
             claim = Claim(kind, count if kind in (Work.CHANGES, Work.CAPTURED) else 1, size)
-            was_empty = not any(room.depth.values())
+            is_larger = claim.changes > 10 or claim.size > 100
+            before = room.changes if is_larger else sum(room.depth.values())
             try:
                 room.take(claim)
             except Fault:
                 continue
             held.append(claim)
-            if claim.changes and not was_empty:
+            if claim.changes and before:
                 assert sum(room.depth.values()) <= 10 and room.bytes <= 100
         elif held:
             room.give_back([held.pop(count % len(held))])
