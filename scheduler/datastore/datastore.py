@@ -107,6 +107,7 @@ class SnapshotInfo(NamedTuple):
     head_seq: Seq
     at_ms: int  # unix, for people
     size: int  # bytes of its files, of which most are shared with the store
+    store_id: StoreId  # whose it is; another's is restored only when it is named
 
 
 class Datastore(Protocol):

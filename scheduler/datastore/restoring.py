@@ -80,8 +80,8 @@ def locked(replica: Path) -> Iterator[None]:
 
 
 def restore(replica: Path, wal_path: Path | None = None, *, name: str = "", above: int = 0) -> Restored:
-    """Go back to a snapshot, the newest whole one unless one is named, and number on above `above` and every head that
-    the old store's files tell. One that was built already is taken up, unless another is named.
+    """Go back to a snapshot, the store's newest whole one unless one is named, and number on above `above` and every
+    head that the old store's files tell. One that was built already is taken up, unless another is named.
 
     Raises Fault NOT_FOUND, UNAVAILABLE (in use), DISK_FULL, DATA_LOSS (the snapshots, too, are damaged)."""
     wal_path = wal_path if wal_path is not None and wal_path != replica else None
@@ -90,7 +90,7 @@ def restore(replica: Path, wal_path: Path | None = None, *, name: str = "", abov
         with locked(replica):
             built = _built(restoring)
             if built is None or name not in {"", built.snapshot}:
-                sources = snapshot_paths(replica, name)
+                sources = snapshot_paths(replica, owners_of(wal_path or replica), name)
                 above = max(above, built.head if built is not None else 0, _known_head(replica, wal_path))
                 built = _build_whole(sources, replica, above, is_named=bool(name))
             damaged = _swap(replica, wal_path, restoring, built.store_id)

@@ -1,12 +1,16 @@
 """Copies of the whole store beside it, to go back to when its files are damaged.
 
     <replica>.snapshots/<head, 20 digits>/      RocksDB's checkpoint, and `SNAPSHOT`: what it is of, as JSON
+    <replica>.snapshots/<head>-<store id>/      the same, where another store's has that head
     <replica>.snapshots/.writing-…              one that is being made, .removing-… one that is being removed
 
 Invariant: what has a snapshot's name is whole and on the disk: it is written under another name, every file and the
 directory synced, then renamed. Table files are hard links, so a snapshot costs what has changed since, not the store;
 and damage to one in place is damage to every snapshot that shares it.
 It holds at least everything up to the head in its name.
+
+Heads compare within one store only. Another store's snapshots (of one that was here before, or was gone back from) are
+older than every own one, whatever their heads; they go first, and are gone back to only by name.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -37,28 +41,47 @@ def snapshots_dir(replica: Path) -> Path:
 
 
 def list_snapshots(replica: Path) -> Sequence[SnapshotInfo]:
-    """Whole ones, oldest first."""
-    found = []
+    """Whole ones, of this store and of others, oldest first."""
+    found: list[SnapshotInfo] = []
     directory = snapshots_dir(replica)
     for path in sorted(directory.iterdir()) if directory.is_dir() else ():
         if path.name.startswith("."):
             continue
         try:
             facts = json.loads((path / FACTS_FILE).read_text())
-            found.append(SnapshotInfo(path.name, Seq(facts["head_seq"]), facts["at_ms"], bytes_of({path})))
+            head, store_id = Seq(facts["head_seq"]), StoreId(facts["store_id"])
+            found.append(SnapshotInfo(path.name, head, facts["at_ms"], bytes_of({path}), store_id))
         except (OSError, ValueError, KeyError):
             continue  # not one of ours
-    return found
+    return by_age(found)
 
 
-def snapshot_paths(replica: Path, name: str = "") -> Sequence[Path]:
-    """The directory of one snapshot, or of all, newest first. Raises Fault NOT_FOUND."""
-    names = [info.name for info in list_snapshots(replica)]
-    if not names:
+def by_age(found: Iterable[SnapshotInfo]) -> Sequence[SnapshotInfo]:
+    """Oldest first: stores by their last snapshot, and those of one store by head, as a clock may jump back."""
+    by_store: dict[StoreId, list[SnapshotInfo]] = {}
+    for info in found:
+        by_store.setdefault(info.store_id, []).append(info)
+    stores = sorted(by_store.values(), key=lambda infos: max(info.at_ms for info in infos))
+    return [info for infos in stores for info in sorted(infos, key=lambda info: info.head_seq)]
+
+
+def snapshot_paths(replica: Path, owners: Sequence[StoreId], name: str = "") -> Sequence[Path]:
+    """The directory of one snapshot, or of all of a store, newest first. `owners`: its ids; if they are not known, all
+    snapshots have to be of one store. Raises Fault NOT_FOUND."""
+    found = list_snapshots(replica)
+    if not found:
         raise Fault(Code.NOT_FOUND, f"replica {replica} has no snapshot", "start an empty replica: it is cloned again")
-    if name and name not in names:
-        raise Fault(Code.NOT_FOUND, f'there is no snapshot "{name}"', f"there are {', '.join(names)}")
-    return [snapshots_dir(replica) / found for found in ([name] if name else reversed(names))]
+    listed = ", ".join(f"{info.name} of store {info.store_id}" for info in found)
+    if name:
+        if name not in {info.name for info in found}:
+            raise Fault(Code.NOT_FOUND, f'there is no snapshot "{name}"', f"there are {listed}")
+        return [snapshots_dir(replica) / name]
+    is_one_store = len({info.store_id for info in found}) == 1
+    own = [info for info in found if info.store_id in owners or (not owners and is_one_store)]
+    if not own:
+        message = f"replica {replica} has no snapshot that is known to be its own"
+        raise Fault(Code.NOT_FOUND, message, f"name another store's with --snapshot: {listed}")
+    return [snapshots_dir(replica) / info.name for info in reversed(own)]
 
 
 def write_snapshot(
@@ -74,12 +97,14 @@ def write_snapshot(
         directory.mkdir(exist_ok=True)
         _remove_unfinished(directory)
         store_id, head = facts
-        name = f"{head:020d}"
         info = None
-        if not (directory / name).exists():
+        if facts not in {(info.store_id, info.head_seq) for info in list_snapshots(replica)}:
+            name = f"{head:020d}"
+            if (directory / name).exists():
+                name += f"-{store_id}"
             with lock:
                 info = _write(files, directory, name, store_id, head)
-        _remove_all_but(directory, keep)
+        _remove_all_but(_kept(list_snapshots(replica), store_id, keep), directory)
     except Fault:
         raise
     except Exception as error:  # of the system, or of RocksDB, which raises bare ones
@@ -104,12 +129,19 @@ def _write(files: Files, directory: Path, name: str, store_id: StoreId, head: Se
     failpoint("snap.rename")
     writing.rename(directory / name)
     sync_path(directory)
-    return SnapshotInfo(name, head, at_ms, bytes_of({directory / name}))
+    return SnapshotInfo(name, head, at_ms, bytes_of({directory / name}), store_id)
 
 
-def _remove_all_but(directory: Path, keep: int) -> None:
-    whole = sorted(path for path in directory.iterdir() if not path.name.startswith("."))
-    for path in whole[: -max(1, keep)]:
+def _kept(found: Sequence[SnapshotInfo], store_id: StoreId, keep: int) -> Set[str]:
+    """The newest `keep`, at least one; every own one is newer than those of other stores."""
+    ordered = sorted(found, key=lambda info: info.store_id == store_id)  # stable
+    return {info.name for info in ordered[-max(1, keep) :]}
+
+
+def _remove_all_but(kept: Set[str], directory: Path) -> None:
+    for path in sorted(directory.iterdir()):
+        if path.name.startswith(".") or path.name in kept:
+            continue
         removing = directory / (_REMOVING + path.name)
         path.rename(removing)  # half a snapshot never has a snapshot's name
         failpoint("snap.truncate")

@@ -245,3 +245,46 @@ async def test_a_restore_from_another_snapshot_numbers_above_what_was_moved_away
     restored = restore(path, wal_path, name=older)
     assert restored.snapshot == older and restored.head > head
     assert restored.damaged is None  # nothing was made in its place meanwhile
+
+
+async def test_another_stores_snapshots_go_first_and_are_gone_back_to_only_by_name(tmp_path: Path) -> None:
+    """Whatever their heads: those of different stores do not compare."""
+    path = tmp_path / "r"
+    store, (_, second) = await with_two_snapshots(path)
+    old = store.store_id
+    store.close()
+    shutil.rmtree(path)
+    RocksDatastore.open(path).close()
+    with pytest.raises(Fault) as caught:
+        restore(path)
+    assert caught.value.code is Code.NOT_FOUND and f"{second} of store {old}" in caught.value.hint
+
+    store = RocksDatastore.open(path)
+    writer = Writer(store)
+    kept = []
+    for n in range(3):
+        writer.write(("new", pack(n), b"new"))
+        await store.sync()
+        assert (await store.snapshot(2)) is not None
+        kept.append([(info.store_id == old, info.head_seq) for info in store.snapshots()])
+    assert kept == [[(True, 8), (False, 1)], [(False, 1), (False, 2)], [(False, 2), (False, 3)]]
+    store.close()
+    assert restore(path).snapshot_head == 3
+    store = RocksDatastore.open(path)
+    assert store.tables() == ["new"] and store.count("new") == 3
+    store.close()
+
+
+async def test_two_stores_snapshots_of_one_head_stand_side_by_side(tmp_path: Path) -> None:
+    path = tmp_path / "r"
+    old = await filled(path)
+    old.close()
+    shutil.rmtree(path)
+    store = await filled(path)
+    names = [info.name for info in store.snapshots()]
+    assert [info.store_id for info in store.snapshots()] == [old.store_id, store.store_id]
+    assert names == [f"{6:020d}", f"{6:020d}-{store.store_id}"]
+    store.close()
+    shutil.rmtree(path)
+    assert fault_code(lambda: restore(path)) is Code.NOT_FOUND  # whose it was is not known any more
+    assert restore(path, name=names[1]).snapshot == names[1]
