@@ -22,7 +22,7 @@ from tests.harness.oracle import Refused, exact
 
 Ask: TypeAlias = Callable[[str], Value | Refused]
 
-ASKED_AGAIN = 6
+ASKED_AGAIN = 60  # only where answers differ: the engine slips seldom, and more often on a busy machine
 _STABLE_MAX = 1000
 
 
