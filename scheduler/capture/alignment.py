@@ -5,14 +5,19 @@ show a transaction's one record and not its other. So records are read *in one t
 feed's tail* (one snapshot: measured), the tail is folded first, and whatever then still differs is the repair. Several
 reads may come before the one `commit`: rows that the tail of a later one shows are folded over what earlier ones read.
 
+A backlog that is folded so is committed in parts, each whole transactions of the database, once it is long. Until the
+last is durable the progress says that the replica may differ (`cloned` is false): what was in doubt in a part is found
+again only by comparing every table.
+
 Invariant: after `commit` the replica's records that were read, and all that the feed told of meanwhile, are as they
-were in the database at one moment, and became so with one seq.
+were in the database at one moment, and became so with one seq; in parts (`split`), with the last of several.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sp00ky.proto.database import Database, QueryError, cause_of
@@ -33,6 +38,8 @@ if TYPE_CHECKING:
     from sp00ky.scheduler.capture.reader import FeedReader
 
 READS_MAX: Final = 8
+FOLDED_CHANGES_MAX: Final = 10_000  # of the feed's tail, in one part
+RECORDS_MAX: Final = 1000  # read in one request, unless the feed casts doubt on more
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +58,8 @@ class Alignment:
         self.unreadable: dict[Record, str] = {}  # what the database has of them has no form here, and why
         self._since = reader.open_since
         self._high = 0
+        self._is_checked = reader.progress.cloned
+        self.split = 0
         self.differing = 0
         self.bytes_read = 0
 
@@ -60,6 +69,16 @@ class Alignment:
 
     async def read(self, records: Iterable[Record]) -> int:
         """Make these equal; how many differ from what the feed says. Raises Fault."""
+        wanted = list(dict.fromkeys(records))
+        some = (wanted[begin : begin + RECORDS_MAX] for begin in range(0, max(1, len(wanted)), RECORDS_MAX))
+        try:
+            return sum([await self._read(chunk) for chunk in some])
+        except BaseException:
+            if self.split:  # what was in doubt in a part is not known to anyone else
+                self._offering.stale |= self._offering.schema.keys()
+            raise
+
+    async def _read(self, records: Iterable[Record]) -> int:
         wanted = dict.fromkeys(records)
         found: Mapping[Record, bytes] = {}
         read: list[Record] = []
@@ -91,11 +110,24 @@ class Alignment:
         """Make it durable, as one transaction; how many changes it was."""
         transaction = self._pending.transaction()
         progress = self._reader.progress_at(self._high)
+        if self.split and self._is_checked and not self._reader.owes_comparison:
+            progress = replace(progress, cloned=True)
         await self._offering.offer_aligned(transaction, [progress.as_meta(), *meta], self._letters)
         self._reader.took(self._seen, self._high, progress)
         self._pending, self._seen, self._letters = Pending(self._offering.sink.store), Seen(), []
         self.unreadable = {}
         return len(transaction)
+
+    async def _commit_part(self) -> None:
+        """What has been folded, all that came before it, and nothing that came after."""
+        self.split += 1
+        self._offering.split += 1
+        if self.split == 1:
+            log.warning("more than %d changes, of which one was in doubt, are committed in parts", FOLDED_CHANGES_MAX)
+        progress = replace(self._reader.progress_at(self._high), cloned=False)
+        await self._offering.offer_aligned(self._pending.transaction(), [progress.as_meta()], self._letters)
+        self._reader.took(self._seen, self._high, progress)
+        self._pending, self._seen, self._letters = Pending(self._offering.sink.store), Seen(), []
 
     async def _snapshot(self, records: Sequence[Record]) -> tuple[Mapping[Record, bytes], set[Record]]:
         """Fold the feed up to a moment at which these records were read: those that exist, and who is in doubt."""
@@ -107,6 +139,8 @@ class Alignment:
                 self._since = max(self._since, back(self._high, NEAR_MS))
                 return rows, doubts
             self._since = page.since
+            if len(self._pending) >= FOLDED_CHANGES_MAX:
+                await self._commit_part()
 
     async def _read_both(self, records: Sequence[Record]) -> tuple[Page, Mapping[Record, bytes]]:
         """A page of the feed and the records that exist, of one moment, with what the tables compute at that moment."""
@@ -166,7 +200,7 @@ class Alignment:
         reader = self._reader
         rows = self._seen.unseen(reader.fresh(page.rows))
         doubts: set[Record] = set()
-        epoch, is_checked = reader.progress.source_epoch, reader.progress.cloned
+        epoch, is_checked = reader.progress.source_epoch, self._is_checked
         for row in rows:
             doubts |= self._offering.read(row, epoch, self._pending, is_checked=is_checked).doubts
             self._high = max(self._high, row.stamp)

@@ -112,7 +112,7 @@ class Capture:
             "capture_connected": float(not self.lost),
             "capture_near_ms": self._reader.cursor.near_ms,
             "capture_held": self._reader.holds,
-            "capture_split_comparisons": self._comparing.split,
+            "capture_split_comparisons": self._comparing.split + offering.split,
             "dead_letters": len(offering.letters),
             "dead_letters_forgotten": offering.letters.forgotten,
         }

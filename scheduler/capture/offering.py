@@ -64,6 +64,7 @@ class Offering:
         self.changes = 0
         self.repairs = 0
         self.poisoned = 0
+        self.split = 0  # backlogs' parts: a reader may have seen one without the next
 
     def is_settled(self, name: str) -> bool:
         """Whether rows of this table can only differ because something was missed: it is neither derived nor new."""
