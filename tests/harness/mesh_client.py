@@ -93,13 +93,20 @@ class MeshClient:
 
     async def consistent(self, view: str, timeout_s: float = 30.0, auth: str = "") -> Any:
         """The view (of the user), fully consistent, with rows; asks again while a service is away."""
-        answer: Any = None
         user = {"auth": auth} if auth else {}
+        return await self._read(view, timeout_s, consistency="fully_consistent", **user)
+
+    async def exact(self, view: str, revision: str, timeout_s: float = 30.0) -> Any:
+        """The view as it was at `revision`, with rows; asks again while a service is away."""
+        return await self._read(view, timeout_s, consistency="at_exact_snapshot", revision=revision)
+
+    async def _read(self, view: str, timeout_s: float, **arguments: str) -> Any:
+        answer: Any = None
 
         async def asked() -> bool:
             nonlocal answer
             try:
-                status, answer = await self.view(view, rows="1", consistency="fully_consistent", **user)
+                status, answer = await self.view(view, rows="1", **arguments)
             except (aiohttp.ClientError, TimeoutError) as error:
                 answer = repr(error)
                 return False
