@@ -62,7 +62,7 @@ class Change(_message.Message):
     def __init__(self, table: _Optional[str] = ..., op: _Optional[_Union[Op, str]] = ..., key: _Optional[bytes] = ..., id: _Optional[str] = ..., packed: _Optional[bytes] = ..., json: _Optional[str] = ..., surql: _Optional[str] = ..., source: _Optional[_Union[Source, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("seq", "epoch", "txn_last", "at_ms", "change", "view_registered", "view_assigned", "view_unregistered", "ssp_joined", "view_released")
+    __slots__ = ("seq", "epoch", "txn_last", "at_ms", "change", "view_registered", "view_assigned", "view_unregistered", "ssp_joined", "view_released", "cut")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     TXN_LAST_FIELD_NUMBER: _ClassVar[int]
@@ -73,6 +73,7 @@ class Entry(_message.Message):
     VIEW_UNREGISTERED_FIELD_NUMBER: _ClassVar[int]
     SSP_JOINED_FIELD_NUMBER: _ClassVar[int]
     VIEW_RELEASED_FIELD_NUMBER: _ClassVar[int]
+    CUT_FIELD_NUMBER: _ClassVar[int]
     seq: int
     epoch: int
     txn_last: bool
@@ -83,7 +84,8 @@ class Entry(_message.Message):
     view_unregistered: ViewUnregistered
     ssp_joined: SspJoined
     view_released: ViewReleased
-    def __init__(self, seq: _Optional[int] = ..., epoch: _Optional[int] = ..., txn_last: _Optional[bool] = ..., at_ms: _Optional[int] = ..., change: _Optional[_Union[Change, _Mapping]] = ..., view_registered: _Optional[_Union[ViewRegistered, _Mapping]] = ..., view_assigned: _Optional[_Union[ViewAssigned, _Mapping]] = ..., view_unregistered: _Optional[_Union[ViewUnregistered, _Mapping]] = ..., ssp_joined: _Optional[_Union[SspJoined, _Mapping]] = ..., view_released: _Optional[_Union[ViewReleased, _Mapping]] = ...) -> None: ...
+    cut: bool
+    def __init__(self, seq: _Optional[int] = ..., epoch: _Optional[int] = ..., txn_last: _Optional[bool] = ..., at_ms: _Optional[int] = ..., change: _Optional[_Union[Change, _Mapping]] = ..., view_registered: _Optional[_Union[ViewRegistered, _Mapping]] = ..., view_assigned: _Optional[_Union[ViewAssigned, _Mapping]] = ..., view_unregistered: _Optional[_Union[ViewUnregistered, _Mapping]] = ..., ssp_joined: _Optional[_Union[SspJoined, _Mapping]] = ..., view_released: _Optional[_Union[ViewReleased, _Mapping]] = ..., cut: _Optional[bool] = ...) -> None: ...
 
 class ViewKey(_message.Message):
     __slots__ = ("id", "auth_id")

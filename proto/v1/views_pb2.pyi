@@ -290,3 +290,135 @@ class WhyViewResponse(_message.Message):
     window: WhyWindow
     below: _containers.RepeatedCompositeFieldContainer[Member]
     def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., revision: _Optional[str] = ..., ssp_id: _Optional[str] = ..., record: _Optional[str] = ..., in_view: _Optional[bool] = ..., position: _Optional[int] = ..., decider: _Optional[_Union[WhyDecider, str]] = ..., sentence: _Optional[str] = ..., terms: _Optional[_Iterable[_Union[WhyTerm, _Mapping]]] = ..., window: _Optional[_Union[WhyWindow, _Mapping]] = ..., below: _Optional[_Iterable[_Union[Member, _Mapping]]] = ...) -> None: ...
+
+class LocateViewRequest(_message.Message):
+    __slots__ = ("key", "at_least")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    AT_LEAST_FIELD_NUMBER: _ClassVar[int]
+    key: _common_pb2.ViewKey
+    at_least: str
+    def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., at_least: _Optional[str] = ...) -> None: ...
+
+class LocateViewResponse(_message.Message):
+    __slots__ = ("ssp_id", "grpc_address")
+    SSP_ID_FIELD_NUMBER: _ClassVar[int]
+    GRPC_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    ssp_id: str
+    grpc_address: str
+    def __init__(self, ssp_id: _Optional[str] = ..., grpc_address: _Optional[str] = ...) -> None: ...
+
+class WatchViewsRequest(_message.Message):
+    __slots__ = ("opened", "closed")
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_FIELD_NUMBER: _ClassVar[int]
+    opened: WatchOpened
+    closed: WatchClosed
+    def __init__(self, opened: _Optional[_Union[WatchOpened, _Mapping]] = ..., closed: _Optional[_Union[WatchClosed, _Mapping]] = ...) -> None: ...
+
+class WatchOpened(_message.Message):
+    __slots__ = ("watch_id", "key", "rows", "at_least_seq")
+    WATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    AT_LEAST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    watch_id: int
+    key: _common_pb2.ViewKey
+    rows: bool
+    at_least_seq: int
+    def __init__(self, watch_id: _Optional[int] = ..., key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., rows: _Optional[bool] = ..., at_least_seq: _Optional[int] = ...) -> None: ...
+
+class WatchClosed(_message.Message):
+    __slots__ = ("watch_id",)
+    WATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    watch_id: int
+    def __init__(self, watch_id: _Optional[int] = ...) -> None: ...
+
+class WatchViewsResponse(_message.Message):
+    __slots__ = ("shown", "changed", "ended", "progress")
+    SHOWN_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    shown: ResultShown
+    changed: ResultChanged
+    ended: WatchEnded
+    progress: WatchProgress
+    def __init__(self, shown: _Optional[_Union[ResultShown, _Mapping]] = ..., changed: _Optional[_Union[ResultChanged, _Mapping]] = ..., ended: _Optional[_Union[WatchEnded, _Mapping]] = ..., progress: _Optional[_Union[WatchProgress, _Mapping]] = ...) -> None: ...
+
+class ResultState(_message.Message):
+    __slots__ = ("revision", "hash", "state", "mode", "error")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    revision: str
+    hash: str
+    state: ViewState
+    mode: ViewMode
+    error: str
+    def __init__(self, revision: _Optional[str] = ..., hash: _Optional[str] = ..., state: _Optional[_Union[ViewState, str]] = ..., mode: _Optional[_Union[ViewMode, str]] = ..., error: _Optional[str] = ...) -> None: ...
+
+class ResultShown(_message.Message):
+    __slots__ = ("watch_id", "state", "members", "rows_json", "single")
+    WATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_JSON_FIELD_NUMBER: _ClassVar[int]
+    SINGLE_FIELD_NUMBER: _ClassVar[int]
+    watch_id: int
+    state: ResultState
+    members: _containers.RepeatedCompositeFieldContainer[Member]
+    rows_json: _containers.RepeatedScalarFieldContainer[str]
+    single: bool
+    def __init__(self, watch_id: _Optional[int] = ..., state: _Optional[_Union[ResultState, _Mapping]] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., rows_json: _Optional[_Iterable[str]] = ..., single: _Optional[bool] = ...) -> None: ...
+
+class ResultChanged(_message.Message):
+    __slots__ = ("watch_id", "from_revision", "state", "removed", "added", "updated", "rows")
+    WATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    FROM_REVISION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    ADDED_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    watch_id: int
+    from_revision: str
+    state: ResultState
+    removed: _containers.RepeatedCompositeFieldContainer[Member]
+    added: _containers.RepeatedCompositeFieldContainer[PlacedMember]
+    updated: _containers.RepeatedCompositeFieldContainer[PlacedMember]
+    rows: _containers.RepeatedCompositeFieldContainer[RowSplice]
+    def __init__(self, watch_id: _Optional[int] = ..., from_revision: _Optional[str] = ..., state: _Optional[_Union[ResultState, _Mapping]] = ..., removed: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., added: _Optional[_Iterable[_Union[PlacedMember, _Mapping]]] = ..., updated: _Optional[_Iterable[_Union[PlacedMember, _Mapping]]] = ..., rows: _Optional[_Iterable[_Union[RowSplice, _Mapping]]] = ...) -> None: ...
+
+class PlacedMember(_message.Message):
+    __slots__ = ("at", "member")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    at: int
+    member: Member
+    def __init__(self, at: _Optional[int] = ..., member: _Optional[_Union[Member, _Mapping]] = ...) -> None: ...
+
+class RowSplice(_message.Message):
+    __slots__ = ("at", "removed", "rows_json")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_JSON_FIELD_NUMBER: _ClassVar[int]
+    at: int
+    removed: int
+    rows_json: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, at: _Optional[int] = ..., removed: _Optional[int] = ..., rows_json: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WatchEnded(_message.Message):
+    __slots__ = ("watch_id",)
+    WATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    watch_id: int
+    def __init__(self, watch_id: _Optional[int] = ...) -> None: ...
+
+class WatchProgress(_message.Message):
+    __slots__ = ("revision", "unsettled")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    UNSETTLED_FIELD_NUMBER: _ClassVar[int]
+    revision: str
+    unsettled: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, revision: _Optional[str] = ..., unsettled: _Optional[_Iterable[int]] = ...) -> None: ...

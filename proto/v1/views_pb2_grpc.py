@@ -64,6 +64,16 @@ class ViewServiceStub:
                 request_serializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.WhyViewRequest.SerializeToString,
                 response_deserializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.WhyViewResponse.FromString,
                 _registered_method=True)
+        self.LocateView = channel.unary_unary(
+                '/sp00ky.v1.ViewService/LocateView',
+                request_serializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.LocateViewRequest.SerializeToString,
+                response_deserializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.LocateViewResponse.FromString,
+                _registered_method=True)
+        self.WatchViews = channel.stream_stream(
+                '/sp00ky.v1.ViewService/WatchViews',
+                request_serializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.WatchViewsRequest.SerializeToString,
+                response_deserializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.WatchViewsResponse.FromString,
+                _registered_method=True)
 
 
 class ViewServiceServicer:
@@ -107,6 +117,21 @@ class ViewServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LocateView(self, request, context):
+        """The scheduler's: which SSP answers for a view now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchViews(self, request_iterator, context):
+        """An SSP's: results as they change. One stream carries any number of watches; what is shown is always the state at a
+        cut (`Entry.cut`), of all watches alike. A peer that does not keep up is shown whole results in place of changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ViewServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -139,6 +164,16 @@ def add_ViewServiceServicer_to_server(servicer, server):
                     servicer.WhyView,
                     request_deserializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.WhyViewRequest.FromString,
                     response_serializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.WhyViewResponse.SerializeToString,
+            ),
+            'LocateView': grpc.unary_unary_rpc_method_handler(
+                    servicer.LocateView,
+                    request_deserializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.LocateViewRequest.FromString,
+                    response_serializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.LocateViewResponse.SerializeToString,
+            ),
+            'WatchViews': grpc.stream_stream_rpc_method_handler(
+                    servicer.WatchViews,
+                    request_deserializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.WatchViewsRequest.FromString,
+                    response_serializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.WatchViewsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -303,6 +338,60 @@ class ViewService:
             '/sp00ky.v1.ViewService/WhyView',
             sp00ky_dot_proto_dot_v1_dot_views__pb2.WhyViewRequest.SerializeToString,
             sp00ky_dot_proto_dot_v1_dot_views__pb2.WhyViewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LocateView(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sp00ky.v1.ViewService/LocateView',
+            sp00ky_dot_proto_dot_v1_dot_views__pb2.LocateViewRequest.SerializeToString,
+            sp00ky_dot_proto_dot_v1_dot_views__pb2.LocateViewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchViews(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/sp00ky.v1.ViewService/WatchViews',
+            sp00ky_dot_proto_dot_v1_dot_views__pb2.WatchViewsRequest.SerializeToString,
+            sp00ky_dot_proto_dot_v1_dot_views__pb2.WatchViewsResponse.FromString,
             options,
             channel_credentials,
             insecure,
