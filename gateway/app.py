@@ -20,8 +20,9 @@ from sp00ky.gateway.endpoint import Endpoint
 from sp00ky.gateway.endpoints import endpoints_of
 from sp00ky.gateway.errors import Misshapen
 from sp00ky.gateway.exchange import Answer, Api, Asked, Limits
-from sp00ky.gateway.middleware import Entrance, edge, read_body, to_response
+from sp00ky.gateway.middleware import Entrance, edge, marked, read_body, to_response
 from sp00ky.gateway.origins import Origins
+from sp00ky.gateway.sse import Streams
 from sp00ky.gateway.telemetry import Telemetry
 from sp00ky.gateway.translate.status import READY
 from sp00ky.gateway.upstream import Rpc, Upstream
@@ -44,6 +45,7 @@ class Edge:
     scheduler: Upstream | None
     origins: Origins
     admission: Admission
+    streams: Streams
 
 
 def build_app(edge_of: Edge) -> web.Application:
@@ -54,13 +56,24 @@ def build_app(edge_of: Edge) -> web.Application:
         middlewares=[edge(entrance)],
         client_max_size=edge_of.limits.body_bytes_max,
     )
+    app.on_response_prepare.append(marked(edge_of.origins))
+    app.on_shutdown.append(_end_streams(edge_of.streams))
     for endpoint in endpoints:
         path = endpoint.path.replace("{id}", "{id:[^/]+}").replace("{table}", "{table:[^/]+}")
         handler = _handler(edge_of, endpoint)
         app.router.add_route(endpoint.method, path, handler)
-        if endpoint.method == "GET":
+        if endpoint.method == "GET" and endpoint.stream is None:
             app.router.add_route("HEAD", path, handler)
     return app
+
+
+def _end_streams(streams: Streams) -> Callable[[web.Application], Awaitable[None]]:
+    """Streams would otherwise take all the time that requests in flight have to finish."""
+
+    async def end(app: web.Application) -> None:
+        streams.close()
+
+    return end
 
 
 def _handler(edge_of: Edge, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -73,6 +86,8 @@ def _handler(edge_of: Edge, endpoint: Endpoint) -> Callable[[web.Request], Await
         edge_of.admission.pace(endpoint.load_class, caller_of(principal, request), begun)
         deadline = begun + seconds
         asked = await _asked(edge_of, endpoint, request, principal)
+        if endpoint.stream is not None:
+            return await endpoint.stream(request, asked, principal, edge_of)
         async with asyncio.timeout(_left(deadline) + GRACE_SECONDS):
             return to_response(await perform(edge_of, endpoint, asked, deadline))
 

@@ -68,6 +68,13 @@ class GatewaySettings(MeshSettings):
         gt=0,
         about="how long a peer may read nothing of what is written to it before it is cut off",
     )
+    keep_alive_ms: int = setting(
+        15_000,
+        env="SPKY_GATEWAY_KEEP_ALIVE_MS",
+        unit="ms",
+        gt=0,
+        about="time after which a stream of events that has nothing to tell says that it lives",
+    )
     header_bytes_max: int = setting(
         16 * 1024, env="SPKY_GATEWAY_HEADER_BYTES_MAX", unit="bytes", ge=1024, about="longest header accepted"
     )

@@ -74,6 +74,7 @@ class Guard(asyncio.Protocol):
         self._write: asyncio.TimerHandle | None = None
         self._state = "waiting"
         self._heard = False
+        self.on_lost: Callable[[], None] | None = None  # of the request that is being answered
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -92,6 +93,8 @@ class Guard(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head()
         self._stop_write()
+        if self.on_lost is not None:
+            self.on_lost()
         if self._http is not None:
             self._of.closed(self._address)
             self._http.connection_lost(exc)

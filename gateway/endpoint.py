@@ -1,24 +1,30 @@
 """What an endpoint is: the row of THE TABLE.
 
 An endpoint is three functions: `request` makes the message, `rpc` is called with it, `answer` makes the body; `follow`
-is a second call that depends on the first answer, `silent` answers for a service that does not. The rest of a row says
-what `openapi.json` says of it: what is asked (`asks`, `body`), what is answered (`result`, its `media_types`), which
-refusals it has of its own (`may`); those that come from being behind a bearer, having a body or calling a service
+is a second call that depends on the first answer, `silent` answers for a service that does not. One that goes on
+answering has `stream` instead, which writes the response itself (`sse.py`) and has no time limit. The rest of a row
+says what `openapi.json` says of it: what is asked (`asks`, `body`), what is answered (`result`, its `media_types`),
+which refusals it has of its own (`may`); those that come from being behind a bearer, having a body or calling a service
 follow from the row itself, in `openapi.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from aiohttp import web
 from google.protobuf.message import Message
 from sp00ky.gateway.exchange import JSON, Answer, Api, Asked
 from sp00ky.gateway.translate.fields import Body, Field
 from sp00ky.gateway.upstream import Rpc
 from sp00ky.proto.faults import Code, Fault
+
+if TYPE_CHECKING:  # both are made of rows
+    from sp00ky.gateway.app import Edge
+    from sp00ky.gateway.auth import Principal
 
 SCHEDULER: frozenset[Api] = frozenset({"scheduler", "gateway"})
 SSP: frozenset[Api] = frozenset({"ssp"})
@@ -54,19 +60,25 @@ class Follow:
     answer: Callable[[Asked, Any, Any], Answer]
 
 
+def streamed(asked: Asked, response: Any) -> Answer:
+    """The answer of a row whose `stream` answers."""
+    raise AssertionError("a stream is not translated")
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     method: str
     path: str
     apis: frozenset[Api]
     summary: str
-    answer: Callable[[Asked, Any], Answer]
+    answer: Callable[[Asked, Any], Answer] = streamed
     request: Callable[[Asked], Message] | None = None
     rpc: Rpc | None = None
     follow: Follow | None = None
     silent: Callable[[Asked, Fault], Answer] | None = None
     roles: frozenset[Role] = CLIENTS  # who may, where a bearer is asked for
     open_on: frozenset[Api] = NONE  # APIs on which no bearer is asked for
+    stream: Callable[[web.Request, Asked, Principal, Edge], Awaitable[web.StreamResponse]] | None = None
     to_scheduler: bool = False  # on the SSP's API: forwarded, once the SSP is ready
     own_metrics: bool = False
     always: bool = False  # answered however many requests are in flight

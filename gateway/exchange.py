@@ -31,6 +31,7 @@ class Limits:
     request_timeout_ms: int = 30_000  # from the first byte of the request to the answer [408, 504]
     head_timeout_ms: int = 5_000  # from the first byte of a request to the end of its head [408]
     write_timeout_ms: int = 30_000  # that a peer may read nothing of an answer [cut]
+    keep_alive_ms: int = 15_000  # between two comments on a stream of events
     line_bytes_max: int = 8_190  # of the request line [400]
     header_bytes_max: int = 16 * 1024  # of one header [400]
     changes_max: int = 10_000  # lines of NDJSON or elements of an array in one request [413]

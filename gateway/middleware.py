@@ -13,7 +13,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -85,6 +85,7 @@ def edge(entrance: Entrance) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         begun, request_id = time.monotonic(), request_id_of(request)
         REQUEST_ID.set(request_id)
+        request[REQUEST_ID_HEADER] = request_id
         guard = guard_of(request)
         if guard is not None:
             guard.became_busy()
@@ -93,12 +94,20 @@ def edge(entrance: Entrance) -> Middleware:
         finally:
             if guard is not None:
                 guard.became_idle()
-        response.headers[REQUEST_ID_HEADER] = request_id
-        response.headers.update(entrance.origins.permission(request))
         _tell(entrance, request, response.status, time.monotonic() - begun, request_id)
         return response
 
     return middleware
+
+
+def marked(origins: Origins) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """What every answer carries; a stream's head leaves long before its endpoint is done."""
+
+    async def mark(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID_HEADER]
+        response.headers.update(origins.permission(request))
+
+    return mark
 
 
 async def _answered(entrance: Entrance, request: web.Request, handler: Handler) -> web.StreamResponse:

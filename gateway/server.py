@@ -15,6 +15,7 @@ from sp00ky.gateway.connections import Connections
 from sp00ky.gateway.exchange import Api, Limits
 from sp00ky.gateway.exposure import split_address
 from sp00ky.gateway.origins import Origins
+from sp00ky.gateway.sse import Streams
 from sp00ky.gateway.telemetry import Telemetry
 from sp00ky.gateway.upstream import Resolve, Upstream
 from sp00ky.proto import tls
@@ -94,15 +95,17 @@ class GatewayServer:
         own = Upstream(address, secret, None if self._api == "ssp" else self._resolve)
         scheduler = Upstream(scheduler_address, secret, self._resolve) if scheduler_address else None
         self._upstreams = [own, *([scheduler] if scheduler else [])]
+        telemetry = Telemetry()
         return Edge(
             self._api,
             self._gatekeeper,
             self._limits,
-            Telemetry(),
+            telemetry,
             own,
             scheduler,
             Origins(settings.cors_origins),
             Admission(self._limits),
+            Streams(self._limits, telemetry),
         )
 
     async def stop(self) -> None:

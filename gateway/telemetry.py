@@ -44,6 +44,7 @@ class Telemetry:
         )
         self._refused = Counter("spky_auth_refused_total", "Bearers refused.", ("reason",), registry=self.registry)
         self.connections = Gauge("spky_http_connections", "Connections that are open.", registry=self.registry)
+        self.streams = Gauge("spky_http_streams", "Event streams that are open.", registry=self.registry)
         self.inflight = Gauge("spky_http_requests_inflight", "Requests being answered.", registry=self.registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:

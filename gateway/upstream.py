@@ -8,7 +8,7 @@ again meanwhile; names are resolved anew by gRPC itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from enum import StrEnum
 from typing import Any
@@ -79,10 +79,24 @@ class Upstream:
         try:
             return await self._calls[rpc](request, timeout=timeout_s, metadata=_identity())
         except aio.AioRpcError as error:
-            fault = fault_of(error)
-            if fault.code is Code.UNAVAILABLE and self._resolve is not None and self._resolving is None:
-                self._resolving = asyncio.create_task(self._follow(self._resolve))
-            raise fault from error
+            raise self._failed(error) from error
+
+    async def watch(self, rpc: Rpc, request: Message) -> AsyncGenerator[Any, None]:
+        """The messages of a call that goes on answering; raises Fault. Closing the generator ends the call."""
+        call = self._calls[rpc](request, metadata=_identity())
+        try:
+            async for message in call:
+                yield message
+        except aio.AioRpcError as error:
+            raise self._failed(error) from error
+        finally:
+            call.cancel()
+
+    def _failed(self, error: aio.AioRpcError) -> Fault:
+        fault = fault_of(error)
+        if fault.code is Code.UNAVAILABLE and self._resolve is not None and self._resolving is None:
+            self._resolving = asyncio.create_task(self._follow(self._resolve))
+        return fault
 
     async def _follow(self, resolve: Resolve) -> None:
         """Open a channel to where the service is now, if that is elsewhere; what is under way on the old one ends."""
