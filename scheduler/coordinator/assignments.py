@@ -13,7 +13,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2, replication_pb2
@@ -41,6 +41,7 @@ class View:
     handing_over_ssp_id: str = ""  # a living former owner that has not been seen to stop
     left_seq: Seq = NO_SEQ  # of its unregistration
     expires_ms: int = 0  # monotonic; 0: never
+    refusals: dict[str, str] = field(default_factory=dict)  # SSPs that cannot keep it, and why; not kept over a restart
 
     @property
     def state(self) -> State:
@@ -99,6 +100,7 @@ class Assignments:
         self._departing: defaultdict[str, set[ViewKey]] = defaultdict(set)  # leaving views, by SSP concerned
         self._shapes: defaultdict[str, dict[str, int]] = defaultdict(dict)  # by owner
         self._waits: defaultdict[str, list[tuple[Seq, ViewKey]]] = defaultdict(list)  # heaps, by SSP waited for
+        self._refused: set[ViewKey] = set()
         self._expiries: list[tuple[int, ViewKey]] = []  # a heap; one live item for each view with a ttl
         for _, value in metas:
             view = _restored(value)
@@ -217,6 +219,26 @@ class Assignments:
             if not shapes[view.shape]:
                 del shapes[view.shape]
             self._handed_over[view.handing_over_ssp_id].discard(key)
+
+    # --- what SSPs cannot keep ---------------------------------------------------------------------------------------
+
+    def refuse(self, view: View, ssp_id: str, reason: str) -> None:
+        view.refusals[ssp_id] = reason
+        self._refused.add(view.key)
+
+    def forgive(self, ssp_id: str) -> None:
+        """The SSP is another process now, and may be another program."""
+        for key in list(self._refused):
+            view = self._views.get(key)
+            if view is not None:
+                view.refusals.pop(ssp_id, None)
+            if view is None or not view.refusals:
+                self._refused.discard(key)
+
+    def misplaced(self) -> list[View]:
+        """Views whose owner cannot keep them."""
+        views = [self._views[key] for key in sorted(self._refused) if key in self._views]
+        return [view for view in views if view.ssp_id in view.refusals]
 
     # --- what is waited for ------------------------------------------------------------------------------------------
 

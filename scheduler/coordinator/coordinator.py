@@ -97,6 +97,12 @@ class Coordinator:
     def ready_ssps(self) -> list[Ssp]:
         return self._roster.placement.ready_ssps()
 
+    @property
+    def http_load_seq(self) -> Seq:
+        """The pinned revision at which SSPs that speak HTTP only load; 0 while none does."""
+        seq = self._roster.http_load_seq()
+        return seq if seq <= self.durable_seq else Seq(0)
+
     def lowest_needed_seq(self) -> Seq:
         """The log is needed from here on by an SSP that loads, or may still resume."""
         needed = [member.progress.acked_seq for member in self._ssps.values() if member.loaded or member.loading]
@@ -149,6 +155,8 @@ class Coordinator:
                 self._roster.handle_beat(event)
             case events.SspFellBehind():
                 self._roster.handle_fell_behind(event)
+            case events.ViewRefused():
+                self._roster.handle_refused(event)
             case events.StreamLost():
                 self._roster.handle_stream_lost(event)
             case events.DrainRequested():

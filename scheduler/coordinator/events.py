@@ -54,10 +54,13 @@ class ViewAbandoned:
 
 @dataclass(frozen=True, slots=True)
 class SspSaidHello:
+    """`http_only`: it speaks no gRPC, and `scheduler/foreign` speaks for it."""
+
     session_id: int
     hello: replication_pb2.Hello
     log_floor_seq: Seq  # the oldest entry the log still holds
     floor_seq: Seq = NO_SEQ  # the oldest readable revision
+    http_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,15 @@ class SspFellBehind:
     """The log, or the snapshot's revision, that this stream needs is no longer retained."""
 
     session_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRefused:
+    """The owner of a view cannot keep it, for this reason, however often it is asked."""
+
+    session_id: int
+    key: ViewKey
     reason: str
 
 
@@ -126,6 +138,7 @@ Event: TypeAlias = (
     | SspAcked
     | SspBeat
     | SspFellBehind
+    | ViewRefused
     | StreamLost
     | DrainRequested
     | ResyncRequested

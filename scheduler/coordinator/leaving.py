@@ -10,7 +10,7 @@ unregistered in one transaction, so that whoever is given it fences, removes, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2
@@ -78,13 +78,15 @@ class Leaving:
             self._tell(view, successor)
         self._staging.keep(view.meta())
 
-    def maybe_take_over(self, ssp_id: str) -> bool:
-        """Give what waits to this ready SSP."""
-        waiting = self._assignments.departing_from(UNASSIGNED)
-        for view in waiting:
-            self._tell(view, ssp_id)
-            self._staging.keep(view.meta())
-        return bool(waiting)
+    def maybe_take_over(self, candidates_for: Callable[[View], Sequence[Ssp]]) -> bool:
+        """Give what waits to a ready SSP that may have it; False if there is nothing, or none."""
+        given = False
+        for view in self._assignments.departing_from(UNASSIGNED):
+            if candidates := candidates_for(view):
+                self._tell(view, candidates[0].id)
+                self._staging.keep(view.meta())
+                given = True
+        return given
 
     def maybe_forget(self, view: View) -> bool:
         """Its edges are gone, if all who were told say so."""

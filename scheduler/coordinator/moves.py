@@ -19,7 +19,7 @@ from sp00ky.scheduler.coordinator.balance import Transfer, levelling, levelling_
 from sp00ky.scheduler.coordinator.events import ViewKey
 from sp00ky.scheduler.coordinator.membership import Phase
 from sp00ky.scheduler.coordinator.ownership import State
-from sp00ky.scheduler.coordinator.placement import Placement
+from sp00ky.scheduler.coordinator.placement import Placement, may_keep
 from sp00ky.scheduler.coordinator.ssp import Ssp
 
 
@@ -58,6 +58,7 @@ class Moves:
         began = self._begin()
         if replan and not self._plan:
             self._plan.extend(self._drained())
+            self._plan.extend(self._misplaced())
             if not self._plan and self._unsettled:
                 self._plan.extend(self._rebalanced())
                 self._unsettled = bool(self._plan) or bool(self._assignments.handing_over)
@@ -77,7 +78,7 @@ class Moves:
         return began
 
     def _stands(self, move: Move, view: View) -> bool:
-        targets = [member.id for member in self._placement.candidates() if member.id != move.from_id]
+        targets = [member.id for member in self._placement.candidates_for(view) if member.id != move.from_id]
         return (
             view.state is State.OWNED
             and view.ssp_id == move.from_id
@@ -94,6 +95,13 @@ class Moves:
                     if view.state is State.OWNED:
                         yield Move(view.key, member.id, "")
 
+    def _misplaced(self) -> Iterator[Move]:
+        """Views that their owner refused, where another may have them."""
+        for view in self._assignments.misplaced():
+            others = [member for member in self._placement.candidates_for(view) if member.id != view.ssp_id]
+            if view.state is State.OWNED and others:
+                yield Move(view.key, view.ssp_id, "")
+
     def _rebalanced(self) -> Iterator[Move]:
         owned = self._assignments
         ids = [member.id for member in self._placement.candidates()]
@@ -106,13 +114,12 @@ class Moves:
             views = left.setdefault(transfer.from_id, owned.owned_by(transfer.from_id))
             yield from self._transferred(transfer, views)
 
-    @staticmethod
-    def _transferred(transfer: Transfer, views: list[View]) -> Iterator[Move]:
+    def _transferred(self, transfer: Transfer, views: list[View]) -> Iterator[Move]:
         """Takes the views of a transfer from the list, the last in key order first."""
-        kept, wanted = [], transfer.views
+        kept, wanted, to = [], transfer.views, self._ssps[transfer.to_id]
         while views and wanted:
             view = views.pop()
-            if view.state is State.OWNED and transfer.shape in (None, view.shape):
+            if view.state is State.OWNED and transfer.shape in (None, view.shape) and may_keep(to, view):
                 wanted -= 1
                 yield Move(view.key, transfer.from_id, transfer.to_id)
             else:

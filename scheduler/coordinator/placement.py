@@ -18,7 +18,7 @@ from sp00ky.proto.v1 import common_pb2
 from sp00ky.scheduler import errors
 from sp00ky.scheduler.coordinator.assignments import UNASSIGNED, Assignments, View, key_of, wire_key
 from sp00ky.scheduler.coordinator.balance import Candidate, pick
-from sp00ky.scheduler.coordinator.events import ViewAbandoned, ViewRequested
+from sp00ky.scheduler.coordinator.events import ViewAbandoned, ViewRefused, ViewRequested
 from sp00ky.scheduler.coordinator.leaving import Leaving
 from sp00ky.scheduler.coordinator.membership import Phase
 from sp00ky.scheduler.coordinator.ownership import Signal, State
@@ -51,7 +51,7 @@ class Placement:
         leaving = self._assignments.leaving.get(key)
         if view is not None:
             self._renew(view, event)
-        elif not (leaving is not None and leaving.ssp_id) and not self.candidates():
+        elif not (leaving is not None and leaving.ssp_id) and not self.candidates_for(View(key, event.spec)):
             self._staging.refuse(event.ticket, errors.no_ready_ssp(f'for view "{key.id}"'))
         else:
             view = self._assignments.add(event.spec, event.shape, self._staging.now_ms)
@@ -99,11 +99,15 @@ class Placement:
         """Ready SSPs on which views may be placed."""
         return [member for member in self.ready_ssps() if not member.draining]
 
+    def candidates_for(self, view: View) -> list[Ssp]:
+        return [member for member in self.candidates() if may_keep(member, view)]
+
     def _picked(self, view: View) -> str:
         """The SSP for a view; there is a candidate."""
         self._last_placed = pick(
-            self._policy, [self._candidate(member, view.shape) for member in self.candidates()], self._last_placed
-        )
+            self._policy, [self._candidate(member, view.shape) for member in self.candidates_for(view)],
+            self._last_placed,
+        )  # fmt: skip
         return self._last_placed
 
     def _candidate(self, member: Ssp, shape: str) -> Candidate:
@@ -114,12 +118,12 @@ class Placement:
 
     def maybe_place_unassigned(self) -> bool:
         """Place what waits for an owner; False if nothing waits or no SSP may take it."""
-        candidates = self.candidates()
-        waiting = self._assignments.unassigned() if candidates else []
+        if not self.candidates():
+            return False
+        waiting = [view for view in self._assignments.unassigned() if self.candidates_for(view)]
         for view in waiting:
             self._assign(view, self._picked(view))
-        if candidates:
-            self._leaving.maybe_take_over(candidates[0].id)
+        self._leaving.maybe_take_over(self.candidates_for)
         return bool(waiting)
 
     def _assign(self, view: View, ssp_id: str) -> None:
@@ -155,8 +159,8 @@ class Placement:
         fences = []
         for former_id in view.fence_ssp_ids:
             former = self._ssps.get(former_id)
-            if former_id == ssp_id or (former is not None and former.claimed):
-                continue
+            if former_id == ssp_id or (former is not None and (former.claimed or former.http_only)):
+                continue  # one that speaks HTTP only has no epoch to be above: it is as good as a new one
             fences.append(former_id)
             if former is not None:
                 self._rejoin(former, ssp_id)
@@ -184,6 +188,7 @@ class Placement:
 
     def rejoined(self, ssp_id: str) -> None:
         """The SSP has a new incarnation, and only what its welcome lists."""
+        self._assignments.forgive(ssp_id)
         self._leaving.rejoined(ssp_id)
         self._assignments.wait_again(ssp_id)
 
@@ -196,6 +201,12 @@ class Placement:
             else:
                 self._assignments.change(view, Signal.FORMER_LOST, fence_ssp_ids=fences, handing_over_ssp_id="")
                 self._staging.keep(view.meta())
+
+    def refused_by(self, member: Ssp, event: ViewRefused) -> None:
+        """Its owner cannot keep the view: `moves.py` looks for another."""
+        view = self._assignments.views.get(event.key)
+        if view is not None and view.ssp_id == member.id:
+            self._assignments.refuse(view, member.id, event.reason)
 
     def written_to(self, ssp_id: str, seq: Seq) -> None:
         """The SSP has written everything up to `seq`: its fences are up, what it hands over is handed over."""
@@ -221,3 +232,8 @@ class Placement:
         released = common_pb2.ViewReleased(key=wire_key(view.key), ssp_id=view.ssp_id, assigned_seq=view.assigned_seq)
         self._staging.command(common_pb2.Entry(view_released=released))
         self._assignments.change(view, Signal.RELEASED, fence_ssp_ids=(), handing_over_ssp_id="")
+
+
+def may_keep(member: Ssp, view: View) -> bool:
+    """An SSP that speaks HTTP only knows of no user's permissions: it would show him what he may not see."""
+    return not member.http_only or not (view.spec.auth or member.id in view.refusals)

@@ -54,8 +54,12 @@ class Roster:
     def handle_hello(self, event: events.SspSaidHello) -> None:
         hello = event.hello
         member = self._ssps.get(hello.ssp_id)
+        if member is not None and member.http_only is not event.http_only:
+            self._remove(member, "another kind of ssp has its id")
+            member = None
         if member is None:
-            member = self._ssps[hello.ssp_id] = Ssp(hello.ssp_id, joined_ms=self._staging.now_ms)
+            member = Ssp(hello.ssp_id, event.http_only, joined_ms=self._staging.now_ms)
+            self._ssps[hello.ssp_id] = member
         resumes = self._may_resume(member, event)
         if member.session_id != NO_SESSION:
             replaced = Fault(Code.CONFLICT, f'ssp "{member.id}" opened another stream', "one process for each ssp id")
@@ -94,11 +98,24 @@ class Roster:
         member.incarnation = self._staging.command(common_pb2.Entry(ssp_joined=joined))
         member.loaded, member.written_seq = False, NO_SEQ
         member.loading_since_ms = self._staging.now_ms
-        at_seq = self._snapshots.seq_for(member.incarnation, self._staging.now_ms, event.floor_seq, event.log_floor_seq)
+        at_seq = self._load_seq(member, event)
         member.progress = Progress.at(at_seq, credit_of(event.hello), flowing=False)
         self._staging.pin(_pin_of(member), at_seq, self._config.bootstrap_timeout_ms)
         self._welcome(member, resume=False, at_seq=at_seq)
         self.placement.rejoined(member.id)
+
+    def _load_seq(self, member: Ssp, event: events.SspSaidHello) -> Seq:
+        if member.http_only and (shared := self.http_load_seq(but=member)):
+            return shared
+        return self._snapshots.seq_for(member.incarnation, self._staging.now_ms, event.floor_seq, event.log_floor_seq)
+
+    def http_load_seq(self, but: Ssp | None = None) -> Seq:
+        """The one revision at which SSPs that speak HTTP only load, pinned while one does, since the queries by which
+        they read name none; NO_SEQ while none does. `but`: one that is just beginning to."""
+        loading = [
+            member for member in self._ssps.values() if member.http_only and member.loading and member is not but
+        ]
+        return min((member.progress.acked_seq for member in loading), default=NO_SEQ)
 
     def _welcome(self, member: Ssp, resume: bool, at_seq: Seq) -> None:
         config = self._config
@@ -172,6 +189,11 @@ class Roster:
             if member.loading:
                 self._snapshots.forget(member.progress.acked_seq)
             self._rebootstrap(member, event.reason)
+
+    def handle_refused(self, event: events.ViewRefused) -> None:
+        member = self._seen(event.session_id)
+        if member is not None:
+            self.placement.refused_by(member, event)
 
     def _rebootstrap(self, member: Ssp, reason: str) -> None:
         """Its stream ends with a `Rebootstrap`, and it cannot resume."""
@@ -280,14 +302,16 @@ class Roster:
         overdue = member.loading and now_ms - member.loading_since_ms >= config.bootstrap_timeout_ms
         if not silent and not overdue:
             return False
+        self._remove(member, "no heartbeat" if silent else "its load took longer than bootstrap_timeout_secs")
+        return True
+
+    def _remove(self, member: Ssp, why: str) -> None:
         if member.session_id != NO_SESSION:
-            why = "no heartbeat" if silent else "its load took longer than bootstrap_timeout_secs"
             self._end_session(member, Fault(Code.FENCED, f'ssp "{member.id}" was removed: {why}', "say hello again"))
         self._take(member, Signal.TIMED_OUT)
         del self._ssps[member.id]
         self._staging.keep(member.no_meta())
         self.placement.lost(member.id)
-        return True
 
     def _maybe_skip_ahead(self, member: Ssp) -> bool:
         """Have a ready SSP that has fallen too far behind load a snapshot. One that replays is bounded by the log."""

@@ -26,6 +26,7 @@ NO_SESSION = 0
 @dataclass(slots=True)
 class Ssp:
     id: str
+    http_only: bool = False  # it knows neither incarnations nor fences, keeps no user's view, and answers no read
     phase: Phase = Phase.JOINING
     incarnation: Seq = NO_SEQ
     loaded: bool = False  # its load ended under this incarnation, so what it holds can be resumed
@@ -70,7 +71,7 @@ class Ssp:
 
     def meta(self) -> MetaWrite:
         fields = [int(self.incarnation), self.loaded, self.draining, self.http_url, self.grpc_address, self.version]
-        return MetaWrite(META_PREFIX + self.id.encode(), pack(fields))
+        return MetaWrite(META_PREFIX + self.id.encode(), pack([*fields, self.http_only]))
 
     def no_meta(self) -> MetaWrite:
         return MetaWrite(META_PREFIX + self.id.encode(), None)
@@ -78,9 +79,10 @@ class Ssp:
 
 def restored_ssp(name: bytes, value: bytes, now_ms: int) -> Ssp:
     """An SSP of before the restart: without a stream, present until the heartbeat timeout from now."""
-    incarnation, loaded, draining, http_url, grpc_address, version = unpack(value)
+    incarnation, loaded, draining, http_url, grpc_address, version, *later = unpack(value)
     return Ssp(
         id=name[len(META_PREFIX) :].decode(),
+        http_only=bool(later and later[0]),  # stores of before have no such field
         phase=Phase.STALE,
         incarnation=Seq(incarnation),
         loaded=loaded,

@@ -9,15 +9,31 @@ from sp00ky.proto.v1 import common_pb2, replication_pb2
 from sp00ky.proto.values.pack import pack
 from sp00ky.scheduler.changes import canonical_change
 from sp00ky.scheduler.coordinator import events
+from sp00ky.scheduler.coordinator.assignments import wire_key
 from sp00ky.scheduler.coordinator.coordinator import Coordinator, CoordinatorConfig
 from sp00ky.scheduler.coordinator.events import ViewKey
 
 CONFIG = CoordinatorConfig(StoreId("00000001"), Epoch(1), heartbeat_timeout_ms=3000, bootstrap_timeout_ms=6000)
 SSPS, VIEWS = ("a", "b", "c"), ("v", "w", "x", "y")
+OF_A_USER = VIEWS[3]
 MOVES = st.lists(
     st.tuples(
         st.sampled_from(
-            ["offer", "hello", "resume", "loaded", "send", "ack", "lose", "behind", "view", "drop", "tick"]
+            [
+                "offer",
+                "hello",
+                "http",
+                "resume",
+                "loaded",
+                "send",
+                "ack",
+                "lose",
+                "behind",
+                "view",
+                "drop",
+                "refuse",
+                "tick",
+            ]
         ),
         st.integers(0, 3),
     ),
@@ -49,6 +65,10 @@ class World:
                 step(events.ChangesOffered(self.count, [changes, changes[:1]]))
             case "hello" | "resume":
                 self._hello(ssp_id, resume=kind == "resume")
+            case "http":
+                self._hello(ssp_id, resume=False, http_only=True)
+            case "refuse":
+                step(events.ViewRefused(session, self.key_of(number // 2), "it cannot"))
             case "loaded":
                 step(events.SspLoaded(session))
             case "send":
@@ -63,21 +83,27 @@ class World:
             case "behind":
                 step(events.SspFellBehind(session, "trimmed"))
             case "view":
-                spec = common_pb2.ViewSpec(key=common_pb2.ViewKey(id=VIEWS[number]), surql="SELECT 1", ttl_ms=9000)
+                key = wire_key(self.key_of(number))
+                auth = pack({"id": key.auth_id}) if key.auth_id else b""
+                spec = common_pb2.ViewSpec(key=key, surql="SELECT 1", ttl_ms=9000, auth=auth)
                 step(events.ViewRequested(self.count, spec))
             case "drop":
-                step(events.ViewAbandoned(self.count, ViewKey(VIEWS[number])))
+                step(events.ViewAbandoned(self.count, self.key_of(number)))
             case _:
                 self.now_ms += 500 * number
                 step(events.Ticked(self.now_ms, self.now_ms))
 
-    def _hello(self, ssp_id: str, resume: bool) -> None:
+    @staticmethod
+    def key_of(number: int) -> ViewKey:
+        return ViewKey(VIEWS[number], "user:1" if VIEWS[number] == OF_A_USER else "")
+
+    def _hello(self, ssp_id: str, resume: bool, http_only: bool = False) -> None:
         self.sessions[ssp_id] = self.count
         member = self.coordinator.ssps.get(ssp_id)
         hello = replication_pb2.Hello(ssp_id=ssp_id, store_id=CONFIG.store_id, credit=2)
-        if resume and member is not None:
+        if resume and member is not None and not member.http_only:
             hello.applied_seq, hello.incarnation = member.progress.acked_seq, member.incarnation
-        self.coordinator.step(events.SspSaidHello(self.count, hello, Seq(1)))
+        self.coordinator.step(events.SspSaidHello(self.count, hello, Seq(1), http_only=http_only))
 
     def _send(self, session: int) -> None:
         after = self.coordinator.sendable_after(session)
@@ -104,7 +130,9 @@ class World:
             assert reply.seq <= self.head
         for welcomed in ready.welcomed:
             welcome = welcomed.welcome
-            assert welcome.at_seq <= self.head and welcome.incarnation <= welcome.at_seq
+            assert welcome.at_seq <= self.head
+            member = self.coordinator.ssp_of(welcomed.session_id)
+            assert welcome.incarnation <= welcome.at_seq or (member is not None and member.http_only)
         self.coordinator.advance(self.head)
 
     def check(self) -> None:
@@ -120,13 +148,27 @@ class World:
             if view.ssp_id:
                 assert self.owners[key.id] == view.ssp_id  # the log says the same
             else:
-                assert not coordinator.ready_ssps()  # nobody waits while somebody is ready
+                ready = coordinator.ready_ssps()  # nobody waits while somebody is ready
+                assert all(member.http_only and (view.spec.auth or view.refusals) for member in ready)
+            owner = coordinator.ssps.get(view.ssp_id)
+            assert owner is None or not (owner.http_only and view.spec.auth), "a user's view is without its permissions"
+        self.check_loads()
+        self.check_restored()
+
+    def check_loads(self) -> None:
+        """Those that cannot name a revision all load at one."""
+        loading = [member for member in self.coordinator.ssps.values() if member.http_only and member.loading]
+        assert len({member.progress.acked_seq for member in loading}) <= 1
+        assert self.coordinator.http_load_seq == (loading[0].progress.acked_seq if loading else 0)
+
+    def check_restored(self) -> None:
+        coordinator = self.coordinator
         restored = Coordinator(CONFIG, self.head, sorted(self.metas.items()), self.now_ms)
         assert {key: (view.ssp_id, view.assigned_seq, view.fence_ssp_ids) for key, view in restored.views.items()} == {
             key: (view.ssp_id, view.assigned_seq, view.fence_ssp_ids) for key, view in coordinator.views.items()
         }
-        assert {name: member.incarnation for name, member in restored.ssps.items()} == {
-            name: member.incarnation for name, member in coordinator.ssps.items()
+        assert {name: (member.incarnation, member.http_only) for name, member in restored.ssps.items()} == {
+            name: (member.incarnation, member.http_only) for name, member in coordinator.ssps.items()
         }
 
 
