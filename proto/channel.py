@@ -1,36 +1,70 @@
-"""Servers and channels with our options: one place for keepalive, message limits, bearer credentials, faults, drain.
+"""Servers and channels with our options: one place for keepalive, message limits, retries, credentials, drain.
 
-A service raises `Fault`; the server's interceptor answers the gRPC status of `faults.STATUS` with code, hint and
-details in the trailing metadata; `fault_of(error)` restores it on the caller's side.
+A service raises `Fault`; the server's guard answers its status (`guard.py`, `details.py`); `fault_of(error)` restores
+it on the caller's side.
+
+Keepalive is a pair: a channel asks every KEEPALIVE_MS whether an idle connection lives, and a server takes being asked
+twice as often, so neither cuts off the other. A call of `IDEMPOTENT` that no service has answered is made again, by
+gRPC itself; what was answered, also with a refusal, is the caller's to repeat.
 """
 
 from __future__ import annotations
 
-import hmac
 import inspect
-import logging
+import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
+from grpc_channelz.v1 import channelz, channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from sp00ky.proto import tls
-from sp00ky.proto.faults import RETRY_AFTER_MS, STATUS, Code, Fault
+from sp00ky.proto.details import fault_in
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.guard import CallLimits, Guard
 
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 KEEPALIVE_MS = 15_000  # a connection that says nothing is asked whether it lives
 KEEPALIVE_TIMEOUT_MS = 10_000  # without an answer it is dead: half-open ones are found within the sum
 DRAIN_SECONDS = 5.0
+# Trailers carry what is wrong (`details.py` bounds it); peers of other makes take 8 KiB.
+METADATA_BYTES_MAX = 32 * 1024
 
-log = logging.getLogger(__name__)
+# Methods that may be made twice: they only read, or the second time finds everything done.
+IDEMPOTENT: Final = {
+    "AdminService": ("GetStatus", "Barrier", "ListDeadLetters", "GetDeadLetter", "GetReplica"),
+    "ProxyService": ("Query",),
+    "ReplicationService": ("ReadPage",),
+    "ViewService": ("GetView", "ListViews", "ExplainView", "WhyView", "LocateView"),
+}
+_RETRIES: Final = {
+    "maxAttempts": 3,
+    "initialBackoff": "0.05s",
+    "maxBackoff": "0.5s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+SERVICE_CONFIG: Final = {
+    "methodConfig": [
+        {
+            "name": [
+                {"service": f"sp00ky.v1.{service}", "method": method}
+                for service, methods in IDEMPOTENT.items()
+                for method in methods
+            ],
+            "retryPolicy": _RETRIES,
+        }
+    ],
+    # A service that is down is not asked thrice by everybody: retries stop when half of these are used up.
+    "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
+}
 
 _OPTIONS: list[tuple[str, Any]] = [
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.max_send_message_length", -1),  # the receiver's to refuse
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
     ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MS),  # the one that decides: a minute unless set
@@ -40,6 +74,8 @@ _OPTIONS: list[tuple[str, Any]] = [
 ]
 _CHANNEL_OPTIONS: list[tuple[str, Any]] = [
     *_OPTIONS,
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
@@ -49,7 +85,6 @@ _CHANNEL_OPTIONS: list[tuple[str, Any]] = [
 _TLS_CONNECT = ("grpc.min_reconnect_backoff_ms", 5_000)
 _TLS_CHANNEL_OPTIONS = [*(option for option in _CHANNEL_OPTIONS if option[0] != _TLS_CONNECT[0]), _TLS_CONNECT]
 _SERVER_OPTIONS: list[tuple[str, Any]] = [*_OPTIONS, ("grpc.so_reuseport", 0)]
-_OPEN_METHODS = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 
 
 def open_channel(address: str, secret: str = "") -> aio.Channel:
@@ -79,105 +114,19 @@ def _bearer_interceptors(secret: str) -> Sequence[aio.ClientInterceptor]:
         async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
             return await continuation(with_bearer(details), request)
 
+    class UnaryStream(aio.UnaryStreamClientInterceptor):  # type: ignore[misc]
+        async def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
+            return await continuation(with_bearer(details), request)
+
     class StreamStream(aio.StreamStreamClientInterceptor):  # type: ignore[misc]
         async def intercept_stream_stream(self, continuation: Any, details: Any, requests: Any) -> Any:
             return await continuation(with_bearer(details), requests)
 
-    return (UnaryUnary(), StreamStream())
+    return (UnaryUnary(), UnaryStream(), StreamStream())
 
 
-class FaultInterceptor(aio.ServerInterceptor):  # type: ignore[misc]
-    """Checks the bearer and turns `Fault`s into statuses, for unary and bidirectional methods."""
-
-    def __init__(self, *secrets: str) -> None:
-        """Any of the secrets will do; without one, anything."""
-        self._expected = [f"Bearer {secret}".encode() for secret in secrets if secret]
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
-        details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
-        handler = await continuation(details)
-        if handler is None or details.method.startswith(_OPEN_METHODS):
-            return handler
-        given = dict(details.invocation_metadata or ()).get("authorization", "")
-        matches = [hmac.compare_digest(str(given).encode(), expected) for expected in self._expected]
-        allowed = not matches or any(matches)
-        if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(
-                _guarded_unary(handler.unary_unary, allowed), handler.request_deserializer, handler.response_serializer
-            )
-        if handler.stream_stream is not None:
-            return grpc.stream_stream_rpc_method_handler(
-                _guarded_stream(handler.stream_stream, allowed),
-                handler.request_deserializer,
-                _passing_bytes(handler.response_serializer),
-            )
-        return handler
-
-
-def _passing_bytes(serialize: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
-    """A stream may answer with a message that has been written already, once for many streams."""
-    return lambda response: response if type(response) is bytes else serialize(response)
-
-
-def _guarded_unary(inner: Any, allowed: bool) -> Any:
-    async def call(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
-        try:
-            _require(allowed)
-            return await inner(request, context)
-        except Fault as fault:
-            await abort(context, fault)
-        except (aio.AbortError, grpc.RpcError):
-            raise
-        except Exception as error:
-            log.exception("unary call failed")
-            await abort(context, Fault(Code.INTERNAL, f"internal error: {type(error).__name__}"))
-
-    return call
-
-
-def _guarded_stream(inner: Any, allowed: bool) -> Any:
-    async def call(requests: AsyncIterator[Any], context: aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-        try:
-            _require(allowed)
-            async for response in inner(requests, context):
-                yield response
-        except Fault as fault:
-            await abort(context, fault)
-        except (aio.AbortError, grpc.RpcError):
-            raise
-        except Exception as error:
-            log.exception("stream failed")
-            await abort(context, Fault(Code.INTERNAL, f"internal error: {type(error).__name__}"))
-
-    return call
-
-
-def _require(allowed: bool) -> None:
-    if not allowed:
-        raise Fault(Code.UNAUTHENTICATED, "bearer token is missing or wrong", "send authorization: Bearer <secret>")
-
-
-def _retry_info(fault: Fault) -> bytes:
-    """The status with a google.rpc.RetryInfo, as clients of any language look for it."""
-    retry = error_details_pb2.RetryInfo()
-    retry.retry_delay.FromMilliseconds(int(fault.details[RETRY_AFTER_MS]))
-    status = status_pb2.Status(code=getattr(grpc.StatusCode, STATUS[fault.code]).value[0], message=fault.message)
-    status.details.add().Pack(retry)
-    return bytes(status.SerializeToString())
-
-
-async def abort(context: aio.ServicerContext[Any, Any], fault: Fault) -> None:
-    """End the call with the fault's status; raises."""
-    pairs = [("spky-code", fault.code.value), ("spky-hint-bin", fault.hint.encode())]
-    pairs += [(f"spky-detail-{name}-bin", value.encode()) for name, value in fault.details.items()]
-    if RETRY_AFTER_MS in fault.details:
-        pairs.append(("grpc-status-details-bin", _retry_info(fault)))
-    await context.abort(getattr(grpc.StatusCode, STATUS[fault.code]), fault.message, tuple(pairs))
-
-
+_INT_MAX = 2**31 - 1  # gRPC's options are 32 bits wide
+_CHANNELZ = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
 _CODE_OF_STATUS = {
     grpc.StatusCode.UNAVAILABLE: Code.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED: Code.TIMEOUT,
@@ -190,32 +139,32 @@ _CODE_OF_STATUS = {
 
 def fault_of(error: aio.AioRpcError) -> Fault:
     """The fault that a failed call stands for."""
-    metadata = {str(name): value for name, value in (error.trailing_metadata() or ())}
-    text = {
-        name: value.decode() if isinstance(value, bytes) else str(value)
-        for name, value in metadata.items()
-        if name.startswith("spky-")
-    }
-    try:
-        code = Code(text.get("spky-code", ""))
-    except ValueError:
-        code = _CODE_OF_STATUS.get(error.code(), Code.INTERNAL)
-    prefix, suffix = "spky-detail-", "-bin"
-    details = {name[len(prefix) : -len(suffix)]: value for name, value in text.items() if name.startswith(prefix)}
-    return Fault(code, error.details() or error.code().name.lower(), text.get("spky-hint-bin", ""), details)
+    fault = fault_in({str(name): value for name, value in (error.trailing_metadata() or ())})
+    if fault is not None:
+        return fault
+    code, said = _CODE_OF_STATUS.get(error.code(), Code.INTERNAL), error.details() or error.code().name.lower()
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in said:  # gRPC's own words
+        return Fault(Code.TOO_LARGE, said, "send or ask for less in one message, or raise SPKY_GRPC_MESSAGE_BYTES_MAX")
+    return Fault(code, said)
 
 
 class Server:
-    """A gRPC server with health, reflection, bearer check and graceful drain.
+    """A gRPC server with health, reflection, channelz, the guard's checks and graceful drain.
 
     `add(adder, servicer, descriptor_service_name)` before `start`; `start` returns the bound address."""
 
-    def __init__(self, listen: str, secret: str = "", previous_secret: str = "") -> None:
+    def __init__(
+        self, listen: str, secret: str = "", previous_secret: str = "", limits: CallLimits | None = None
+    ) -> None:
+        limits = limits or CallLimits()
         self._listen = listen
-        self._server = aio.server(interceptors=[FaultInterceptor(secret, previous_secret)], options=_SERVER_OPTIONS)
+        self._guard = Guard((secret, previous_secret), limits)
+        taken = ("grpc.max_receive_message_length", min(2 * limits.message_bytes_max, _INT_MAX))
+        self._server = aio.server(interceptors=[self._guard], options=[taken, *_SERVER_OPTIONS])
         self._health = health.aio.HealthServicer()
         self._names: list[str] = [health.SERVICE_NAME, reflection.SERVICE_NAME]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self.add(channelz_pb2_grpc.add_ChannelzServicer_to_server, channelz.aio.ChannelzServicer(), _CHANNELZ)
         self.address = ""
 
     def add(self, adder: Callable[[Any, aio.Server], None], servicer: object, service_name: str) -> None:
@@ -251,5 +200,10 @@ class Server:
                 await changed
 
     async def stop(self, grace_seconds: float = DRAIN_SECONDS) -> None:
+        """NOT_SERVING for good, GOAWAY to every connection; calls in flight have `grace_seconds`, then are cut."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace_seconds)
+
+    def metrics(self) -> dict[str, float]:
+        """What the guard let in and refused, by name."""
+        return self._guard.metrics()

@@ -53,7 +53,10 @@ STATUS: Mapping[Code, str] = {
     Code.INTERNAL: "INTERNAL",
 }
 
-RETRY_AFTER_MS = "retry_after_ms"  # the detail that says when the same request may succeed
+# Details that have a form of their own in gRPC (`details.py`).
+RETRY_AFTER_MS = "retry_after_ms"  # when the same request may succeed
+FIELD = "field"  # of the request: what is wrong with it
+RESOURCE_TYPE, RESOURCE_NAME = "resource_type", "resource_name"  # what is not there, or there already
 
 
 class Fault(Exception):

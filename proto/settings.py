@@ -11,8 +11,6 @@ explicit value from a default (an SSP adopts the scheduler's namespace unless it
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +20,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.misspelt import refuse_unknown_environment, refuse_unknown_keys
 
 FILE_NAMES = ("sp00ky.yml", "sp00ky.yaml", "spooky.yml", "spooky.yaml")
-PREFIXES = ("SPKY_", "SPOOKY_")
-# A service named spky-… in Kubernetes puts such names into every pod of its namespace.
-_SERVICE_LINK = re.compile(r"_SERVICE_HOST$|_PORT($|_)|_TCP($|_)")
 
 
 class Settings(BaseModel):
@@ -146,8 +142,8 @@ def load(
     waiting = dict(later or {})
     environment = {name: text for name, text in (env or {}).items() if text != ""}
     document = _Document(read_file(file), file.name) if file else _Document({}, "")
-    _refuse_unknown_environment(environment, environment_names(models) | waiting.keys())
-    _refuse_unknown_keys(document, file_keys(models), waiting.keys())
+    refuse_unknown_environment(environment, environment_names(models) | waiting.keys())
+    refuse_unknown_keys(document.values, document.name, file_keys(models), waiting.keys())
 
     stated: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -259,37 +255,6 @@ def _unworked(settings: Settings, sources: Mapping[str, str]) -> Iterable[str]:
             yield f"{_spoken(field, names, sources)} has no effect yet: {names.later}"
 
 
-def _refuse_unknown_environment(env: Mapping[str, str], known: Iterable[str]) -> None:
-    names = set(known)
-    for name in sorted(env):
-        if name.startswith(PREFIXES) and name not in names and not _SERVICE_LINK.search(name):
-            raise Fault(Code.INVALID, f"unknown setting {name} in the environment", _nearest(name, names))
-
-
-def _refuse_unknown_keys(document: _Document, known: Iterable[str], later: Iterable[str]) -> None:
-    keys, waiting = set(known), set(later)
-    for path in _paths(document.values, keys, waiting):
-        if path not in keys:
-            raise Fault(Code.INVALID, f"unknown setting {path} in {document.name}", _nearest(path, keys | waiting))
-
-
-def _paths(document: Mapping[str, Any], keys: set[str], waiting: set[str], under: str = "") -> Iterable[str]:
-    """The dotted keys that must be known: a mapping is entered only where known keys lie inside it."""
-    for name, value in document.items():
-        path = f"{under}{name}"
-        if path in waiting:
-            continue
-        if isinstance(value, dict) and any(key.startswith(f"{path}.") for key in keys):
-            yield from _paths(value, keys, waiting, f"{path}.")
-        else:
-            yield path
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.0)
-    return f"did you mean {close[0]}?" if close else ""
-
-
 class MeshSettings(Settings):
     """What every process of the mesh reads."""
 
@@ -380,4 +345,21 @@ class SourceSettings(MeshSettings):
     )
     data_dir: Path = setting(
         Path("data"), env="SPKY_DATA_DIR", unit="path", about="directory that the process keeps its files in"
+    )
+    grpc_deadline_ms: int = setting(
+        60_000,
+        env="SPKY_GRPC_DEADLINE_MS",
+        yaml="grpc_deadline_ms",
+        unit="ms",
+        gt=0,
+        about="time that a gRPC call, streams apart, may take if its caller states no deadline",
+    )
+    grpc_message_bytes_max: int = setting(
+        64 * 1024 * 1024,
+        env="SPKY_GRPC_MESSAGE_BYTES_MAX",
+        yaml="grpc_message_bytes_max",
+        unit="bytes",
+        ge=1024 * 1024,
+        le=2**31 - 1,
+        about="longest gRPC message that is taken of a caller",
     )

@@ -19,6 +19,7 @@ from typing import Any
 from sp00ky.proto.channel import Server
 from sp00ky.proto.database import Database
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.guard import limits_of
 from sp00ky.proto.revision import Epoch, Revision, Seq
 from sp00ky.proto.v1 import (
     admin_pb2,
@@ -77,7 +78,8 @@ class SchedulerDriver:
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
         self._next_session_id = 0
-        self._server = Server(settings.grpc_addr, settings.auth_secret, settings.auth_secret_previous)
+        secrets = settings.auth_secret, settings.auth_secret_previous
+        self._server = Server(settings.grpc_addr, *secrets, limits_of(settings))
         self._views = ViewServicer(self)
         self._add_services()
 
@@ -222,6 +224,9 @@ class SchedulerDriver:
     @property
     def uptime_seconds(self) -> float:
         return time.monotonic() - self._started
+
+    def call_metrics(self) -> dict[str, float]:
+        return self._server.metrics()
 
     def require_ready(self) -> None:
         """Raises Fault NOT_READY while cloning, UNAVAILABLE when stopping or failed."""

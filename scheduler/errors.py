@@ -5,11 +5,15 @@ They are `Fault`s (proto/faults.py is the one table from code to status); this f
 
 from __future__ import annotations
 
-from sp00ky.proto.faults import RETRY_AFTER_MS, Code, Fault
+from sp00ky.proto.faults import RESOURCE_NAME, RESOURCE_TYPE, RETRY_AFTER_MS, Code, Fault
 
 INTAKE_RETRY_MS = 500  # a full queue is durable by then
 REGISTRATION_RETRY_MS = 1_000
 QUERY_RETRY_MS = 1_000
+
+
+def _resource(kind: str, name: str) -> dict[str, str]:
+    return {RESOURCE_TYPE: kind, RESOURCE_NAME: name}
 
 
 class SchedulerInvariantError(AssertionError):
@@ -70,11 +74,12 @@ def no_ready_ssp(purpose: str) -> Fault:
 
 
 def unknown_view(view_id: str) -> Fault:
-    return Fault(Code.NOT_FOUND, f'view "{view_id}" is not registered')
+    return Fault(Code.NOT_FOUND, f'view "{view_id}" is not registered', "", _resource("view", view_id))
 
 
 def unknown_ssp(ssp_id: str) -> Fault:
-    return Fault(Code.NOT_FOUND, f'ssp "{ssp_id}" is not known', "`spky ssp list` names those that are")
+    hint = "`spky ssp list` names those that are"
+    return Fault(Code.NOT_FOUND, f'ssp "{ssp_id}" is not known', hint, _resource("ssp", ssp_id))
 
 
 def other_text(view_id: str) -> Fault:
@@ -82,6 +87,7 @@ def other_text(view_id: str) -> Fault:
         Code.CONFLICT,
         f'view "{view_id}" is registered with another query, other params or other auth',
         "unregister it first, or use another id",
+        _resource("view", view_id),
     )
 
 

@@ -21,6 +21,7 @@ from sp00ky.proto.channel import Server
 from sp00ky.proto.database import Database
 from sp00ky.proto.failpoints import failpoint
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.guard import limits_of
 from sp00ky.proto.revision import Epoch, Revision, Seq, StoreId, parse_revision
 from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc, replication_pb2, views_pb2, views_pb2_grpc
 from sp00ky.proto.values.kinds import Value
@@ -92,7 +93,8 @@ class SspDriver:
         self._started = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
         self._process = psutil.Process()
-        self._server = Server(settings.grpc_addr, settings.auth_secret, settings.auth_secret_previous)
+        secrets = settings.auth_secret, settings.auth_secret_previous
+        self._server = Server(settings.grpc_addr, *secrets, limits_of(settings))
         self._server.add(
             views_pb2_grpc.add_ViewServiceServicer_to_server,
             ViewServicer(self),
@@ -388,6 +390,7 @@ class SspDriver:
             "reevaluations_total": self._reruns.runs,
             "exact_reads_total": self.exact.reads,
             "stream_connected": float(self._upstream is not None and self._upstream.connected),
+            **self._server.metrics(),
         }
 
 

@@ -24,7 +24,8 @@ from sp00ky.deploy.demo.verify import Source, differences
 from sp00ky.deploy.environment import MODELS
 from sp00ky.deploy.remote import fault_of_response
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.settings import PREFIXES, environment_names
+from sp00ky.proto.misspelt import PREFIXES
+from sp00ky.proto.settings import environment_names
 from surrealdb import AsyncSurreal
 
 NAMESPACE = DATABASE = "sp00ky"

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import grpc
 from grpc import aio
-from sp00ky.proto.faults import STATUS, Code, Fault
+from sp00ky.proto.details import status_code, trailers
+from sp00ky.proto.faults import Code, Fault
 
 from tests.simulation.kernel import Kernel, ProcessLoop
 
@@ -43,10 +43,8 @@ class Target(NamedTuple):
 
 
 def rpc_error(code: Code, message: str, hint: str = "", details: dict[str, str] | None = None) -> aio.AioRpcError:
-    metadata = [("spky-code", str(code)), ("spky-hint-bin", hint.encode())]
-    metadata += [(f"spky-detail-{name}-bin", value.encode()) for name, value in (details or {}).items()]
-    status = getattr(grpc.StatusCode, STATUS[code])
-    return aio.AioRpcError(status, aio.Metadata(), aio.Metadata(*metadata), message)  # type: ignore[arg-type]
+    metadata = aio.Metadata(*trailers(Fault(code, message, hint, details)))
+    return aio.AioRpcError(status_code(code), aio.Metadata(), metadata, message)
 
 
 @dataclass(slots=True)
@@ -173,6 +171,9 @@ class FakeServer:
 
     async def stop(self, grace_seconds: float = 0.0) -> None:
         return
+
+    def metrics(self) -> dict[str, float]:
+        return {}
 
 
 class Context:
