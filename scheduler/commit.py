@@ -55,6 +55,7 @@ class Committer:
         self.sessions: dict[int, Session] = {}
         self.failure: Fault | None = None
         self.on_failure: Callable[[Fault], None] = lambda fault: None
+        self.on_release: Callable[[Ready], None] = lambda ready: None
         self.committed_changes = 0
         self.commits = 0
         self._queue: deque[tuple[Event, Claim | None]] = deque()
@@ -222,6 +223,7 @@ class Committer:
             session.notify()
         if ready.pins and not any(member.loading for member in self.coordinator.ssps.values()):
             self.pages.clear()
+        self.on_release(ready)
 
     def _refuse_group(self, ready: Ready, fault: Fault) -> None:
         """Nothing of the group was applied: its callers are refused, and the coordinator forgets it."""

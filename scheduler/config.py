@@ -299,6 +299,13 @@ class SchedulerSettings(SourceSettings):
         gt=0,
         about="unacknowledged batches on one ingest stream",
     )
+    events_max: int = setting(
+        4_096,
+        env="SPKY_EVENTS_MAX",
+        gt=0,
+        le=1_000_000,
+        about="events of the mesh that are kept for those who ask what has happened",
+    )
     backends: str = setting(
         "",
         env="SPKY_SCHEDULER_BACKENDS",

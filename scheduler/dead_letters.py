@@ -77,6 +77,11 @@ class DeadLetters:
     def __contains__(self, letter_id: int) -> bool:
         return letter_id in self._letters
 
+    @property
+    def last_id(self) -> int:
+        """Of the newest that was ever kept, 0: none."""
+        return self._next_id - 1
+
     def get(self, letter_id: int) -> DeadLetter:
         """Raises Fault NOT_FOUND."""
         letter = self._letters.get(letter_id)

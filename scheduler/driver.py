@@ -25,6 +25,8 @@ from sp00ky.proto.v1 import (
     admin_pb2,
     admin_pb2_grpc,
     common_pb2,
+    events_pb2,
+    events_pb2_grpc,
     ingest_pb2,
     proxy_pb2,
     proxy_pb2_grpc,
@@ -44,8 +46,10 @@ from sp00ky.scheduler.coordinator.events import SspFellBehind, SspSaidHello, Str
 from sp00ky.scheduler.datastore.datastore import Datastore, MetaWrite
 from sp00ky.scheduler.fanout import Session
 from sp00ky.scheduler.intake import Transactions, canonical
+from sp00ky.scheduler.observer import Observer
 from sp00ky.scheduler.room import Room, Work
 from sp00ky.scheduler.rpc.admin import AdminServicer
+from sp00ky.scheduler.rpc.events import EventServicer
 from sp00ky.scheduler.rpc.ingest import IngestServicer, add_ingest
 from sp00ky.scheduler.rpc.proxy import ProxyServicer
 from sp00ky.scheduler.rpc.replication import ReplicationServicer
@@ -74,6 +78,7 @@ class SchedulerDriver:
         self.drift: Drift | None = None
         self._committer: Committer | None = None
         self._upkeep: Upkeep | None = None
+        self._observer: Observer | None = None
         self._started = time.monotonic()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -95,6 +100,7 @@ class SchedulerDriver:
             (views_pb2_grpc.add_ViewServiceServicer_to_server, self._views, views_pb2, "ViewService"),
             (proxy_pb2_grpc.add_ProxyServiceServicer_to_server, ProxyServicer(self), proxy_pb2, "ProxyService"),
             (admin_pb2_grpc.add_AdminServiceServicer_to_server, AdminServicer(self), admin_pb2, "AdminService"),
+            (events_pb2_grpc.add_EventServiceServicer_to_server, EventServicer(self), events_pb2, "EventService"),
         )
         for adder, servicer, module, name in services:
             self._server.add(adder, servicer, module.DESCRIPTOR.services_by_name[name].full_name)
@@ -144,6 +150,9 @@ class SchedulerDriver:
             is_captured=self._database is not None,
         )
         self._tasks.append(asyncio.create_task(self._upkeep.run(), name="upkeep"))
+        self._observer = Observer(self, settings.events_max)
+        self._committer.on_release = self._observer.handle_released
+        self._tasks.append(asyncio.create_task(self._observer.run(), name="observer"))
         await self._server.serving(self.state == "ready")
         self._tasks.append(asyncio.create_task(self._show_readiness(), name="readiness"))
         return self.grpc_address
@@ -206,6 +215,12 @@ class SchedulerDriver:
         if self._upkeep is None:
             raise Fault(Code.NOT_READY, "scheduler has not started")
         return self._upkeep
+
+    @property
+    def observer(self) -> Observer:
+        if self._observer is None:
+            raise Fault(Code.NOT_READY, "scheduler has not started")
+        return self._observer
 
     @property
     def capture(self) -> Capture | None:

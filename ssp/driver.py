@@ -336,6 +336,7 @@ class SspDriver:
             memory_bytes=self._process.memory_info().rss,
             applied_seq=self.engine.applied_seq,
             written_seq=self.written_seq,
+            edges_written=self._edges.owed.edges_written,
         )
 
     # --- reads ---

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from sp00ky.proto.faults import Fault
 from sp00ky.proto.revision import Seq
-from sp00ky.proto.v1 import replication_pb2
+from sp00ky.proto.v1 import common_pb2, replication_pb2
 from sp00ky.scheduler.datastore.datastore import MetaWrite, PinWrite, RowWrite
 from sp00ky.scheduler.entries import EncodedEntries
 
@@ -42,6 +42,7 @@ class SessionEnded:
 @dataclass(slots=True)
 class Ready:
     entries: EncodedEntries = field(default_factory=EncodedEntries)
+    commands: list[common_pb2.Entry] = field(default_factory=list)  # those among the entries that are, to be told of
     rows: list[RowWrite] = field(default_factory=list)
     meta: list[MetaWrite] = field(default_factory=list)
     pins: list[PinWrite] = field(default_factory=list)

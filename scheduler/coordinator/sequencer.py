@@ -49,5 +49,6 @@ class Sequencer:
         seq = self.head_seq = Seq(self.head_seq + 1)
         entries = ready.entries
         entries.starts_at(seq)
+        ready.commands.append(entry)
         entries.encoded.append(header(seq, self._epoch, txn_last, wall_ms) + entry.SerializeToString())
         return seq
