@@ -39,6 +39,7 @@ from sp00ky.gateway.translate import (
 )
 from sp00ky.gateway.translate.fields import Body
 from sp00ky.gateway.upstream import Rpc
+from sp00ky.gateway.watched import WATCHED
 from sp00ky.proto.faults import Code, Fault
 
 _OF_A_VIEW = frozenset({Code.NOT_FOUND, Code.NOT_READY, Code.NO_READY_SSP})
@@ -298,7 +299,7 @@ ENDPOINTS: Sequence[Endpoint] = (
     ),
     _later("GET", "/view/{id}/events", BOTH, "event streams", USERS),
     _later("GET", "/view/{id}/ws", BOTH, "event streams", USERS),
-    _later("GET", "/events", SCHEDULER, "event streams"),
+    *WATCHED,
     _later("POST", "/ssp/register", SCHEDULER, "SSPs that speak HTTP", SSPS),
     _later("POST", "/ssp/heartbeat", SCHEDULER, "SSPs that speak HTTP", SSPS),
     *OPERATORS,
@@ -374,7 +375,6 @@ ENDPOINTS: Sequence[Endpoint] = (
         roles=USERS | READERS,
         result=dict[str, Any],
     ),
-    _later("GET", "/", SCHEDULER, "dashboards"),
 )
 
 

@@ -31,6 +31,7 @@ _OF_CALL: Final = frozenset({HTTP_STATUS[Code.UNAVAILABLE], HTTP_STATUS[Code.TIM
 _PATH_FIELDS: Final[Mapping[str, Schema]] = {
     "id": {"type": "string", "minLength": 1, "maxLength": 512},
     "table": {"type": "string", "minLength": 1, "maxLength": 512},
+    "file": {"type": "string", "minLength": 1, "maxLength": 64},
 }
 
 

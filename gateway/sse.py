@@ -64,6 +64,10 @@ class Streams:
         self._open: set[asyncio.Timeout] = set()
         self._closing = False
 
+    @property
+    def count(self) -> int:
+        return len(self._open)
+
     def close(self) -> None:
         """End every stream; none begins any more."""
         self._closing = True

@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from grpc import aio
 from sp00ky.proto.channel import fault_of, open_channel
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.v1 import admin_pb2_grpc, ingest_pb2_grpc, proxy_pb2_grpc, views_pb2_grpc
+from sp00ky.proto.v1 import admin_pb2_grpc, events_pb2_grpc, ingest_pb2_grpc, proxy_pb2_grpc, views_pb2_grpc
 
 
 class Rpc(StrEnum):
@@ -37,6 +37,7 @@ class Rpc(StrEnum):
     GET_DEAD_LETTER = "AdminService.GetDeadLetter"
     RETRY_DEAD_LETTER = "AdminService.RetryDeadLetter"
     DROP_DEAD_LETTER = "AdminService.DropDeadLetter"
+    WATCH_EVENTS = "EventService.WatchEvents"
 
 
 CLOSE_SECONDS = 5.0
@@ -46,6 +47,7 @@ _STUBS: Mapping[str, Callable[[aio.Channel], Any]] = {
     "ProxyService": proxy_pb2_grpc.ProxyServiceStub,
     "ViewService": views_pb2_grpc.ViewServiceStub,
     "AdminService": admin_pb2_grpc.AdminServiceStub,
+    "EventService": events_pb2_grpc.EventServiceStub,
 }
 
 # Of the request being answered: passed on, so that a service's log line can be found by it.

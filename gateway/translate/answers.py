@@ -306,6 +306,59 @@ class Dropped(TypedDict):
     dropped: int
 
 
+class MeshEvent(TypedDict):
+    id: int
+    at_ms: int
+    kind: str
+    text: str
+    trouble: bool
+    ssp_id: NotRequired[str]
+    view_id: NotRequired[str]
+    auth: NotRequired[str]
+
+
+class SspSample(TypedDict):
+    id: str
+    state: str
+    draining: bool
+    views: int
+    cpu_usage: float
+    memory_usage: int
+    last_heartbeat_seconds_ago: float
+    applied_seq: int
+    written_seq: int
+    applied_per_second: float
+    edges_per_second: float
+
+
+class StageLag(TypedDict):
+    """Seconds from a write to SurrealDB until it was seen at each stage."""
+
+    captured_seconds: float
+    applied_seconds: float
+    written_seconds: float
+
+
+class MeshSample(TypedDict):
+    at_ms: int
+    state: str
+    captures: bool
+    captured_per_second: float
+    appended_per_second: float
+    head_seq: int
+    queued_changes: int
+    log_bytes: int
+    rows: int
+    cpu_usage: float
+    memory_usage: int
+    views: int
+    dead_letters: int
+    ssps: list[SspSample]
+    detail: NotRequired[str]
+    lag: NotRequired[StageLag]
+    streams: NotRequired[int]  # open at the server that was asked
+
+
 class Metrics(TypedDict):
     """`scheduler` and `ssps` of a scheduler, `ssp` of an SSP; `metrics` is whatever else is counted."""
 

@@ -7,7 +7,7 @@ kept in `asked`, in order.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from google.protobuf.message import Message
@@ -18,6 +18,8 @@ from sp00ky.proto.v1 import (
     admin_pb2,
     admin_pb2_grpc,
     common_pb2,
+    events_pb2,
+    events_pb2_grpc,
     ingest_pb2,
     ingest_pb2_grpc,
     proxy_pb2,
@@ -127,6 +129,7 @@ class FakeMesh:
             "DrainSsp": admin_pb2.DrainSspResponse(views=3, revision=token(44)),
             "ResyncSsps": admin_pb2.ResyncSspsResponse(ssp_ids=["ssp-1"]),
         }
+        self.told: list[events_pb2.WatchEventsResponse] = [events_pb2.WatchEventsResponse(last_id=1)]  # then nothing
         self.request_ids: list[str] = []  # that the gateway passed on, call by call
         self.ssp: FakeMesh | None = None  # of an SSP's API: the SSP, while this one is its scheduler
         self.held: asyncio.Event | None = None  # when set, every call waits for it
@@ -153,6 +156,8 @@ class FakeMesh:
         self._server.add(proxy_pb2_grpc.add_ProxyServiceServicer_to_server, proxy, "sp00ky.v1.ProxyService")
         self._server.add(views_pb2_grpc.add_ViewServiceServicer_to_server, views, "sp00ky.v1.ViewService")
         self._server.add(admin_pb2_grpc.add_AdminServiceServicer_to_server, admin, "sp00ky.v1.AdminService")
+        add_events = events_pb2_grpc.add_EventServiceServicer_to_server
+        self._server.add(add_events, _Events(self), "sp00ky.v1.EventService")
         self.address = await self._server.start()
         return self.address
 
@@ -173,6 +178,19 @@ class FakeMesh:
         if isinstance(answer, Fault):
             raise answer
         return answer if isinstance(answer, Message) else answer(request)
+
+
+class _Events(events_pb2_grpc.EventServiceServicer):
+    def __init__(self, mesh: FakeMesh) -> None:
+        self._mesh = mesh
+
+    async def WatchEvents(
+        self, request: events_pb2.WatchEventsRequest, context: Any
+    ) -> AsyncIterator[events_pb2.WatchEventsResponse]:
+        self._mesh.asked.append(request)
+        for answer in self._mesh.told:
+            yield answer
+        await asyncio.Event().wait()
 
 
 def _empty(method: str) -> Message:

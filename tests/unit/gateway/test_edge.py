@@ -67,7 +67,8 @@ async def test_documented_open_endpoints_are_open_and_no_others() -> None:
     on_ssp = {endpoint.path for endpoint in endpoints_of("ssp") if "ssp" in endpoint.open_on}
     on_scheduler = {endpoint.path for endpoint in endpoints_of("scheduler") if "scheduler" in endpoint.open_on}
     assert on_ssp == open_everywhere - {"/health/snapshot"}
-    assert on_scheduler == open_everywhere | {"/metrics", "/metrics/prometheus"}
+    dashboard = {"/", "/dashboard/{file}"}  # holds no data
+    assert on_scheduler == open_everywhere | {"/metrics", "/metrics/prometheus"} | dashboard
 
 
 async def test_without_a_secret_any_bearer_or_none_will_do(scheduler: Served) -> None:
