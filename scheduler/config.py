@@ -170,8 +170,21 @@ class SchedulerSettings(SourceSettings):
         yaml="ssp_poll_interval_ms",
         unit="ms",
         gt=0,
-        later="SSPs that speak HTTP only are not polled",
-        about="how often the health of an HTTP-only SSP is asked for",
+        about="how often the health of an HTTP-only SSP that loads is asked for",
+    )
+    http_ssps_max: int = setting(
+        64,
+        env="SPKY_HTTP_SSPS_MAX",
+        yaml="http_ssps_max",
+        unit="SSPs",
+        gt=0,
+        about="SSPs that speak HTTP only and may follow at the same time",
+    )
+    ssp_secret: str = setting(
+        "",
+        env="SPKY_SSP_SECRET",
+        secret=True,
+        about="bearer sent to SSPs that speak HTTP only; unset: SPKY_AUTH_SECRET",
     )
     snapshot_update_interval_secs: int = setting(
         300,

@@ -29,6 +29,7 @@ from sp00ky.proto.v1 import (
     events_pb2_grpc,
     ingest_pb2,
     proxy_pb2,
+    membership_pb2,
     proxy_pb2_grpc,
     replication_pb2,
     replication_pb2_grpc,
@@ -47,6 +48,7 @@ from sp00ky.scheduler.datastore.datastore import Datastore, MetaWrite
 from sp00ky.scheduler.fanout import Session
 from sp00ky.scheduler.intake import Transactions, canonical
 from sp00ky.scheduler.observer import Observer
+from sp00ky.scheduler.foreign.members import HttpMembers
 from sp00ky.scheduler.room import Room, Work
 from sp00ky.scheduler.rpc.admin import AdminServicer
 from sp00ky.scheduler.rpc.events import EventServicer
@@ -54,6 +56,7 @@ from sp00ky.scheduler.rpc.ingest import IngestServicer, add_ingest
 from sp00ky.scheduler.rpc.proxy import ProxyServicer
 from sp00ky.scheduler.rpc.replication import ReplicationServicer
 from sp00ky.scheduler.rpc.views import ViewServicer
+from sp00ky.scheduler.rpc.membership import MembershipServicer, add_membership
 from sp00ky.scheduler.upkeep import Upkeep
 
 STOP_SECONDS = 8.0
@@ -90,6 +93,7 @@ class SchedulerDriver:
 
     def _add_services(self) -> None:
         services: Sequence[tuple[Callable[..., None], object, Any, str]] = (
+        self.http_members = HttpMembers(self, settings)
             (add_ingest, IngestServicer(self), ingest_pb2, "IngestService"),
             (
                 replication_pb2_grpc.add_ReplicationServiceServicer_to_server,
@@ -103,6 +107,7 @@ class SchedulerDriver:
             (events_pb2_grpc.add_EventServiceServicer_to_server, EventServicer(self), events_pb2, "EventService"),
         )
         for adder, servicer, module, name in services:
+            (add_membership, MembershipServicer(self), membership_pb2, "MembershipService"),
             self._server.add(adder, servicer, module.DESCRIPTOR.services_by_name[name].full_name)
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -206,6 +211,7 @@ class SchedulerDriver:
             raise Fault(Code.NOT_READY, "scheduler has not started")
         return self._committer
 
+        await self.http_members.close()
     @property
     def coordinator(self) -> Coordinator:
         return self.committer.coordinator
@@ -294,8 +300,8 @@ class SchedulerDriver:
 
     # --- streams -----------------------------------------------------------------------------------------------------
 
-    def open_session(self, hello: replication_pb2.Hello) -> Session:
-        """A session for a stream that said hello. Raises Fault INVALID, NOT_READY."""
+    def open_session(self, hello: replication_pb2.Hello, http_only: bool = False) -> Session:
+        """A session for a stream that said hello, or for an SSP that has none. Raises Fault INVALID, NOT_READY."""
         self.require_ready()
         if not hello.ssp_id:
             raise Fault(Code.INVALID, "hello names no ssp_id")
@@ -315,7 +321,8 @@ class SchedulerDriver:
             fell_behind=fell_behind,
         )
         committer.sessions[session_id] = session
-        committer.post(SspSaidHello(session_id, hello, self.store.log_floor_seq, self.store.floor_seq))
+        floors = self.store.log_floor_seq, self.store.floor_seq
+        committer.post(SspSaidHello(session_id, hello, *floors, http_only=http_only))
         return session
 
     def close_session(self, session: Session) -> None:

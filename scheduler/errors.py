@@ -77,6 +77,11 @@ def unknown_view(view_id: str) -> Fault:
     return Fault(Code.NOT_FOUND, f'view "{view_id}" is not registered', "", _resource("view", view_id))
 
 
+def kept_over_http(view_id: str, ssp_id: str) -> Fault:
+    message = f'view "{view_id}" is kept by ssp "{ssp_id}", which speaks HTTP only and answers no reads'
+    return Fault(Code.UNIMPLEMENTED, message, "follow its edges in SurrealDB", {"ssp_id": ssp_id})
+
+
 def unknown_ssp(ssp_id: str) -> Fault:
     hint = "`spky ssp list` names those that are"
     return Fault(Code.NOT_FOUND, f'ssp "{ssp_id}" is not known', hint, _resource("ssp", ssp_id))

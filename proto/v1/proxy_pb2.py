@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from sp00ky.proto.v1 import common_pb2 as sp00ky_dot_proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsp00ky/proto/v1/proxy.proto\x12\tsp00ky.v1\x1a\x1csp00ky/proto/v1/common.proto\"\x8b\x01\n\x0cQueryRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x11\n\tvars_json\x18\x02 \x01(\t\x12\x0c\n\x04vars\x18\x03 \x01(\x0c\x12\x10\n\x08revision\x18\x04 \x01(\t\x12\x0c\n\x04json\x18\x05 \x01(\x08\x12+\n\x0b\x63onsistency\x18\x06 \x01(\x0e\x32\x16.sp00ky.v1.Consistency\"F\n\rQueryResponse\x12\x0e\n\x06result\x18\x01 \x01(\x0c\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x13\n\x0bresult_json\x18\x03 \x01(\t2J\n\x0cProxyService\x12:\n\x05Query\x12\x17.sp00ky.v1.QueryRequest\x1a\x18.sp00ky.v1.QueryResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsp00ky/proto/v1/proxy.proto\x12\tsp00ky.v1\x1a\x1csp00ky/proto/v1/common.proto\"\x9f\x01\n\x0cQueryRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x11\n\tvars_json\x18\x02 \x01(\t\x12\x0c\n\x04vars\x18\x03 \x01(\x0c\x12\x10\n\x08revision\x18\x04 \x01(\t\x12\x0c\n\x04json\x18\x05 \x01(\x08\x12+\n\x0b\x63onsistency\x18\x06 \x01(\x0e\x32\x16.sp00ky.v1.Consistency\x12\x12\n\nshared_pin\x18\x07 \x01(\x08\"F\n\rQueryResponse\x12\x0e\n\x06result\x18\x01 \x01(\x0c\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x13\n\x0bresult_json\x18\x03 \x01(\t2J\n\x0cProxyService\x12:\n\x05Query\x12\x17.sp00ky.v1.QueryRequest\x1a\x18.sp00ky.v1.QueryResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sp00ky.proto.v1.proxy_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_QUERYREQUEST']._serialized_start=73
-  _globals['_QUERYREQUEST']._serialized_end=212
-  _globals['_QUERYRESPONSE']._serialized_start=214
-  _globals['_QUERYRESPONSE']._serialized_end=284
-  _globals['_PROXYSERVICE']._serialized_start=286
-  _globals['_PROXYSERVICE']._serialized_end=360
+  _globals['_QUERYREQUEST']._serialized_end=232
+  _globals['_QUERYRESPONSE']._serialized_start=234
+  _globals['_QUERYRESPONSE']._serialized_end=304
+  _globals['_PROXYSERVICE']._serialized_start=306
+  _globals['_PROXYSERVICE']._serialized_end=380
 # @@protoc_insertion_point(module_scope)

@@ -1,13 +1,18 @@
-"""What operators ask of the SSPs: to drain one, to have them load anew."""
+"""What operators ask of the SSPs: to drain one, to have them load anew. And the SSPs that speak HTTP only: they join,
+and say that they live."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from grpc import aio
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.v1 import admin_pb2
+from sp00ky.proto.revision import Seq
+from sp00ky.proto.v1 import admin_pb2, membership_pb2, membership_pb2_grpc, replication_pb2
 from sp00ky.scheduler.coordinator.events import DrainRequested, ResyncRequested
 from sp00ky.scheduler.coordinator.ssp import Ssp
+from sp00ky.scheduler.foreign.hashes import table_hashes
+from sp00ky.scheduler.foreign.members import Registration
 
 if TYPE_CHECKING:
     from sp00ky.scheduler.driver import SchedulerDriver
@@ -60,6 +65,7 @@ def membership_metrics(driver: SchedulerDriver) -> dict[str, float]:
         "ssps_draining": sum(member.draining for member in members),
         "ssps_loading": sum(member.loading for member in members),
         "ssp_rebootstraps": coordinator.rebootstraps,
+        **driver.http_members.metrics(),
         "ssp_lag_max": max((coordinator.durable_seq - member.progress.acked_seq for member in members), default=0),
         "ssp_inflight_frames": sum(member.progress.inflight_frames for member in members),
         "ssp_inflight_entries": sum(member.progress.inflight_entries for member in members),
@@ -71,3 +77,37 @@ def membership_metrics(driver: SchedulerDriver) -> dict[str, float]:
         "page_cache_hits": pages.hits,
         "page_cache_misses": pages.misses,
     }
+
+
+add_membership = membership_pb2_grpc.add_MembershipServiceServicer_to_server
+
+
+class MembershipServicer(membership_pb2_grpc.MembershipServiceServicer):
+    def __init__(self, driver: SchedulerDriver) -> None:
+        self._driver = driver
+
+    async def RegisterSsp(
+        self, request: membership_pb2.RegisterSspRequest, context: aio.ServicerContext[object, object]
+    ) -> membership_pb2.RegisterSspResponse:
+        driver = self._driver
+        driver.require_ready()
+        asked = Registration(request.ssp_id, request.url, request.version, dict(request.env))
+        welcome = await driver.http_members.register(asked)
+        with driver.store.holding(Seq(welcome.at_seq)):
+            hashes = await table_hashes(driver.store, Seq(welcome.at_seq))
+        return membership_pb2.RegisterSspResponse(
+            snapshot_seq=welcome.at_seq,
+            table_hashes=hashes,
+            epoch=welcome.epoch,
+            revision=driver.token(welcome.at_seq),
+        )
+
+    async def BeatSsp(
+        self, request: membership_pb2.BeatSspRequest, context: aio.ServicerContext[object, object]
+    ) -> membership_pb2.BeatSspResponse:
+        self._driver.require_ready()
+        heartbeat = replication_pb2.Heartbeat(
+            views=request.views, cpu_ratio=request.cpu_ratio, memory_bytes=request.memory_bytes
+        )
+        self._driver.http_members.beat(request.ssp_id, heartbeat)
+        return membership_pb2.BeatSspResponse()

@@ -30,9 +30,11 @@ from sp00ky.proto.values.json import encode_json, from_json
 from sp00ky.proto.values.kinds import NONE, RecordId, Value
 from sp00ky.proto.values.order import sort_key
 from sp00ky.proto.values.pack import pack, unpack
+from sp00ky.proto.values.text import escape_ident
 from sp00ky.proto.whole.expr import evaluate
 from sp00ky.proto.whole.scope import Indexed, NotPlain, Scope
 from sp00ky.proto.whole.select import run_select
+from sp00ky.scheduler.changes import RESERVED_PREFIX
 from sp00ky.scheduler.datastore.datastore import Datastore, Row
 from sp00ky.scheduler.errors import queries_overloaded
 from sp00ky.scheduler.rpc.revisions import exact_seq, reached_seq
@@ -108,6 +110,18 @@ def first_statement(query: str) -> Select | Expr:
     return answered
 
 
+def asks_for_tables(query: str) -> bool:
+    """The one INFO that is served: an SSP that speaks HTTP only begins with it."""
+    words = query[:64].upper().replace(";", " ").split()
+    return len(query) < 64 and words in (["INFO", "FOR", "DB"], ["INFO", "FOR", "DATABASE"])
+
+
+def _tables_at(store: Datastore, at: Seq) -> Value:
+    """As SurrealDB answers INFO FOR DB, as far as the replica knows."""
+    names = [name for name in store.tables(at) if not name.startswith(RESERVED_PREFIX)]
+    return {"tables": {name: f"DEFINE TABLE {escape_ident(name)} TYPE ANY SCHEMALESS" for name in names}}
+
+
 def require_short(query: str) -> None:
     if len(query) > QUERY_CHARS_MAX:
         raise Fault(Code.TOO_LARGE, f"query is longer than {QUERY_CHARS_MAX} characters")
@@ -151,13 +165,18 @@ class ProxyServicer(proxy_pb2_grpc.ProxyServiceServicer):
         require_short(request.query)
         params = _params(request)
         at = await self._revision(request.revision, request.consistency)
+        if request.shared_pin and not request.revision:
+            at = self._driver.coordinator.http_load_seq or at
         self._driver.require_readable(at)
         if self._waiting >= QUERIES_WAITING_MAX:
             raise queries_overloaded(self._waiting, QUERIES_WAITING_MAX)
         self._waiting += 1
         try:
             with self._driver.store.holding(at):
-                packed = await self._run(request.query, params, at)
+                if asks_for_tables(request.query):
+                    packed = pack(_tables_at(self._driver.store, at))
+                else:
+                    packed = await self._run(request.query, params, at)
         finally:
             self._waiting -= 1
         if len(packed) > MESSAGE_BYTES_MAX - 1024:

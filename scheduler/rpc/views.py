@@ -221,6 +221,10 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         """The SSP that answers for the view: its owner, or the former one (unless it is the one that is `silent`)."""
         serving = view.serving_ssp_id if view.serving_ssp_id != silent else view.ssp_id
         server = self._driver.coordinator.ssps.get(serving)
+        if server is not None and server.http_only:
+            server = self._driver.coordinator.ssps.get(view.ssp_id)  # it has none, once it hands over
+        if server is not None and server.http_only:
+            raise errors.kept_over_http(view.key.id, server.id)
         if server is None or not server.grpc_address:
             raise _between_owners(view.key, "it waits for a ready ssp")
         return server
@@ -301,3 +305,5 @@ def _merged(view: View, summary: views_pb2.ViewSummary | None) -> views_pb2.View
     merged.surql, merged.ssp_id = view.spec.surql, view.ssp_id
     merged.client_id, merged.ttl_ms = view.spec.client_id, view.spec.ttl_ms
     return merged
+    if (refusal := view.refusals.get(view.ssp_id)) is not None:
+        merged.state, merged.reason = views_pb2.VIEW_STATE_FAILED, refusal
