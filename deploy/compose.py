@@ -21,6 +21,7 @@ from sp00ky.deploy.environment import load_service
 from sp00ky.deploy.ports import free_ports, require_free
 from sp00ky.deploy.surreal.install import install
 from sp00ky.deploy.surreal.marks import seqs_handed_out
+from sp00ky.deploy.telemetry import push_metrics
 from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.exchange import Api
 from sp00ky.gateway.exposure import decide_bind, is_loopback, split_address
@@ -275,7 +276,10 @@ async def start_edge(
     resolve = partial(resolve_scheduler, url, RESOLVE_SECONDS) if url else None
     server = GatewayServer(settings, api, upstream, scheduler, resolve=resolve)
     stack.push_async_callback(server.stop)
-    return await server.start()
+    url = await server.start()
+    if settings.otel_endpoint:
+        await push_metrics(stack, settings, server)
+    return url
 
 
 def edge_settings(settings: MeshSettings, listen: str, config: Path | None) -> GatewaySettings:

@@ -1,19 +1,25 @@
 """Logging of a process, set up once: readable on a terminal, one JSON object per line otherwise, always on stderr.
 
+A line that belongs to a request says which: `request_id`, and `trace_id`, `span_id` where it is traced. Under a
+supervisor each line also says which process wrote it: a JSON line as its field `process`, any other before it.
+
 Modules use the standard `logging`; only this one knows structlog.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from typing import Literal
 
 import structlog
+from sp00ky.proto.tracing import REQUEST_ID, current_ids
 
 _QUIET = ("grpc", "aiohttp.access", "asyncio", "websockets", "opentelemetry")
 
 
-def set_up_logging(level: str, service: str) -> None:
+def set_up_logging(level: str, service: str, form: Literal["auto", "json", "pretty"] = "auto") -> None:
     """Send every record of `level` and worse to stderr, naming the service."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
@@ -21,9 +27,11 @@ def set_up_logging(level: str, service: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         _naming(service),
+        name_request,
     ]
+    is_pretty = form == "pretty" or (form == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if is_pretty else structlog.processors.JSONRenderer()
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -37,6 +45,24 @@ def set_up_logging(level: str, service: str) -> None:
     root.setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def named(process: str, line: bytes) -> bytes:
+    """A line of a child's log, saying whose it is."""
+    if line.startswith(b'{"') and line.endswith(b"}"):
+        return b'{"process": ' + json.dumps(process).encode() + b", " + line[1:]
+    return f"[{process}] ".encode() + line
+
+
+def name_request(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Of the task that logs: a record is rendered where it is made."""
+    request_id = REQUEST_ID.get()
+    if request_id:
+        event["request_id"] = request_id
+    trace_id, span_id = current_ids()
+    if trace_id:
+        event["trace_id"], event["span_id"] = trace_id, span_id
+    return event
 
 
 def _naming(service: str) -> structlog.typing.Processor:

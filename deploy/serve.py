@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 from sp00ky.deploy.logs import set_up_logging
-from sp00ky.deploy.telemetry import trace_grpc
+from sp00ky.deploy.telemetry import start_tracing
 from sp00ky.proto.settings import MeshSettings
 
 EXIT_AT_ONCE = 130
@@ -36,9 +36,12 @@ def run_process(
 ) -> None:
     """Run until a signal; returns when drained. `compose` starts everything and announces it; `at_once` is what the
     second signal does before the end. Raises the faults of `compose`."""
-    set_up_logging(settings.log_level, service)
-    trace_grpc(settings, service)
-    asyncio.run(_live(compose, supervised, at_once))
+    set_up_logging(settings.log_level, service, settings.log_format)
+    stop_tracing = start_tracing(settings, service)
+    try:
+        asyncio.run(_live(compose, supervised, at_once))
+    finally:
+        stop_tracing()
 
 
 async def _live(compose: Compose, supervised: bool, at_once: Callable[[], None]) -> None:

@@ -23,6 +23,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Any
 
+from sp00ky.deploy.logs import named
 from sp00ky.proto.faults import Code, Fault
 
 BACKOFF_FIRST_S = 1.0
@@ -120,12 +121,11 @@ class Child:
 
     async def _forward(self, stream: asyncio.StreamReader) -> None:
         """A complaint about its first start is not passed on: it becomes the supervisor's own."""
-        prefix = f"[{self.spec.name}] ".encode()
         async for line in lines(stream):
             if line.startswith(COMPLAINT) and not self.listened.is_set():
                 self._complaint = line.removeprefix(COMPLAINT).decode(errors="replace").strip()
                 continue
-            sys.stderr.buffer.write(prefix + line.rstrip(b"\n") + b"\n")
+            sys.stderr.buffer.write(named(self.spec.name, line.rstrip(b"\n")) + b"\n")
             sys.stderr.flush()
 
     def signal(self, number: signal.Signals) -> None:

@@ -23,7 +23,7 @@ from sp00ky.gateway.exchange import Answer, Api, Asked, Limits
 from sp00ky.gateway.middleware import Entrance, edge, marked, read_body, to_response
 from sp00ky.gateway.origins import Origins
 from sp00ky.gateway.sse import Streams
-from sp00ky.gateway.telemetry import Telemetry
+from sp00ky.gateway.telemetry import DURABLE, Telemetry
 from sp00ky.gateway.translate.status import READY
 from sp00ky.gateway.upstream import Rpc, Upstream
 from sp00ky.proto.faults import Code, Fault
@@ -174,7 +174,7 @@ async def _timed_call(edge_of: Edge, target: Upstream, rpc: Rpc, message: Messag
     except Fault as fault:
         edge_of.telemetry.ingested(message, fault.code.value, time.monotonic() - begun)
         raise
-    edge_of.telemetry.ingested(message, "durable", time.monotonic() - begun)
+    edge_of.telemetry.ingested(message, DURABLE, time.monotonic() - begun)
     return response
 
 

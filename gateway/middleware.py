@@ -13,8 +13,10 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -25,11 +27,13 @@ from sp00ky.gateway.errors import Refused, error_answer
 from sp00ky.gateway.exchange import Answer, Api, Limits
 from sp00ky.gateway.origins import Origins
 from sp00ky.gateway.telemetry import Telemetry
-from sp00ky.gateway.upstream import REQUEST_ID
+from sp00ky.proto import tracing
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.tracing import REQUEST_ID
 
 REQUEST_ID_HEADER = "X-Request-Id"
 UNKNOWN_ROUTE = "unknown"
+UNTRACED = ("/health", "/metrics", "/info", "/version")  # asked by probes, several times a second
 ENCODINGS = ("identity", "gzip", "deflate")
 
 log = logging.getLogger(__name__)
@@ -83,28 +87,46 @@ def edge(entrance: Entrance) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        begun, request_id = time.monotonic(), request_id_of(request)
-        REQUEST_ID.set(request_id)
-        request[REQUEST_ID_HEADER] = request_id
+        begun = time.monotonic()
+        REQUEST_ID.set(request_id_of(request))
         guard = guard_of(request)
         if guard is not None:
             guard.became_busy()
         try:
-            response = await _answered(entrance, request, handler)
+            with spanned(entrance, request) as span:
+                response = await _answered(entrance, request, handler)
+                if span is not None:
+                    span.set_attribute("http.response.status_code", response.status)
+                _tell(entrance, request, response.status, time.monotonic() - begun)
         finally:
             if guard is not None:
                 guard.became_idle()
-        _tell(entrance, request, response.status, time.monotonic() - begun, request_id)
         return response
 
     return middleware
+
+
+@contextmanager
+def spanned(entrance: Entrance, request: web.Request) -> Iterator[Any]:
+    """The span of a request, below its caller's; None where nothing is traced, and for what is asked all the time or
+    answered for hours."""
+    route = route_of(request)
+    row = entrance.rows.get((request.method, route))
+    if not tracing.is_on() or route.startswith(UNTRACED) or (row and row.load_class == "stream"):
+        yield None
+        return
+    with tracing.serving(f"{request.method} {route}", request.headers) as span:
+        span.set_attribute("http.request.method", request.method)
+        span.set_attribute("http.route", route)
+        span.set_attribute("spky.request_id", REQUEST_ID.get())
+        yield span
 
 
 def marked(origins: Origins) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """What every answer carries; a stream's head leaves long before its endpoint is done."""
 
     async def mark(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID_HEADER]
+        response.headers[REQUEST_ID_HEADER] = REQUEST_ID.get()
         response.headers.update(origins.permission(request))
 
     return mark
@@ -136,14 +158,13 @@ async def _answered(entrance: Entrance, request: web.Request, handler: Handler) 
         return to_response(error_answer(fault, entrance.api, request.headers.get("Accept", "")))
 
 
-def _tell(entrance: Entrance, request: web.Request, status: int, seconds: float, request_id: str) -> None:
+def _tell(entrance: Entrance, request: web.Request, status: int, seconds: float) -> None:
     """Count the answer, by route and never by path; log it, louder if it is our fault."""
     route = route_of(request)
     entrance.telemetry.answered(request.method if route != UNKNOWN_ROUTE else "any", route, status, seconds)
     level = logging.WARNING if status == 500 else logging.DEBUG
     if log.isEnabledFor(level):
-        facts = (request.method, _shown(request), status, seconds * 1000, request_id)
-        log.log(level, "%s %s %d in %.1f ms, request %s", *facts)
+        log.log(level, "%s %s %d in %.1f ms", request.method, _shown(request), status, seconds * 1000)
 
 
 def route_of(request: web.Request) -> str:

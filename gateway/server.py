@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import fields
 
 from aiohttp import web
+from prometheus_client import Metric
 from sp00ky.gateway.admission import Admission
-from sp00ky.gateway.app import Edge, build_app
+from sp00ky.gateway.app import STATUS_TIMEOUT_SECONDS, Edge, build_app
 from sp00ky.gateway.auth import Gatekeeper
 from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.connections import Connections
@@ -17,9 +19,11 @@ from sp00ky.gateway.exposure import split_address
 from sp00ky.gateway.origins import Origins
 from sp00ky.gateway.sse import Streams
 from sp00ky.gateway.telemetry import Telemetry
-from sp00ky.gateway.upstream import Resolve, Upstream
+from sp00ky.gateway.translate.metrics import families, joined, up
+from sp00ky.gateway.upstream import Resolve, Rpc, Upstream
 from sp00ky.proto import tls
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.v1 import admin_pb2
 
 DRAIN_SECONDS = 4.0  # in-flight requests may finish within it, then are cut
 KEEPALIVE_SECONDS = 75.0
@@ -45,12 +49,13 @@ class GatewayServer:
         resolve: Resolve | None = None,
     ) -> None:
         self._settings = settings
-        self._api: Api = api
+        self.api: Api = api
         self._addresses = (upstream, scheduler)
         self._resolve = resolve
         self._limits = limits or limits_of(settings)
         self._gatekeeper = Gatekeeper(settings)
         self._upstreams: list[Upstream] = []
+        self._served: Edge | None = None
         self._runner: web.AppRunner | None = None
         self.url = ""
 
@@ -59,8 +64,8 @@ class GatewayServer:
         for: whom to tell which host instead is the caller's to know. Raises Fault INVALID, UNAVAILABLE."""
         host, port = split_address(self._settings.listen_addr)
         if not self._gatekeeper.asks:
-            log.warning("%s API accepts any bearer: SPKY_AUTH_SECRET is not set", self._api)
-        edge = self._edge()
+            log.warning("%s API accepts any bearer: SPKY_AUTH_SECRET is not set", self.api)
+        edge = self._served = self._edge()
         runner = web.AppRunner(
             build_app(edge),
             access_log=None,
@@ -92,12 +97,12 @@ class GatewayServer:
         address, scheduler_address = self._addresses
         settings = self._settings
         secret = settings.auth_secret
-        own = Upstream(address, secret, None if self._api == "ssp" else self._resolve)
+        own = Upstream(address, secret, None if self.api == "ssp" else self._resolve)
         scheduler = Upstream(scheduler_address, secret, self._resolve) if scheduler_address else None
         self._upstreams = [own, *([scheduler] if scheduler else [])]
         telemetry = Telemetry()
         return Edge(
-            self._api,
+            self.api,
             self._gatekeeper,
             self._limits,
             telemetry,
@@ -107,6 +112,19 @@ class GatewayServer:
             Admission(self._limits),
             Streams(self._limits, telemetry),
         )
+
+    async def metrics(self) -> Sequence[Metric]:
+        """What `/metrics` says; of a gateway by itself only what it counts: the services behind it say theirs."""
+        if self._served is None:
+            return ()
+        own = self._served.telemetry.collect()
+        if self.api == "gateway":
+            return own
+        try:
+            status = await self._served.own.call(Rpc.GET_STATUS, admin_pb2.GetStatusRequest(), STATUS_TIMEOUT_SECONDS)
+        except Fault:
+            return joined([up(False), *own])
+        return joined([up(True), *families(status), *own])
 
     async def stop(self) -> None:
         """Stop accepting, drain, close the channels. Twice is once."""

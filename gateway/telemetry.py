@@ -1,6 +1,7 @@
 """What this server counts about itself, in a registry of its own, so that several servers fit one process.
 
-Routes are labelled by their pattern (`/view/{id}`), never by what a client wrote into the path.
+Routes are labelled by their pattern (`/view/{id}`), never by what a client wrote into the path. What each metric is, is
+said in `proto/measures.py`.
 """
 
 from __future__ import annotations
@@ -8,10 +9,23 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, Metric, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Metric,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from sp00ky.proto.measures import BY_NAME, SECONDS
 from sp00ky.proto.v1 import common_pb2, ingest_pb2
 
-_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+disable_created_metrics()  # a gauge beside every counter, of when it began to count: the process' start says that
+
+DURABLE = "durable"
+TABLES_MAX = 200  # that are told apart in a label; what is written to beyond them is counted together
 _OPS = {common_pb2.OP_CREATE: "create", common_pb2.OP_UPDATE: "update", common_pb2.OP_DELETE: "delete"}
 
 
@@ -20,42 +34,46 @@ class Telemetry:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._requests = Counter(
-            "spky_http_requests_total", "Requests answered.", ("method", "route", "status"), registry=self.registry
-        )
-        self._seconds = Histogram(
-            "spky_http_request_duration_seconds",
-            "From the request's head to its answer.",
-            ("route",),
-            buckets=_BUCKETS,
-            registry=self.registry,
-        )
-        self._events = Counter(
-            "spky_ingest_events_total", "Changes offered by HTTP.", ("op", "outcome"), registry=self.registry
-        )
-        self._ingest_seconds = Histogram(
-            "spky_ingest_duration_seconds",
-            "From a batch's arrival to its durable answer.",
-            buckets=_BUCKETS,
-            registry=self.registry,
-        )
-        self._rejected = Counter(
-            "spky_admission_rejected_total", "Requests shed.", ("class", "reason"), registry=self.registry
-        )
-        self._refused = Counter("spky_auth_refused_total", "Bearers refused.", ("reason",), registry=self.registry)
-        self.connections = Gauge("spky_http_connections", "Connections that are open.", registry=self.registry)
-        self.streams = Gauge("spky_http_streams", "Event streams that are open.", registry=self.registry)
-        self.inflight = Gauge("spky_http_requests_inflight", "Requests being answered.", registry=self.registry)
+        self._requests = self._counter("spky_http_requests_total")
+        self._seconds = self._histogram("spky_http_request_duration_seconds")
+        self._events = self._counter("spky_ingest_events_total")
+        self._ingest_seconds = self._histogram("spky_ingest_duration_seconds")
+        self._rejected = self._counter("spky_admission_rejected_total")
+        self._refused = self._counter("spky_auth_refused_total")
+        self.connections = self._gauge("spky_http_connections")
+        self.streams = self._gauge("spky_http_streams")
+        self.inflight = self._gauge("spky_http_requests_inflight")
+        self._tables: set[str] = set()
+
+    def _counter(self, name: str) -> Counter:
+        measure = BY_NAME[name]
+        return Counter(name, measure.about, measure.labels, registry=self.registry)
+
+    def _gauge(self, name: str) -> Gauge:
+        measure = BY_NAME[name]
+        return Gauge(name, measure.about, measure.labels, registry=self.registry)
+
+    def _histogram(self, name: str) -> Histogram:
+        measure = BY_NAME[name]
+        return Histogram(name, measure.about, measure.labels, buckets=SECONDS, registry=self.registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def ingested(self, request: ingest_pb2.IngestRequest, outcome: str, seconds: float) -> None:
-        """`outcome`: "durable", or the code of the fault."""
-        for op, count in Tally(change.op for change in request.changes).items():
-            self._events.labels(_OPS.get(op, "unknown"), outcome).inc(count)
+        """`outcome`: DURABLE, or the code of the fault: then its tables are nobody's, and not told apart."""
+        is_known = outcome == DURABLE
+        tally = Tally((self._table(change.table) if is_known else "", change.op) for change in request.changes)
+        for (table, op), count in tally.items():
+            self._events.labels(table, _OPS.get(op, "unknown"), outcome).inc(count)
         self._ingest_seconds.observe(seconds)
+
+    def _table(self, name: str) -> str:
+        """The label of a table: its name, of the first so many that there are."""
+        if len(self._tables) < TABLES_MAX:
+            self._tables.add(name)
+        return name if name in self._tables else "others"
 
     def refused(self, reason: str) -> None:
         self._refused.labels(reason).inc()

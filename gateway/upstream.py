@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextvars import ContextVar
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +16,7 @@ from google.protobuf.message import Message
 from grpc import aio
 from sp00ky.proto.channel import fault_of, open_channel
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.tracing import REQUEST_ID, REQUEST_ID_METADATA
 from sp00ky.proto.v1 import admin_pb2_grpc, events_pb2_grpc, ingest_pb2_grpc, proxy_pb2_grpc, views_pb2_grpc
 
 
@@ -50,13 +50,10 @@ _STUBS: Mapping[str, Callable[[aio.Channel], Any]] = {
     "EventService": events_pb2_grpc.EventServiceStub,
 }
 
-# Of the request being answered: passed on, so that a service's log line can be found by it.
-REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
-
 
 def _identity() -> tuple[tuple[str, str], ...]:
     request_id = REQUEST_ID.get()
-    return (("x-request-id", request_id),) if request_id else ()
+    return ((REQUEST_ID_METADATA, request_id),) if request_id else ()
 
 
 class Upstream:

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.measures import Distribution
 from sp00ky.proto.values.cbor import CborError, decode, encode
 from sp00ky.proto.values.kinds import Value
 from sp00ky.proto.values.text import escape_ident
@@ -136,6 +137,8 @@ class Database:
         self._opening = asyncio.Lock()
         self._closed = False
         self._heard_at = 0.0  # of the event loop's clock: when the last answer came
+        self.conflicts = 0  # how often a conflict was tried again
+        self.request_seconds: dict[tuple[str, str], Distribution] = {}  # by method, and outcome: ok, error, lost
 
     @property
     def connected(self) -> bool:
@@ -171,6 +174,7 @@ class Database:
             conflict = any(not result.ok and _is_conflict(result.error) for result in results)
             if not conflict or attempt == conflict_retries or not _may_repeat(surql, results):
                 raise failure
+            self.conflicts += 1
             await asyncio.sleep(random.uniform(0.5, 1.0) * min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2**attempt))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -243,11 +247,12 @@ class Database:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Mapping[str, Value]] = loop.create_future()
         self._pending[request_id] = answer
-        sent_at = loop.time()
+        sent_at, outcome = loop.time(), "lost"
         try:
             async with asyncio.timeout(self._timeout_s):
                 await socket.send_bytes(frame)
                 response = await answer
+            outcome = "error" if response.get("error") else "ok"
         except TimeoutError:
             if self._heard_at < sent_at:
                 await self._abandon(socket)
@@ -257,6 +262,7 @@ class Database:
             raise self._lost() from error
         finally:
             self._pending.pop(request_id, None)
+            self.request_seconds.setdefault((method, outcome), Distribution()).observe(loop.time() - sent_at)
         if response.get("error"):  # neither NULL nor NONE
             raise _rpc_error(response["error"])
         return response.get("result")

@@ -22,6 +22,7 @@ from grpc import aio
 from sp00ky.proto.details import cut, status_code, trailers
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.settings import SourceSettings
+from sp00ky.proto.tracing import REQUEST_ID, REQUEST_ID_METADATA
 
 OPEN_METHODS = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 
@@ -63,8 +64,10 @@ class Guard(aio.ServerInterceptor):  # type: ignore[misc]
         handler = await continuation(details)
         if handler is None or details.method.startswith(OPEN_METHODS):
             return handler
+        metadata = dict(details.invocation_metadata or ())
+        REQUEST_ID.set(str(metadata.get(REQUEST_ID_METADATA, ""))[:128])
         self.counts.begun += 1
-        allowed = self._allows(dict(details.invocation_metadata or ()).get("authorization", ""))
+        allowed = self._allows(metadata.get("authorization", ""))
         read, write = handler.request_deserializer or bytes, _passing_bytes(handler.response_serializer)
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(

@@ -295,13 +295,27 @@ class MeshSettings(Settings):
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "info", env="SPKY_LOG_LEVEL", yaml="log_level", about="least severe log line that is written to stderr"
     )
+    log_format: Literal["auto", "json", "pretty"] = setting(
+        "auto",
+        env="SPKY_LOG_FORMAT",
+        yaml="log_format",
+        about="form of a log line: json, pretty, or auto: pretty on a terminal, else json",
+    )
     otel_endpoint: str = setting(
         "",
         env="OTEL_EXPORTER_OTLP_ENDPOINT",
-        about="OpenTelemetry collector that gRPC traces are sent to; empty is off",
+        unit="url",
+        about="OpenTelemetry collector (OTLP over gRPC) that traces and metrics are sent to; empty is off",
     )
     otel_service_name: str = setting(
-        "", env="OTEL_SERVICE_NAME", about="service name in traces; empty is the name of the process"
+        "", env="OTEL_SERVICE_NAME", about="service name in traces and metrics; empty is the name of the process"
+    )
+    otel_interval_ms: int = setting(
+        60_000,
+        env="OTEL_METRIC_EXPORT_INTERVAL",
+        unit="ms",
+        gt=0,
+        about="how often metrics are pushed to the OpenTelemetry collector",
     )
 
 

@@ -22,6 +22,7 @@ UNSOURCED: Final = (0, 0)
 _LENGTH_MAX: Final = 0x7F  # of what has a length of one byte on the wire
 _HEADS_MAX: Final = 4_096
 _TABLE, _OP, _KEY, _PACKED, _IDEMPOTENCY_KEY = 0x0A, 0x10, 0x1A, 0x2A, 0x4A  # tags: number << 3 | wire type
+_TRACEPARENT: Final = 0x52
 
 
 class CanonicalChange(msgspec.Struct, frozen=True, gc=False):
@@ -42,6 +43,12 @@ def canonical_change(change: Change) -> CanonicalChange:
     return CanonicalChange(
         change.table, change.key, packed, stamp, change.idempotency_key, change.SerializeToString(deterministic=True)
     )
+
+
+def marked(change: CanonicalChange, traceparent: str) -> CanonicalChange:
+    """The change, saying whose trace it belongs to: the last of its message's fields, so it is put at their end."""
+    field = bytes((_TRACEPARENT, len(traceparent))) + traceparent.encode()
+    return msgspec.structs.replace(change, encoded=change.encoded + field)
 
 
 def table_fault(table: str) -> tuple[str, str] | None:

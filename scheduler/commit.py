@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 
 from sp00ky.proto.failpoints import failpoint
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.measures import FINE_SECONDS, Distribution
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.scheduler import errors
@@ -57,7 +58,9 @@ class Committer:
         self.on_failure: Callable[[Fault], None] = lambda fault: None
         self.on_release: Callable[[Ready], None] = lambda ready: None
         self.committed_changes = 0
+        self.appended_entries = 0
         self.commits = 0
+        self.fsync_seconds = Distribution(FINE_SECONDS)
         self._queue: deque[tuple[Event, Claim | None]] = deque()
         self._waiters: dict[int, asyncio.Future[Seq]] = {}
         self._tickets = 0
@@ -194,12 +197,15 @@ class Committer:
         head = self.store.head_seq
         self.store.append(Append(self._config.epoch, head, ready.entries, ready.rows, ready.meta, ready.pins))
         failpoint("wal.before_fsync")
+        begun = time.perf_counter()
         synced = await self.store.sync()
+        self.fsync_seconds.observe(time.perf_counter() - begun)
         failpoint("wal.after_fsync")
         self.coordinator.advance(synced)
         self.ring.extend(ready.entries)
         self.commits += 1
         self.committed_changes += len(ready.rows)
+        self.appended_entries += len(ready.entries)
 
     def _release(self, ready: Ready) -> None:
         for reply in ready.replies:

@@ -264,6 +264,14 @@ class SchedulerSettings(SourceSettings):
         gt=0,
         about="pause between two reads of the changefeed",
     )
+    lag_probe_interval_ms: int = setting(
+        5_000,
+        env="SPKY_LAG_PROBE_INTERVAL_MS",
+        yaml="lag_probe_interval_ms",
+        unit="ms",
+        ge=0,
+        about="how often a write of the mesh's own is timed on its way to every SSP; 0: never",
+    )
     drift_check_interval_secs: int = setting(
         300,
         env="SPKY_DRIFT_CHECK_INTERVAL_SECS",

@@ -21,6 +21,7 @@ from sp00ky.proto.database import Database
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.guard import limits_of
 from sp00ky.proto.revision import Epoch, Revision, Seq
+from sp00ky.proto.tracing import Begun
 from sp00ky.proto.v1 import (
     admin_pb2,
     admin_pb2_grpc,
@@ -37,6 +38,7 @@ from sp00ky.proto.v1 import (
     views_pb2_grpc,
 )
 from sp00ky.scheduler import errors
+from sp00ky.scheduler.appends import appending
 from sp00ky.scheduler.capture.capture import Capture
 from sp00ky.scheduler.capture.drift import Drift
 from sp00ky.scheduler.changes import canonical_change
@@ -49,6 +51,7 @@ from sp00ky.scheduler.fanout import Session
 from sp00ky.scheduler.intake import Transactions, canonical
 from sp00ky.scheduler.observer import Observer
 from sp00ky.scheduler.foreign.members import HttpMembers
+from sp00ky.scheduler.probe import LagProbe
 from sp00ky.scheduler.room import Room, Work
 from sp00ky.scheduler.rpc.admin import AdminServicer
 from sp00ky.scheduler.rpc.events import EventServicer
@@ -76,9 +79,10 @@ class SchedulerDriver:
         self.epoch = Epoch(0)
         self.grpc_address = ""
         self.failed = asyncio.Event()  # the commit loop ended for good: the process is to start again
-        self._database = database
+        self.database = database
         self._capture: Capture | None = None
         self.drift: Drift | None = None
+        self.probe: LagProbe | None = None
         self._committer: Committer | None = None
         self._upkeep: Upkeep | None = None
         self._observer: Observer | None = None
@@ -137,22 +141,31 @@ class SchedulerDriver:
         self._committer.on_failure = self._handle_failure
         self.grpc_address = await self._server.start()
         self._tasks.append(asyncio.create_task(self._committer.run(), name="commit loop"))
-        if self._database is not None:
+        if self.database is not None:
             self._capture = Capture(
-                self._database,
+                self.database,
                 self,
                 poll_ms=settings.capture_poll_ms,
                 dead_letters_max=settings.dead_letters_max,
             )
             self._tasks.append(asyncio.create_task(self._capture.run(), name="capture"))
-            self.drift = Drift(self._database, self._capture, self.store, settings.drift_check_interval_secs)
+            self.drift = Drift(self.database, self._capture, self.store, settings.drift_check_interval_secs)
             self._tasks.append(asyncio.create_task(self.drift.run(), name="drift"))
+            self.probe = LagProbe(
+                self.database,
+                self.store.store_id,
+                settings.lag_probe_interval_ms,
+                followers=self._followers,
+                waits_for=self._why_uncaptured,
+            )
+            self._capture.offering.on_probe = self.probe.captured
+            self._tasks.append(asyncio.create_task(self.probe.run(), name="lag probe"))
         self._upkeep = Upkeep(
             self.store,
             settings,
             needed=self._lowest_needed_seq,
             readable_from=self._readable_from,
-            is_captured=self._database is not None,
+            is_captured=self.database is not None,
         )
         self._tasks.append(asyncio.create_task(self._upkeep.run(), name="upkeep"))
         self._observer = Observer(self, settings.events_max)
@@ -161,6 +174,17 @@ class SchedulerDriver:
         await self._server.serving(self.state == "ready")
         self._tasks.append(asyncio.create_task(self._show_readiness(), name="readiness"))
         return self.grpc_address
+
+    def _followers(self) -> dict[str, Seq]:
+        streaming = {session.ssp_id for session in self.committer.sessions.values()}
+        ready = self.coordinator.ready_ssps()
+        return {member.id: member.progress.acked_seq for member in ready if member.id in streaming}
+
+    def _why_uncaptured(self) -> str:
+        """Why nothing that is written now would come back; empty if it would."""
+        if self._capture is None or self.state == "cloning":
+            return "the database is being cloned"
+        return f"changes are not captured: {self._capture.lost}" if self._capture.lost else ""
 
     def _readable_from(self) -> Seq:
         return self._capture.readable_from if self._capture is not None else Seq(0)
@@ -275,7 +299,11 @@ class SchedulerDriver:
     ) -> Seq:
         """The capture's sink: durable on return."""
         offered = [[canonical_change(change) for change in changes] for changes in transactions]
-        return await (await self.committer.offer_in_turn(offered, meta, Work.CAPTURED))
+        with appending("capture", offered[-1] if offered else [], root=True) as append:
+            seq = await (await self.committer.offer_in_turn(offered, meta, Work.CAPTURED))
+            if append is not None:
+                append.end({"spky.seq": seq})
+            return seq
 
     async def ingest(self, changes: Iterable[bytes], atomic: bool, waits: bool = False) -> IngestTicket:
         """Check and queue a batch, each change as the bytes of its message. `waits`: wait for room in the queue, where
@@ -286,10 +314,11 @@ class SchedulerDriver:
         checked = canonical(changes)
         captured = self.captured
         own = [change for change in checked if change.table not in captured] if captured else checked
-        transactions: Transactions = ([own] if own else []) if atomic else list(zip(own))
-        committer = self.committer
-        durable = await committer.offer_in_turn(transactions) if waits else committer.offer(transactions)
-        return IngestTicket(durable, len(checked) - len(own), self.barrier)
+        with appending("log append", own) as append:
+            transactions: Transactions = ([own] if own else []) if atomic else list(zip(own))
+            committer = self.committer
+            durable = await committer.offer_in_turn(transactions) if waits else committer.offer(transactions)
+        return IngestTicket(durable, len(checked) - len(own), self.barrier, append)
 
     async def barrier(self) -> Seq:
         """A durable seq that holds everything committed in SurrealDB before the call."""
@@ -334,22 +363,31 @@ class IngestTicket:
     """A queued batch: `seq()` answers when it is durable, and its `hints` have been read from SurrealDB."""
 
     def __init__(
-        self, durable: asyncio.Future[Seq], hints: int, barrier: Callable[[], Coroutine[Any, Any, Seq]]
+        self,
+        durable: asyncio.Future[Seq],
+        hints: int,
+        barrier: Callable[[], Coroutine[Any, Any, Seq]],
+        append: Begun | None = None,
     ) -> None:
         self.hints = hints
+        self._append = append
         self._durable = durable
         self._swept = asyncio.ensure_future(barrier()) if hints else None
 
     async def seq(self) -> Seq:
         try:
             seq = await self._durable
-        except BaseException:
-            self.abandon()
+        except BaseException as error:
+            self.abandon(error)
             raise
+        if self._append is not None:
+            self._append.end({"spky.seq": seq})
         return max(seq, await self._swept) if self._swept is not None else seq
 
-    def abandon(self) -> None:
+    def abandon(self, error: BaseException | None = None) -> None:
         """The caller went away; what is queued is applied all the same."""
+        if self._append is not None:
+            self._append.end(error=error)
         if self._swept is not None:
             self._swept.cancel()
         self._durable.cancel()

@@ -19,6 +19,7 @@ import msgspec
 from google.protobuf.message import DecodeError
 from msgspec.msgpack import Ext
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.tracing import TRACEPARENT
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.proto.v1.common_pb2 import OP_DELETE, Change
 from sp00ky.proto.values.json import from_json
@@ -126,6 +127,8 @@ def _made_exact(data: bytes, index: int) -> CanonicalChange:
     _check_names(change, index)
     record_id = _record_id(change, index)
     made = Change(table=change.table, op=change.op, key=pack(record_id.key), idempotency_key=change.idempotency_key)
+    if TRACEPARENT.fullmatch(change.traceparent):
+        made.traceparent = change.traceparent
     if change.op != OP_DELETE:
         made.packed = _record(change, record_id, index)
     return canonical_change(made)

@@ -359,10 +359,25 @@ class MeshSample(TypedDict):
     streams: NotRequired[int]  # open at the server that was asked
 
 
+class Lag(TypedDict):
+    """Of the last probe, in seconds since it was written; null: not seen there yet. `detail`: what it waits for."""
+
+    interval_ms: int
+    turn: int
+    age_seconds: float
+    stored_seconds: float | None
+    captured_seconds: float | None
+    applied_seconds: float | None
+    written_seconds: float | None
+    ssps: dict[str, float | None]
+    detail: str
+
+
 class Metrics(TypedDict):
-    """`scheduler` and `ssps` of a scheduler, `ssp` of an SSP; `metrics` is whatever else is counted."""
+    """`scheduler`, `ssps` and `lag` of a scheduler, `ssp` of an SSP; `metrics` is whatever else is counted."""
 
     scheduler: NotRequired[dict[str, Any]]
     ssps: NotRequired[list[dict[str, Any]]]
     ssp: NotRequired[dict[str, Any]]
+    lag: NotRequired[Lag]
     metrics: dict[str, float]

@@ -1,26 +1,32 @@
 """`GET /metrics` ↔ `AdminService.GetStatus`: the service's figures as Prometheus families, beside the server's own.
 
-No label is a view id or a user: per-view figures are in `GET /views`. A name that the service itself counts under is
-taken as it is (`spky_x`, or `spky_x{label="value"}`), else it gets the prefix.
+What a figure is called outside, and what it means, is said in `proto/measures.py` alone. One that is not there is
+exposed under its own name, with the prefix.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import TypeAlias
 
 from prometheus_client import Metric
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from sp00ky.gateway.exchange import Answer, Asked
 from sp00ky.gateway.translate.status import READY, metrics_json
 from sp00ky.proto.faults import Fault
+from sp00ky.proto.measures import BY_KEY, BY_NAME, OF_STATUS, Kind
 from sp00ky.proto.v1 import admin_pb2
+
+Sample: TypeAlias = tuple[Mapping[str, str], float]
 
 SSP_STATES = ("bootstrapping", "replaying", READY, "stale")
 _LABEL = re.compile(r'([a-zA-Z_]\w*)="([^"]*)"')
 _UNFIT = re.compile(r"[^a-zA-Z0-9_]")
+_WHOLE = frozenset(measure.name for measure in OF_STATUS)
 
 
 def metrics_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
@@ -35,12 +41,12 @@ def metrics_silent(asked: Asked, fault: Fault) -> Answer:
 
 
 def prometheus_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
-    return _exposed(asked, [_up(True), *families(status), *asked.own_metrics])
+    return _exposed(asked, [up(True), *families(status), *asked.own_metrics])
 
 
 def prometheus_silent(asked: Asked, fault: Fault) -> Answer:
     """Without the service a scrape still tells about this server, and that the service is down."""
-    return _exposed(asked, [_up(False), *asked.own_metrics])
+    return _exposed(asked, [up(False), *asked.own_metrics])
 
 
 def wants_text(accept: str) -> bool:
@@ -58,70 +64,100 @@ class _Fixed(Collector):
 
 def _exposed(asked: Asked, metrics: Iterable[Metric]) -> Answer:
     encode, media_type = choose_encoder(asked.accept)
-    return Answer(encode(_Fixed(metrics)), 200, media_type)
+    return Answer(encode(_Fixed(joined(metrics))), 200, media_type)
 
 
-def _up(answered: bool) -> Metric:
-    return GaugeMetricFamily("spky_upstream_up", "Whether the service behind this server answered.", float(answered))
+def up(answered: bool) -> Metric:
+    return _sampled("spky_upstream_up", [({}, float(answered))])
+
+
+def joined(metrics: Iterable[Metric]) -> list[Metric]:
+    """One family a name: this server and the service behind it may count under the same one."""
+    by_name: dict[str, Metric] = {}
+    for metric in metrics:
+        known = by_name.setdefault(metric.name, metric)
+        if known is not metric:
+            known.samples += metric.samples
+    return list(by_name.values())
 
 
 def families(status: admin_pb2.GetStatusResponse) -> Iterator[Metric]:
-    """The metrics of `peers-and-reliability.md` §5.4 that a status has figures for."""
-    build = GaugeMetricFamily("spky_build_info", "Version of the service.", labels=("version", "service"))
-    build.add_metric((status.version, status.service), 1)
-    uptime = GaugeMetricFamily("spky_uptime_seconds", "Since the service started.", status.uptime_seconds)
-    views = GaugeMetricFamily("spky_views", "Registered views.", status.views)
-    rows = GaugeMetricFamily("spky_replica_rows", "Rows of each table.", labels=("table",))
-    for table in status.tables:
-        rows.add_metric((table.name,), table.rows)
-    yield from (build, uptime, views, rows, _event_seq(status))
+    """Everything that a status has figures for."""
+    yield _sampled("spky_build_info", [({"version": status.version, "service": status.service}, 1)])
+    yield _sampled("spky_uptime_seconds", [({}, status.uptime_seconds)])
+    yield _sampled("spky_replica_rows", [({"table": table.name}, table.rows) for table in status.tables])
+    yield _sampled("spky_event_seq", [({"stage": stage, "ssp": ssp}, seq) for stage, ssp, seq in _stages(status)])
     if status.service != "ssp":
         yield from _ssp_families(status)
-    yield from _counted(status)
+    counted = _counted(status)
+    if "spky_views" not in counted:
+        counted["spky_views"] = [({}, status.views)]
+    for name, samples in counted.items():
+        yield _sampled(name, samples)
+    yield from _distributed(status)
 
 
-def _event_seq(status: admin_pb2.GetStatusResponse) -> Metric:
-    family = GaugeMetricFamily(
-        "spky_event_seq", "Seq reached by each stage; their differences are the lag.", labels=("stage", "ssp")
-    )
+def _stages(status: admin_pb2.GetStatusResponse) -> Iterator[tuple[str, str, int]]:
     if status.service == "ssp":
-        family.add_metric(("applied", status.id), status.head_seq)
-        return family
-    family.add_metric(("wal", ""), status.head_seq)
+        yield "applied", status.id, status.head_seq
+        return
+    yield "wal", "", status.head_seq
     for ssp in status.ssps:
-        family.add_metric(("applied", ssp.id), ssp.applied_seq)
-        family.add_metric(("written", ssp.id), ssp.written_seq)
-    return family
+        yield "applied", ssp.id, ssp.applied_seq
+        yield "written", ssp.id, ssp.written_seq
 
 
 def _ssp_families(status: admin_pb2.GetStatusResponse) -> Iterator[Metric]:
-    state = GaugeMetricFamily("spky_ssp_state", "1 for the state each SSP is in.", labels=("ssp", "state"))
-    age = GaugeMetricFamily("spky_ssp_heartbeat_age_seconds", "Since the last heartbeat.", labels=("ssp",))
-    held = GaugeMetricFamily("spky_ssp_views", "Views held.", labels=("ssp",))
-    buffered = GaugeMetricFamily("spky_ssp_buffer_events", "Entries not yet applied.", labels=("ssp",))
-    for ssp in status.ssps:
-        for name in dict.fromkeys((*SSP_STATES, ssp.state)):
-            state.add_metric((ssp.id, name), float(name == ssp.state))
-        age.add_metric((ssp.id,), ssp.heartbeat_age_seconds)
-        held.add_metric((ssp.id,), ssp.views)
-        buffered.add_metric((ssp.id,), max(0, status.head_seq - ssp.applied_seq))
-    yield from (state, age, held, buffered)
+    ssps = status.ssps
+    states = [(ssp, state) for ssp in ssps for state in dict.fromkeys((*SSP_STATES, ssp.state))]
+    yield _sampled("spky_ssp_state", [({"ssp": ssp.id, "state": state}, state == ssp.state) for ssp, state in states])
+    yield _sampled("spky_ssp_heartbeat_age_seconds", [({"ssp": ssp.id}, ssp.heartbeat_age_seconds) for ssp in ssps])
+    yield _sampled("spky_ssp_views", [({"ssp": ssp.id}, ssp.views) for ssp in ssps])
+    behind = [({"ssp": ssp.id}, max(0, status.head_seq - ssp.applied_seq)) for ssp in ssps]
+    yield _sampled("spky_ssp_buffer_events", behind)
+    if status.HasField("lag") and status.lag.interval_ms:
+        yield _sampled("spky_ssp_lag_seconds", [({"ssp": ssp.id}, ssp.lag_seconds) for ssp in ssps])
 
 
-def _counted(status: admin_pb2.GetStatusResponse) -> Iterator[Metric]:
-    """What the service counts for itself, grouped by name."""
-    taken = {"spky_build_info", "spky_uptime_seconds", "spky_views", "spky_replica_rows", "spky_event_seq"}
-    grouped: dict[str, list[tuple[dict[str, str], float]]] = {}
+def _counted(status: admin_pb2.GetStatusResponse) -> dict[str, list[Sample]]:
+    """What the service counts, by metric. One that is made of the whole status is not counted twice."""
+    counted: dict[str, list[Sample]] = {}
     for text, value in sorted(status.metrics.items()):
-        name, _, labelled = text.partition("{")
-        name = _UNFIT.sub("_", name)
-        name = name if name.startswith("spky_") else f"spky_{name}"
-        if name not in taken:
-            grouped.setdefault(name, []).append((dict(_LABEL.findall(labelled)), value))
-    for name, samples in grouped.items():
-        make = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
-        names = tuple(dict.fromkeys(label for labels, _ in samples for label in labels))
-        family = make(name, f"{name} of the service.", labels=names)
-        for labels, value in samples:
-            family.add_metric(tuple(labels.get(label, "") for label in names), value)
-        yield family
+        key, _, labelled = text.partition("{")
+        measure = BY_KEY.get(key)
+        name = measure.name if measure else _prefixed(_UNFIT.sub("_", key))
+        if measure or name not in _WHOLE:
+            labels = {**(measure.keys[key] if measure else {}), **dict(_LABEL.findall(labelled))}
+            samples = counted.setdefault(name, [])
+            if labels not in [known for known, _ in samples]:  # two keys may say the same
+                samples.append((labels, value))
+    return counted
+
+
+def _prefixed(name: str) -> str:
+    return name if name.startswith("spky_") else f"spky_{name}"
+
+
+def _sampled(name: str, samples: Sequence[Sample]) -> Metric:
+    measure = BY_NAME.get(name)
+    is_counter = measure.kind is Kind.COUNTER if measure else name.endswith("_total")
+    stated = (*(measure.labels if measure else ()), *(label for labels, _ in samples for label in labels))
+    names = [label for label in dict.fromkeys(stated) if any(label in labels for labels, _ in samples)]
+    make = CounterMetricFamily if is_counter else GaugeMetricFamily
+    family = make(name, measure.about if measure else f"{name} of the service.", labels=names)
+    for labels, value in samples:
+        family.add_metric([labels.get(label, "") for label in names], float(value))
+    return family
+
+
+def _distributed(status: admin_pb2.GetStatusResponse) -> Iterator[Metric]:
+    made: dict[str, HistogramMetricFamily] = {}
+    for each in status.distributions:
+        measure = BY_NAME.get(each.name)
+        labels = sorted(each.labels)
+        if each.name not in made:
+            made[each.name] = HistogramMetricFamily(each.name, measure.about if measure else each.name, labels=labels)
+        bounds = [*(f"{bound:g}" for bound in each.bounds), "+Inf"]
+        buckets = list(zip(bounds, map(float, accumulate(each.counts)), strict=True))
+        made[each.name].add_metric([each.labels[label] for label in labels], buckets, each.sum)
+    yield from made.values()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from sp00ky.gateway.exchange import TEXT, Answer, Asked, json_answer
-from sp00ky.gateway.translate.answers import Backends, Health, Live, Metrics, Places, Snapshot, Ssp, Version
+from sp00ky.gateway.translate.answers import Backends, Health, Lag, Live, Metrics, Places, Snapshot, Ssp, Version
 from sp00ky.proto.faults import Fault
 from sp00ky.proto.v1 import admin_pb2
 
@@ -218,7 +218,25 @@ def metrics_json(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
     }
     ssps = [_ssp_metrics(ssp) for ssp in status.ssps]
     body: Metrics = {"scheduler": scheduler, "ssps": ssps, "metrics": counted}
+    if status.HasField("lag"):
+        body["lag"] = _lag(status)
     return json_answer(body)
+
+
+def _lag(status: admin_pb2.GetStatusResponse) -> Lag:
+    """How long a write takes through the mesh, in seconds; null: it was not seen there yet, or nobody looks."""
+    lag = status.lag
+    return {
+        "interval_ms": lag.interval_ms,
+        "turn": lag.turn,
+        "age_seconds": lag.age_seconds,
+        "stored_seconds": lag.stored_seconds or None,
+        "captured_seconds": lag.captured_seconds or None,
+        "applied_seconds": lag.applied_seconds or None,
+        "written_seconds": lag.written_seconds or None,
+        "ssps": {ssp.id: ssp.lag_seconds or None for ssp in status.ssps},
+        "detail": lag.detail,
+    }
 
 
 def _ssp_metrics(ssp: admin_pb2.SspStatus) -> dict[str, object]:

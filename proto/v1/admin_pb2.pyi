@@ -232,7 +232,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class SspStatus(_message.Message):
-    __slots__ = ("id", "http_url", "grpc_address", "state", "views", "cpu_ratio", "memory_bytes", "heartbeat_age_seconds", "applied_seq", "written_seq", "version", "incarnation", "env", "uptime_seconds", "draining", "frozen")
+    __slots__ = ("id", "http_url", "grpc_address", "state", "views", "cpu_ratio", "memory_bytes", "heartbeat_age_seconds", "applied_seq", "written_seq", "version", "incarnation", "env", "uptime_seconds", "draining", "frozen", "lag_seconds")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -256,6 +256,7 @@ class SspStatus(_message.Message):
     UPTIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     FROZEN_FIELD_NUMBER: _ClassVar[int]
+    LAG_SECONDS_FIELD_NUMBER: _ClassVar[int]
     id: str
     http_url: str
     grpc_address: str
@@ -272,7 +273,8 @@ class SspStatus(_message.Message):
     uptime_seconds: float
     draining: bool
     frozen: bool
-    def __init__(self, id: _Optional[str] = ..., http_url: _Optional[str] = ..., grpc_address: _Optional[str] = ..., state: _Optional[str] = ..., views: _Optional[int] = ..., cpu_ratio: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., heartbeat_age_seconds: _Optional[float] = ..., applied_seq: _Optional[int] = ..., written_seq: _Optional[int] = ..., version: _Optional[str] = ..., incarnation: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., uptime_seconds: _Optional[float] = ..., draining: _Optional[bool] = ..., frozen: _Optional[bool] = ...) -> None: ...
+    lag_seconds: float
+    def __init__(self, id: _Optional[str] = ..., http_url: _Optional[str] = ..., grpc_address: _Optional[str] = ..., state: _Optional[str] = ..., views: _Optional[int] = ..., cpu_ratio: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., heartbeat_age_seconds: _Optional[float] = ..., applied_seq: _Optional[int] = ..., written_seq: _Optional[int] = ..., version: _Optional[str] = ..., incarnation: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., uptime_seconds: _Optional[float] = ..., draining: _Optional[bool] = ..., frozen: _Optional[bool] = ..., lag_seconds: _Optional[float] = ...) -> None: ...
 
 class TableStatus(_message.Message):
     __slots__ = ("name", "rows", "captured")
@@ -285,7 +287,7 @@ class TableStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., rows: _Optional[int] = ..., captured: _Optional[bool] = ...) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("service", "id", "state", "version", "uptime_seconds", "store_id", "epoch", "head_seq", "captured_stamp", "ssps", "tables", "views", "namespace", "database", "env", "metrics", "detail", "grpc_address")
+    __slots__ = ("service", "id", "state", "version", "uptime_seconds", "store_id", "epoch", "head_seq", "captured_stamp", "ssps", "tables", "views", "namespace", "database", "env", "metrics", "detail", "grpc_address", "distributions", "lag")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -318,6 +320,8 @@ class GetStatusResponse(_message.Message):
     METRICS_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     GRPC_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    DISTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    LAG_FIELD_NUMBER: _ClassVar[int]
     service: str
     id: str
     state: str
@@ -336,7 +340,50 @@ class GetStatusResponse(_message.Message):
     metrics: _containers.ScalarMap[str, float]
     detail: str
     grpc_address: str
-    def __init__(self, service: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[str] = ..., version: _Optional[str] = ..., uptime_seconds: _Optional[float] = ..., store_id: _Optional[str] = ..., epoch: _Optional[int] = ..., head_seq: _Optional[int] = ..., captured_stamp: _Optional[int] = ..., ssps: _Optional[_Iterable[_Union[SspStatus, _Mapping]]] = ..., tables: _Optional[_Iterable[_Union[TableStatus, _Mapping]]] = ..., views: _Optional[int] = ..., namespace: _Optional[str] = ..., database: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., detail: _Optional[str] = ..., grpc_address: _Optional[str] = ...) -> None: ...
+    distributions: _containers.RepeatedCompositeFieldContainer[Distribution]
+    lag: LagStatus
+    def __init__(self, service: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[str] = ..., version: _Optional[str] = ..., uptime_seconds: _Optional[float] = ..., store_id: _Optional[str] = ..., epoch: _Optional[int] = ..., head_seq: _Optional[int] = ..., captured_stamp: _Optional[int] = ..., ssps: _Optional[_Iterable[_Union[SspStatus, _Mapping]]] = ..., tables: _Optional[_Iterable[_Union[TableStatus, _Mapping]]] = ..., views: _Optional[int] = ..., namespace: _Optional[str] = ..., database: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., detail: _Optional[str] = ..., grpc_address: _Optional[str] = ..., distributions: _Optional[_Iterable[_Union[Distribution, _Mapping]]] = ..., lag: _Optional[_Union[LagStatus, _Mapping]] = ...) -> None: ...
+
+class Distribution(_message.Message):
+    __slots__ = ("name", "labels", "bounds", "counts", "sum")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    BOUNDS_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    SUM_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    labels: _containers.ScalarMap[str, str]
+    bounds: _containers.RepeatedScalarFieldContainer[float]
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    sum: float
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., bounds: _Optional[_Iterable[float]] = ..., counts: _Optional[_Iterable[int]] = ..., sum: _Optional[float] = ...) -> None: ...
+
+class LagStatus(_message.Message):
+    __slots__ = ("interval_ms", "turn", "age_seconds", "stored_seconds", "captured_seconds", "applied_seconds", "written_seconds", "detail")
+    INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
+    TURN_FIELD_NUMBER: _ClassVar[int]
+    AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    STORED_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CAPTURED_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    interval_ms: int
+    turn: int
+    age_seconds: float
+    stored_seconds: float
+    captured_seconds: float
+    applied_seconds: float
+    written_seconds: float
+    detail: str
+    def __init__(self, interval_ms: _Optional[int] = ..., turn: _Optional[int] = ..., age_seconds: _Optional[float] = ..., stored_seconds: _Optional[float] = ..., captured_seconds: _Optional[float] = ..., applied_seconds: _Optional[float] = ..., written_seconds: _Optional[float] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class BarrierRequest(_message.Message):
     __slots__ = ()

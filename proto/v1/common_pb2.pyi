@@ -40,7 +40,7 @@ class Source(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., stamp: _Optional[int] = ...) -> None: ...
 
 class Change(_message.Message):
-    __slots__ = ("table", "op", "key", "id", "packed", "json", "surql", "source", "idempotency_key")
+    __slots__ = ("table", "op", "key", "id", "packed", "json", "surql", "source", "idempotency_key", "traceparent")
     TABLE_FIELD_NUMBER: _ClassVar[int]
     OP_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +50,7 @@ class Change(_message.Message):
     SURQL_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     table: str
     op: Op
     key: bytes
@@ -59,7 +60,8 @@ class Change(_message.Message):
     surql: str
     source: Source
     idempotency_key: str
-    def __init__(self, table: _Optional[str] = ..., op: _Optional[_Union[Op, str]] = ..., key: _Optional[bytes] = ..., id: _Optional[str] = ..., packed: _Optional[bytes] = ..., json: _Optional[str] = ..., surql: _Optional[str] = ..., source: _Optional[_Union[Source, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    traceparent: str
+    def __init__(self, table: _Optional[str] = ..., op: _Optional[_Union[Op, str]] = ..., key: _Optional[bytes] = ..., id: _Optional[str] = ..., packed: _Optional[bytes] = ..., json: _Optional[str] = ..., surql: _Optional[str] = ..., source: _Optional[_Union[Source, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class Entry(_message.Message):
     __slots__ = ("seq", "epoch", "txn_last", "at_ms", "change", "view_registered", "view_assigned", "view_unregistered", "ssp_joined", "view_released", "cut")

@@ -34,6 +34,7 @@ from sp00ky.scheduler.intake import KEY_BYTES_MAX, RECORD_BYTES_MAX
 
 PAGE_ENTRIES: Final = 1000  # the most that SHOW CHANGES gives
 MESH_PREFIX: Final = "_00_"
+PROBE_TABLE: Final = "_00_probe"  # the one of the mesh's own whose changes are told: see scheduler/probe.py
 
 
 class Before(Enum):
@@ -90,6 +91,7 @@ class FeedRow:
     pairs: int
     poison: Sequence[Poison] = ()
     is_cut: bool = False
+    probes: Sequence[tuple[Value, int]] = ()  # whose, and the turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +118,14 @@ def parse_row(raw: Mapping[str, Value]) -> FeedRow:
     changes: list[FeedChange] = []
     poison: list[Poison] = []
     tables: set[str] = set()
+    probes: list[tuple[Value, int]] = []
     anonymous = 0
     for item in raw["changes"]:
         mesh_table = _mesh_table(item)
         if mesh_table:
             tables.add(mesh_table)  # counts towards the page's limit, and is nothing to anyone
+            if mesh_table == PROBE_TABLE:
+                probes += _probe(item)
             continue
         try:
             change = _parse_change(item)
@@ -132,7 +137,14 @@ def parse_row(raw: Mapping[str, Value]) -> FeedRow:
         else:
             tables.add(change.table)
             changes.append(change)
-    return FeedRow(raw["versionstamp"], changes, len(tables) + anonymous, poison)
+    return FeedRow(raw["versionstamp"], changes, len(tables) + anonymous, poison, probes=probes)
+
+
+def _probe(item: Mapping[str, Value]) -> list[tuple[Value, int]]:
+    """Nothing if it is none that we wrote."""
+    record = item.get("current") or item.get("update") or {}
+    turn = record.get("turn")
+    return [(record["id"].key, turn)] if isinstance(turn, int) else []
 
 
 def _mesh_table(item: Mapping[str, Value]) -> str:

@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.proto.values.kinds import RecordId
 from sp00ky.proto.values.pack import pack, unpack
-from sp00ky.scheduler.capture.feed import FeedChange, FeedRow, net_changes
+from sp00ky.scheduler.capture.feed import PROBE_TABLE, FeedChange, FeedRow, net_changes
 from sp00ky.scheduler.capture.pending import UNSOURCED, Pending
 from sp00ky.scheduler.capture.poison import CONTENT_CHARS_MAX, Poison, Record, cut_text, name_of
 from sp00ky.scheduler.capture.progress import UNKNOWN_META
@@ -65,6 +66,8 @@ class Offering:
         self.repairs = 0
         self.poisoned = 0
         self.split = 0  # backlogs' parts: a reader may have seen one without the next
+        self.on_probe: Callable[[int, Seq], None] = lambda turn, seq: None  # a probe's turn is durable
+        self._probe_turn = 0  # read, and not offered yet
 
     def is_settled(self, name: str) -> bool:
         """Whether rows of this table can only differ because something was missed: it is neither derived nor new."""
@@ -105,7 +108,13 @@ class Offering:
             pending.put(record, change.packed, stamp)
             changes.append(_as_change(change, stamp))
         self.stale |= fed_by(self.schema, {change.table for change in changes})
-        return Reading(changes, doubts)
+        return Reading(changes + self._probes(row) if row.probes else changes, doubts)
+
+    def _probes(self, row: FeedRow) -> list[common_pb2.Change]:
+        """An entry for each turn of our own probe: read twice, it is one entry more."""
+        own = [turn for key, turn in row.probes if key == self.sink.store.store_id]
+        self._probe_turn = max(own, default=self._probe_turn)
+        return [_probe_change(str(self.sink.store.store_id), turn) for turn in own]
 
     def _keeps(self, name: str) -> bool:
         """Whether the replica's rows of this table follow the feed."""
@@ -175,15 +184,23 @@ class Offering:
             meta = [MetaWrite(UNKNOWN_META, pack(sorted(self.unknown_tables))), *meta]
         posting = self.letters.stage(letters, applied, time.time_ns() // 1_000_000)
         if posting is None:
-            await self.sink.offer_transactions(group, meta)
+            head = await self.sink.offer_transactions(group, meta)
         else:
-            await self.sink.offer_transactions(group, [*meta, *posting.meta])
+            head = await self.sink.offer_transactions(group, [*meta, *posting.meta])
             self.letters.settle(posting)
+        if self._probe_turn and any(transaction[-1].table == PROBE_TABLE for transaction in group if transaction):
+            self.on_probe(self._probe_turn, head)
+            self._probe_turn = 0
         for source, stamp, poison in letters:
             self.poisoned += 1
             what = ", ".join(poison.names[:3] or poison.tables[:3]) or "a change"
             log.error("%s of the %s (stamp %d) is a dead letter: %s", what, source, stamp, poison.reason)
         self.changes += sum(map(len, group))
+
+
+def _probe_change(store_id: str, turn: int) -> common_pb2.Change:
+    packed = pack({"id": RecordId(PROBE_TABLE, store_id), "turn": turn})
+    return common_pb2.Change(table=PROBE_TABLE, op=common_pb2.OP_UPDATE, key=pack(store_id), packed=packed)
 
 
 def letters_of(rows: Iterable[FeedRow]) -> list[Letter]:

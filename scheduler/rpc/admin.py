@@ -11,6 +11,7 @@ from sp00ky.scheduler.capture.progress import PROGRESS_META, progress_of
 from sp00ky.scheduler.commit import now_ms
 from sp00ky.scheduler.rpc.dead_letters import dropped_letters, listed_letters, retried_letters, shown_letter
 from sp00ky.scheduler.rpc.drift import checked_drift
+from sp00ky.scheduler.rpc.measures import distributions_of, measured
 from sp00ky.scheduler.rpc.membership import drained, membership_metrics, resynced, ssp_status
 from sp00ky.scheduler.rpc.replica import collected_garbage, replica_status
 
@@ -50,6 +51,8 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             metrics=self._metrics(),
             detail=self._detail(),
             grpc_address=driver.grpc_address,
+            distributions=distributions_of(driver),
+            lag=driver.probe.status() if driver.probe is not None else None,
         )
 
     def _detail(self) -> str:
@@ -76,7 +79,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             "latest_seq": coordinator.head_seq,
             "lag": coordinator.durable_seq - min(acked, default=coordinator.durable_seq),
             "committed_changes": committer.committed_changes,
-            "commits": committer.commits,
+            **measured(driver),
             "floor_seq": store.floor_seq,
             "log_floor_seq": store.log_floor_seq,
             "lowest_needed_seq": coordinator.lowest_needed_seq(),

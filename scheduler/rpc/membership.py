@@ -55,6 +55,7 @@ def ssp_status(driver: SchedulerDriver, member: Ssp, now_ms: int) -> admin_pb2.S
         uptime_seconds=max(0, now_ms - member.joined_ms) / 1000,
         draining=member.draining,
         frozen=member.loading,
+        lag_seconds=driver.probe.lag_of(member.id) if driver.probe is not None else 0.0,
     )
 
 
@@ -73,6 +74,7 @@ def membership_metrics(driver: SchedulerDriver) -> dict[str, float]:
         "views_handing_over": coordinator.views_handing_over,
         "views_leaving": coordinator.views_leaving,
         "views_unassigned": coordinator.views_of(""),
+        "views_owned": len(coordinator.views) - coordinator.views_handing_over - coordinator.views_of(""),
         "page_cache_bytes": pages.bytes,
         "page_cache_hits": pages.hits,
         "page_cache_misses": pages.misses,

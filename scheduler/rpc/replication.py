@@ -83,6 +83,8 @@ class ReplicationServicer(replication_pb2_grpc.ReplicationServiceServicer):
             case "ack":
                 ack = request.ack
                 post(SspAcked(session.id, Seq(ack.applied_seq), Seq(ack.written_seq), ack.frames))
+                if self._driver.probe is not None:
+                    self._driver.probe.acked(session.ssp_id, ack.applied_seq, ack.written_seq)
             case "load":
                 session.load(request.load)
             case "loaded":

@@ -21,6 +21,7 @@ from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.values.kinds import Datetime, Duration, Value
 from sp00ky.proto.values.pack import unpack
 from sp00ky.ssp.edges import statements
+from sp00ky.ssp.edges.measures import EdgeMeasures
 from sp00ky.ssp.edges.outbox import record_of_view
 from sp00ky.ssp.edges.owed import (
     Claim,
@@ -75,6 +76,7 @@ class EdgeWriter:
         self.fenced = False
         self.flushes = 0
         self.failures = 0
+        self.measures = EdgeMeasures()
         self._turn = 0  # of the last transaction that was begun
         self.failure = ""  # why the last flush failed; empty once one succeeds
         self._waiting_since: float | None = None  # monotonic seconds; of the step that the database has not answered
@@ -85,6 +87,17 @@ class EdgeWriter:
         if waiting < seconds:
             return ""
         return f"no edge was written for {waiting:.1f} s: {self.failure or 'the database does not answer'}"
+
+    def metrics(self) -> dict[str, float]:
+        return {
+            "edges_written_total": self.owed.edges_written,
+            "edges_pending": self.owed.pending_edges,
+            "edge_flushes_total": self.flushes,
+            "edge_failures_total": self.failures,
+            "edge_conflicts_total": self._database.conflicts,
+            "views_quarantined": len(self.owed.quarantined),
+            **self.measures.metrics(),
+        }
 
     # --- told by the driver ---
 
@@ -108,6 +121,7 @@ class EdgeWriter:
         for key in ready.ceased:
             owed.cease(key)
         owed.applied_to(ready.applied_seq)
+        self.measures.took(ready)
         if owed.busy:
             self._wake.set()
 
@@ -146,6 +160,10 @@ class EdgeWriter:
 
     async def flush(self) -> None:
         """Write everything owed now; raises Fenced, TablesLost or Fault with nothing lost."""
+        with self.measures.flushing():
+            await self._flush()
+
+    async def _flush(self) -> None:
         flush = self.owed.flush()
         incarnation = self.owed.incarnation
         quarantined = len(self.owed.quarantined)
@@ -197,9 +215,11 @@ class EdgeWriter:
                 found = ((key, self._facts_of(key)) for key in batch)
                 facts = {key: fact for key, fact in found if fact is not None}
                 params = statements.write_params(holder, seq, batch, clients, facts)
+                self.measures.writing()
                 failpoint("edges.before_write")
                 await self._transact(statements.WRITE, params)
                 failpoint("edges.after_commit")
+                self.measures.wrote(batch.values())
             case _:
                 assert_never(step)
         return None

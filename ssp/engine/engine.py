@@ -13,6 +13,7 @@ skipped an entry: the driver drops the stream and says a fresh hello.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -261,6 +262,14 @@ class Engine:
     @property
     def view_count(self) -> int:
         return len(self._registry.views)
+
+    @property
+    def shape_count(self) -> int:
+        """Distinct shapes that circuits are kept for."""
+        return len(self._hosting.circuits)
+
+    def views_by_state(self) -> Mapping[str, int]:
+        return Counter(view.state.value for view in self._registry.views.values())
 
     def views(self) -> list[ViewReading]:
         return [self._keeping.reading(view) for view in self._registry.views.values()]

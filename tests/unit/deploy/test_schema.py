@@ -10,7 +10,7 @@ from sp00ky.proto.database import Database
 from sp00ky.proto.values.kinds import RecordId
 from surrealdb import AsyncSurreal, SurrealError
 
-TABLES = ("_00_query", "_00_list_ref", "_00_view", "_00_owner", "_00_instance")
+TABLES = ("_00_query", "_00_list_ref", "_00_view", "_00_owner", "_00_probe", "_00_instance")
 
 
 async def test_the_schema_may_be_applied_again(database: Database) -> None:
@@ -39,6 +39,7 @@ async def test_g2_a_record_user_sees_and_touches_no_system_table(
         "DEFINE TABLE user PERMISSIONS NONE;"
         "DEFINE ACCESS account ON DATABASE TYPE RECORD SIGNUP (CREATE user) SIGNIN (SELECT * FROM user);"
         "UPSERT _00_query:a; UPSERT _00_view:a; UPSERT _00_instance:a; UPSERT _00_owner:a SET epoch = 1;"
+        "UPSERT _00_probe:a;"
         "INSERT RELATION INTO _00_list_ref {id: 'a', in: _00_query:a, out: t:1, version: 1}"
     )
     [[own]] = [await database.query(f"SELECT VALUE id FROM {table}")]

@@ -79,11 +79,6 @@ def test_g10_an_outside_address_without_a_secret(service: str, tmp_path: Path) -
     assert line.startswith('refusing to listen on "0.0.0.0:19999" without SPKY_AUTH_SECRET')
 
 
-def test_a_trace_exporter_that_is_not_installed(tmp_path: Path) -> None:
-    line = complaints(["serve", "db"], {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317"}, tmp_path)
-    assert line.endswith("(pip install opentelemetry-exporter-otlp-proto-grpc)")
-
-
 def test_a_client_without_a_mesh() -> None:
     nowhere = f"http://127.0.0.1:{free_ports(1)[0]}"
     child = spawn(["status", "--url", nowhere])

@@ -299,5 +299,5 @@ async def test_what_was_answered_is_counted_by_route_not_by_path(scheduler: Serv
     async with client.get("/metrics/prometheus") as response:
         text = await response.text()
     assert 'spky_http_requests_total{method="GET",route="/view/{id}",status="200"} 2.0' in text
-    assert 'spky_ingest_events_total{op="create",outcome="durable"} 1.0' in text
-    assert 'spky_ingest_events_total{op="delete",outcome="durable"} 1.0' in text
+    assert 'spky_ingest_events_total{op="create",outcome="durable",table="person"} 1.0' in text
+    assert 'spky_ingest_events_total{op="delete",outcome="durable",table="person"} 1.0' in text

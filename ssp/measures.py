@@ -1,0 +1,50 @@
+"""What an SSP measures beside its counters: how long a frame takes through the circuits, and in whose traces."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+
+from sp00ky.proto import tracing
+from sp00ky.proto.database import Database
+from sp00ky.proto.measured import connection_metrics, request_distributions
+from sp00ky.proto.measures import FINE_SECONDS, Distribution, key_of
+from sp00ky.proto.v1 import admin_pb2, common_pb2
+from sp00ky.ssp.edges.measures import EdgeMeasures
+from sp00ky.ssp.engine.engine import Engine
+
+
+class SspMeasures:
+    """`databases`: of the edges, then of the queries; they may be one."""
+
+    def __init__(self, engine: Engine, edges: EdgeMeasures, databases: Collection[Database]) -> None:
+        self._engine, self._edges = engine, edges
+        self._databases = list({id(database): database for database in databases}.values())
+        self._apply_seconds = Distribution(FINE_SECONDS)
+
+    @contextmanager
+    def applying(self, entries: Iterable[common_pb2.Entry]) -> Iterator[None]:
+        """While these are applied. Without traces no entry is looked at."""
+        begun, begun_ns = time.perf_counter(), time.time_ns()
+        yield
+        self._apply_seconds.observe(time.perf_counter() - begun)
+        if tracing.is_on():
+            parents = [entry.change.traceparent for entry in entries if entry.change.traceparent]
+            facts: dict[str, str | int] = {"spky.ssp": self._engine.ssp_id, "spky.seq": self._engine.applied_seq}
+            self._edges.await_edges(tracing.record("apply", parents, begun_ns, facts))
+
+    def metrics(self) -> dict[str, float]:
+        states = {key_of("views", state=state): count for state, count in self._engine.views_by_state().items()}
+        return {
+            **states,
+            "view_shapes": self._engine.shape_count,
+            **connection_metrics(self._databases),
+        }
+
+    def distributions(self) -> list[admin_pb2.Distribution]:
+        return [
+            self._apply_seconds.message("spky_view_apply_duration_seconds"),
+            *self._edges.distributions(),
+            *request_distributions(self._databases),
+        ]
