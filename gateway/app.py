@@ -16,7 +16,7 @@ from aiohttp import web
 from google.protobuf.message import Message
 from sp00ky.gateway.admission import Admission
 from sp00ky.gateway.auth import ANYONE, Gatekeeper, Principal, Unauthenticated, require_role
-from sp00ky.gateway.endpoint import Endpoint
+from sp00ky.gateway.endpoint import Endpoint, Role
 from sp00ky.gateway.endpoints import endpoints_of
 from sp00ky.gateway.errors import Misshapen
 from sp00ky.gateway.exchange import Answer, Api, Asked, Limits
@@ -123,6 +123,7 @@ async def _asked(edge_of: Edge, endpoint: Endpoint, request: web.Request, princi
         limits=edge_of.limits,
         upstream=edge_of.own.address,
         viewer=principal.viewer,
+        as_ssp=Role.SSP in principal.roles,
         own_metrics=edge_of.telemetry.collect() if endpoint.own_metrics else (),
     )
 

@@ -87,6 +87,7 @@ class Endpoint:
     asks: Sequence[Field] = ()  # of the address, after ?
     headers: Sequence[Field] = ()  # of its own
     body: Body | None = None
+    status: int = 200  # of the answer
     result: Any = None  # type of the answer's body; None: not described
     media_types: Sequence[str] = (JSON,)  # of the answer; none: it has no body
     may: frozenset[Code] = frozenset()  # faults of its own

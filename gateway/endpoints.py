@@ -17,13 +17,13 @@ from sp00ky.gateway.endpoint import (
     READERS,
     SCHEDULER,
     SSP,
-    SSPS,
     USERS,
     Endpoint,
     Follow,
     Role,
 )
 from sp00ky.gateway.exchange import JSON, TEXT, Answer, Api, Asked, json_answer
+from sp00ky.gateway.members import MEMBERS
 from sp00ky.gateway.openapi import PROMETHEUS, openapi
 from sp00ky.gateway.operators import OPERATORS
 from sp00ky.gateway.translate import (
@@ -300,8 +300,7 @@ ENDPOINTS: Sequence[Endpoint] = (
     _later("GET", "/view/{id}/events", BOTH, "event streams", USERS),
     _later("GET", "/view/{id}/ws", BOTH, "event streams", USERS),
     *WATCHED,
-    _later("POST", "/ssp/register", SCHEDULER, "SSPs that speak HTTP", SSPS),
-    _later("POST", "/ssp/heartbeat", SCHEDULER, "SSPs that speak HTTP", SSPS),
+    *MEMBERS,
     *OPERATORS,
     _later("GET", "/integrity/{table}", SCHEDULER, "integrity checks"),
     Endpoint(

@@ -68,6 +68,7 @@ class Answer:
     status: int = 200
     media_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
+    as_ssp: bool = False  # the bearer may be an SSP's
 
 
 def json_answer(value: object, *, status: int = 200, revision: str = "") -> Answer:

@@ -46,7 +46,7 @@ def openapi(api: Api, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     refusals: set[int] = set()
     for endpoint in endpoints:
         statuses = statuses_of(endpoint, api)
-        refusals |= statuses - {200}
+        refusals |= statuses - {endpoint.status}
         operation = _operation(endpoint, api, schema_of.get(endpoint.name), statuses)
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
     return {
@@ -65,7 +65,7 @@ def openapi(api: Api, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
 def statuses_of(endpoint: Endpoint, api: Api) -> frozenset[int]:
     """Every status that the endpoint may answer, except 500, which is a bug."""
     statuses = set(_OF_ANY) | {HTTP_STATUS[code] for code in endpoint.may}
-    statuses.add(501 if endpoint.later else 200)
+    statuses.add(501 if endpoint.later else endpoint.status)
     if api not in endpoint.open_on:
         statuses |= _BEHIND_BEARER
     if endpoint.body is not None:
@@ -121,7 +121,7 @@ def _response(endpoint: Endpoint, status: int, result: Schema | None) -> dict[st
     if status == 503 and endpoint.silent is not None:  # says it in its own form, whoever asks
         either = {"anyOf": [result or {}, {"$ref": _SCHEMAS.format(name="Error")}]}
         return _response_of("not ready, or the service is silent", endpoint.media_types, either)
-    if status != 200:
+    if status != endpoint.status:
         return {"$ref": f"#/components/responses/{status}"}
     return _response_of("done", endpoint.media_types, result or {})
 

@@ -17,7 +17,14 @@ from grpc import aio
 from sp00ky.proto.channel import fault_of, open_channel
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.tracing import REQUEST_ID, REQUEST_ID_METADATA
-from sp00ky.proto.v1 import admin_pb2_grpc, events_pb2_grpc, ingest_pb2_grpc, proxy_pb2_grpc, views_pb2_grpc
+from sp00ky.proto.v1 import (
+    admin_pb2_grpc,
+    events_pb2_grpc,
+    ingest_pb2_grpc,
+    membership_pb2_grpc,
+    proxy_pb2_grpc,
+    views_pb2_grpc,
+)
 
 
 class Rpc(StrEnum):
@@ -37,6 +44,8 @@ class Rpc(StrEnum):
     GET_DEAD_LETTER = "AdminService.GetDeadLetter"
     RETRY_DEAD_LETTER = "AdminService.RetryDeadLetter"
     DROP_DEAD_LETTER = "AdminService.DropDeadLetter"
+    REGISTER_SSP = "MembershipService.RegisterSsp"
+    BEAT_SSP = "MembershipService.BeatSsp"
     WATCH_EVENTS = "EventService.WatchEvents"
 
 
@@ -47,6 +56,7 @@ _STUBS: Mapping[str, Callable[[aio.Channel], Any]] = {
     "ProxyService": proxy_pb2_grpc.ProxyServiceStub,
     "ViewService": views_pb2_grpc.ViewServiceStub,
     "AdminService": admin_pb2_grpc.AdminServiceStub,
+    "MembershipService": membership_pb2_grpc.MembershipServiceStub,
     "EventService": events_pb2_grpc.EventServiceStub,
 }
 

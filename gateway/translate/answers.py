@@ -268,6 +268,16 @@ class Drained(TypedDict):
     views: int
 
 
+class Joined(TypedDict):
+    """`snapshot_seq`: of the revision at which `/proxy/query` reads for an SSP that loads. `table_hashes`: by table,
+    `b3:` and 64 hex digits; empty if the tables are too large to be hashed at once."""
+
+    snapshot_seq: int
+    table_hashes: dict[str, str]
+    epoch: int
+    revision: str
+
+
 class Resynced(TypedDict):
     marked_for_resync: int
     ssp_ids: list[str]

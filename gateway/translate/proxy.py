@@ -17,10 +17,14 @@ QUERY_BODY = Body((QUERY, VARS, CONSISTENCY, REVISION))
 
 
 def query_request(asked: Asked) -> proxy_pb2.QueryRequest:
+    """Who may be an SSP and names no revision reads at the one that SSPs load at, while one does."""
     body = parse_object(asked)
+    shared = asked.as_ssp and not CONSISTENCY.text(body) and not REVISION.text(body)
     consistency, revision = asked_consistency(CONSISTENCY.text(body), REVISION.text(body), "at_exact_snapshot")
     query, variables = QUERY.text(body), packed(VARS.object(body), "vars")
-    return proxy_pb2.QueryRequest(query=query, vars=variables, consistency=consistency, revision=revision)
+    return proxy_pb2.QueryRequest(
+        query=query, vars=variables, consistency=consistency, revision=revision, shared_pin=shared
+    )
 
 
 def query_answer(asked: Asked, response: proxy_pb2.QueryResponse) -> Answer:

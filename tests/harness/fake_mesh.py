@@ -22,6 +22,8 @@ from sp00ky.proto.v1 import (
     events_pb2_grpc,
     ingest_pb2,
     ingest_pb2_grpc,
+    membership_pb2,
+    membership_pb2_grpc,
     proxy_pb2,
     proxy_pb2_grpc,
     views_pb2,
@@ -128,6 +130,9 @@ class FakeMesh:
             "Barrier": admin_pb2.BarrierResponse(revision=token(50), seq=50),
             "DrainSsp": admin_pb2.DrainSspResponse(views=3, revision=token(44)),
             "ResyncSsps": admin_pb2.ResyncSspsResponse(ssp_ids=["ssp-1"]),
+            "RegisterSsp": membership_pb2.RegisterSspResponse(
+                snapshot_seq=42, table_hashes={"person": "b3:00"}, epoch=1, revision=token(42)
+            ),
         }
         self.told: list[events_pb2.WatchEventsResponse] = [events_pb2.WatchEventsResponse(last_id=1)]  # then nothing
         self.request_ids: list[str] = []  # that the gateway passed on, call by call
@@ -158,6 +163,9 @@ class FakeMesh:
         self._server.add(admin_pb2_grpc.add_AdminServiceServicer_to_server, admin, "sp00ky.v1.AdminService")
         add_events = events_pb2_grpc.add_EventServiceServicer_to_server
         self._server.add(add_events, _Events(self), "sp00ky.v1.EventService")
+        members = _servicer(membership_pb2_grpc.MembershipServiceServicer, self, "RegisterSsp", "BeatSsp")
+        adder = membership_pb2_grpc.add_MembershipServiceServicer_to_server
+        self._server.add(adder, members, "sp00ky.v1.MembershipService")
         self.address = await self._server.start()
         return self.address
 
@@ -195,7 +203,7 @@ class _Events(events_pb2_grpc.EventServiceServicer):
 
 def _empty(method: str) -> Message:
     """What an rpc answers that no test has anything to say of."""
-    for file in (ingest_pb2, proxy_pb2, views_pb2, admin_pb2):
+    for file in (ingest_pb2, membership_pb2, proxy_pb2, views_pb2, admin_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             if method in service.methods_by_name:
                 return GetMessageClass(service.methods_by_name[method].output_type)()
@@ -215,7 +223,7 @@ def _servicer(base: type, mesh: FakeMesh, *methods: str) -> object:
 
 def _unary(base: type) -> list[str]:
     """The rpcs of a service that are no streams."""
-    for file in (ingest_pb2, proxy_pb2, views_pb2, admin_pb2):
+    for file in (ingest_pb2, membership_pb2, proxy_pb2, views_pb2, admin_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             if base.__name__ == f"{service.name}Servicer":
                 return [rpc.name for rpc in service.methods if not (rpc.client_streaming or rpc.server_streaming)]
