@@ -29,8 +29,8 @@ from sp00ky.proto.v1 import (
     events_pb2,
     events_pb2_grpc,
     ingest_pb2,
-    proxy_pb2,
     membership_pb2,
+    proxy_pb2,
     proxy_pb2_grpc,
     replication_pb2,
     replication_pb2_grpc,
@@ -48,18 +48,18 @@ from sp00ky.scheduler.coordinator.coordinator import Coordinator, CoordinatorCon
 from sp00ky.scheduler.coordinator.events import SspFellBehind, SspSaidHello, StreamLost
 from sp00ky.scheduler.datastore.datastore import Datastore, MetaWrite
 from sp00ky.scheduler.fanout import Session
+from sp00ky.scheduler.foreign.members import HttpMembers
 from sp00ky.scheduler.intake import Transactions, canonical
 from sp00ky.scheduler.observer import Observer
-from sp00ky.scheduler.foreign.members import HttpMembers
 from sp00ky.scheduler.probe import LagProbe
 from sp00ky.scheduler.room import Room, Work
 from sp00ky.scheduler.rpc.admin import AdminServicer
 from sp00ky.scheduler.rpc.events import EventServicer
 from sp00ky.scheduler.rpc.ingest import IngestServicer, add_ingest
+from sp00ky.scheduler.rpc.membership import MembershipServicer, add_membership
 from sp00ky.scheduler.rpc.proxy import ProxyServicer
 from sp00ky.scheduler.rpc.replication import ReplicationServicer
 from sp00ky.scheduler.rpc.views import ViewServicer
-from sp00ky.scheduler.rpc.membership import MembershipServicer, add_membership
 from sp00ky.scheduler.upkeep import Upkeep
 
 STOP_SECONDS = 8.0
@@ -93,11 +93,11 @@ class SchedulerDriver:
         secrets = settings.auth_secret, settings.auth_secret_previous
         self._server = Server(settings.grpc_addr, *secrets, limits_of(settings))
         self._views = ViewServicer(self)
+        self.http_members = HttpMembers(self, settings)
         self._add_services()
 
     def _add_services(self) -> None:
         services: Sequence[tuple[Callable[..., None], object, Any, str]] = (
-        self.http_members = HttpMembers(self, settings)
             (add_ingest, IngestServicer(self), ingest_pb2, "IngestService"),
             (
                 replication_pb2_grpc.add_ReplicationServiceServicer_to_server,
@@ -107,11 +107,11 @@ class SchedulerDriver:
             ),
             (views_pb2_grpc.add_ViewServiceServicer_to_server, self._views, views_pb2, "ViewService"),
             (proxy_pb2_grpc.add_ProxyServiceServicer_to_server, ProxyServicer(self), proxy_pb2, "ProxyService"),
+            (add_membership, MembershipServicer(self), membership_pb2, "MembershipService"),
             (admin_pb2_grpc.add_AdminServiceServicer_to_server, AdminServicer(self), admin_pb2, "AdminService"),
             (events_pb2_grpc.add_EventServiceServicer_to_server, EventServicer(self), events_pb2, "EventService"),
         )
         for adder, servicer, module, name in services:
-            (add_membership, MembershipServicer(self), membership_pb2, "MembershipService"),
             self._server.add(adder, servicer, module.DESCRIPTOR.services_by_name[name].full_name)
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -211,6 +211,7 @@ class SchedulerDriver:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await self.http_members.close()
         if self._committer is not None:
             self._committer.close()
             await asyncio.wait(commit_loop, timeout=STOP_SECONDS / 2)
@@ -235,7 +236,6 @@ class SchedulerDriver:
             raise Fault(Code.NOT_READY, "scheduler has not started")
         return self._committer
 
-        await self.http_members.close()
     @property
     def coordinator(self) -> Coordinator:
         return self.committer.coordinator

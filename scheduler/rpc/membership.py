@@ -65,8 +65,8 @@ def membership_metrics(driver: SchedulerDriver) -> dict[str, float]:
     return {
         "ssps_draining": sum(member.draining for member in members),
         "ssps_loading": sum(member.loading for member in members),
-        "ssp_rebootstraps": coordinator.rebootstraps,
         **driver.http_members.metrics(),
+        "ssp_rebootstraps": coordinator.rebootstraps,
         "ssp_lag_max": max((coordinator.durable_seq - member.progress.acked_seq for member in members), default=0),
         "ssp_inflight_frames": sum(member.progress.inflight_frames for member in members),
         "ssp_inflight_entries": sum(member.progress.inflight_entries for member in members),
