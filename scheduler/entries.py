@@ -16,6 +16,7 @@ from sp00ky.proto.v1.common_pb2 import Entry
 
 CHANGE: Final = b"\x2a"  # the tag of a body that is a change
 _NUMBERS: Final = 1 << 14
+_CUT: Final = Entry(cut=True).SerializeToString()
 _SEQ, _LOW, _MORE = 0x08, 0x7F, 0x80
 _OPENINGS_SHORT: Final = tuple(bytes((_SEQ, low)) for low in range(_LOW + 1))  # of a seq that has no higher bits
 _OPENINGS: Final = tuple(bytes((_SEQ, low | _MORE)) for low in range(_LOW + 1))
@@ -74,6 +75,10 @@ class EncodedEntries(Sequence[Entry]):
 
     def __iter__(self) -> Iterator[Entry]:
         return map(Entry.FromString, self.encoded)
+
+    def cut(self) -> None:
+        """Who watches views is shown the state after these entries."""
+        self.encoded[-1] += _CUT
 
 
 def header(seq: int, epoch: int, txn_last: bool, at_ms: int) -> bytes:

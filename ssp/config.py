@@ -96,3 +96,13 @@ class SspSettings(SourceSettings):
         later="collaborative fields are not merged",
         about="collaborative fields by table, in place of those found in the schema",
     )
+
+    def advertised_grpc(self, bound: str) -> str:
+        """Where the scheduler calls us: the bound port at the advertised host."""
+        if bound.startswith("unix:"):
+            return bound
+        host, _, port = bound.rpartition(":")
+        advertised = self.advertise_addr.rpartition(":")[0]
+        if advertised:
+            return f"{advertised}:{port}"
+        return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "") else bound

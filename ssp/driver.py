@@ -15,6 +15,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from importlib.metadata import version
 
 import psutil
 from sp00ky.proto.channel import Server
@@ -35,11 +36,11 @@ from sp00ky.ssp.engine.ready import Ready
 from sp00ky.ssp.exact import ExactReads
 from sp00ky.ssp.freshness import Freshness
 from sp00ky.ssp.garbage import Garbage
-from sp00ky.ssp.measures import SspMeasures
 from sp00ky.ssp.reruns import Reruns
 from sp00ky.ssp.rpc.admin import AdminServicer
 from sp00ky.ssp.rpc.upstream import Upstream, dial
 from sp00ky.ssp.rpc.views import ViewServicer
+from sp00ky.ssp.watching.pacing import Watching
 
 CREDIT = 4  # entry frames in flight: more gains nothing (reference: performance, backpressure)
 CREDIT_ENTRIES = 4_096
@@ -84,6 +85,7 @@ class SspDriver:
         self.engine = Engine(ssp_id=settings.ssp_id)
         self.freshness = Freshness(self.engine)
         self.exact = ExactReads(self._read_page)
+        self.watching = Watching(self.engine, self.token)
         self._garbage = Garbage()
         self._epoch = Epoch(0)
         self._incarnation = 0
@@ -113,7 +115,6 @@ class SspDriver:
             facts_of=self._facts_of,
             prepare=prepare,
         )
-        self._measures = SspMeasures(self.engine, self._edges.measures, (database, queries or database))
         self._upstream: Upstream | None = None
         self._reruns = Reruns(queries or database, self._barrier, self._query_replica, self._step)
 
@@ -211,6 +212,7 @@ class SspDriver:
         self._incarnation = 0
         self._bootstrapped = False
         self._reruns.clear()
+        self.watching.hub.end_all("this ssp starts over")
         self._edges.begin(0)
 
     def _hello(self) -> replication_pb2.Hello:
@@ -218,7 +220,7 @@ class SspDriver:
             ssp_id=self.ssp_id,
             http_url=self.http_url,
             grpc_address=self.advertised_grpc(),
-            version=_version(),
+            version=version("sp00ky-mesh"),
             store_id=self.store_id,
             applied_seq=self.engine.applied_seq if self.store_id and self._bootstrapped else 0,
             incarnation=self._known_as,
@@ -228,21 +230,15 @@ class SspDriver:
         )
 
     def advertised_grpc(self) -> str:
-        """Where the scheduler calls us: the bound port at the advertised host."""
-        host, _, port = self._server.address.rpartition(":")
-        if self._server.address.startswith("unix:"):
-            return self._server.address
-        advertised = self.settings.advertise_addr.rpartition(":")[0] if self.settings.advertise_addr else ""
-        if advertised:
-            return f"{advertised}:{port}"
-        return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "") else self._server.address
+        return self.settings.advertised_grpc(self._server.address)
 
     def _receive(self, response: replication_pb2.ReplicateResponse) -> None:
         match response.WhichOneof("frame"):
             case "entries":
                 failpoint("ssp.entries")
-                with self._measures.applying(response.entries.entries):
-                    self._step(events.EntriesReceived(response.entries.entries))
+                for entries, frame_ends in self.watching.parts(response.entries.entries):
+                    self._step(events.EntriesReceived(entries, frame_ends))
+                    self.watching.entered(entries)
             case "welcome":
                 self._welcome(response.welcome)
             case "page":
@@ -265,6 +261,7 @@ class SspDriver:
         if not welcome.resume:
             self._bootstrapped = False
             self._reruns.clear()
+            self.watching.hub.end_all("this ssp starts over")
             self._edges.begin(welcome.incarnation)
             self._garbage.dropped()
         log.info("%s at %d as incarnation %d", "resumed" if welcome.resume else "loading", welcome.at_seq,
@@ -290,6 +287,7 @@ class SspDriver:
     def _carry_out(self, ready: Ready) -> None:
         upstream = self._upstream
         self._edges.take(ready)
+        self.watching.stepped(ready)
         for query in ready.queries:
             self._reruns.request(query)
         if upstream is not None:
@@ -368,7 +366,7 @@ class SspDriver:
             service="ssp",
             id=self.ssp_id,
             state="ready" if self.ready else "bootstrapping",
-            version=_version(),
+            version=version("sp00ky-mesh"),
             uptime_seconds=time.monotonic() - self._started,
             store_id=self.store_id,
             epoch=self._epoch,
@@ -379,24 +377,21 @@ class SspDriver:
             detail=self.detail or self._edges_late(),
             grpc_address=self.advertised_grpc(),
             metrics=self.metrics(),
-            distributions=self._measures.distributions(),
         )
 
     def metrics(self) -> Mapping[str, float]:
         return {
             "applied_seq": self.engine.applied_seq,
             "written_seq": self._edges.owed.written_seq,
-            **self._edges.metrics(),
-            **self._measures.metrics(),
+            "edges_written_total": self._edges.owed.edges_written,
+            "edges_pending": self._edges.owed.pending_edges,
+            "edge_flushes_total": self._edges.flushes,
+            "edge_failures_total": self._edges.failures,
+            "views_quarantined": len(self._edges.owed.quarantined),
             "reevaluation_rounds_total": self._reruns.rounds,
             "reevaluations_total": self._reruns.runs,
             "exact_reads_total": self.exact.reads,
+            **self.watching.hub.metrics(),
             "stream_connected": float(self._upstream is not None and self._upstream.connected),
             **self._server.metrics(),
         }
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("sp00ky-mesh")

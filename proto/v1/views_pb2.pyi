@@ -410,10 +410,12 @@ class RowSplice(_message.Message):
     def __init__(self, at: _Optional[int] = ..., removed: _Optional[int] = ..., rows_json: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WatchEnded(_message.Message):
-    __slots__ = ("watch_id",)
+    __slots__ = ("watch_id", "reason")
     WATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     watch_id: int
-    def __init__(self, watch_id: _Optional[int] = ...) -> None: ...
+    reason: str
+    def __init__(self, watch_id: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class WatchProgress(_message.Message):
     __slots__ = ("revision", "unsettled")

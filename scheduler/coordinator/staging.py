@@ -12,6 +12,8 @@ from sp00ky.scheduler.coordinator.ready import Ready, Reply, SessionEnded, SspWe
 from sp00ky.scheduler.coordinator.sequencer import Sequencer
 from sp00ky.scheduler.datastore.datastore import MetaWrite, PinWrite
 
+CUT_MS = 20  # the least time between two cuts: so often is who watches views shown what has changed
+
 
 class Staging:
     def __init__(self, epoch: Epoch, head_seq: Seq, now_ms: int) -> None:
@@ -19,6 +21,7 @@ class Staging:
         self.ready = Ready()
         self.now_ms, self.wall_ms = now_ms, 0  # of the last tick: monotonic for timeouts, unix for people
         self.durable_seq = head_seq
+        self._cut_ms = now_ms - CUT_MS
 
     @property
     def head_seq(self) -> Seq:
@@ -26,6 +29,9 @@ class Staging:
 
     def drain(self) -> Ready:
         drained, self.ready = self.ready, Ready()
+        if drained.entries and self.now_ms - self._cut_ms >= CUT_MS:
+            drained.entries.cut()
+            self._cut_ms = self.now_ms
         return drained
 
     def command(self, entry: common_pb2.Entry, txn_last: bool = True) -> Seq:

@@ -236,6 +236,12 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
             self._channels[owner.grpc_address] = channel
         return views_pb2_grpc.ViewServiceStub(channel)
 
+    async def LocateView(self, request: views_pb2.LocateViewRequest, context: Context) -> views_pb2.LocateViewResponse:
+        if request.at_least:
+            reached_seq(self._driver.store, request.at_least)
+        server = self._server(self._view(_canonical(request.key)))
+        return views_pb2.LocateViewResponse(ssp_id=server.id, grpc_address=server.grpc_address)
+
     async def ListViews(self, request: views_pb2.ListViewsRequest, context: Context) -> views_pb2.ListViewsResponse:
         coordinator = self._driver.coordinator
         members = [member for member in coordinator.ssps.values() if member.grpc_address]
@@ -301,9 +307,9 @@ def _merged(view: View, summary: views_pb2.ViewSummary | None) -> views_pb2.View
     merged = views_pb2.ViewSummary(state=views_pb2.VIEW_STATE_PENDING)
     if summary is not None:
         merged.CopyFrom(summary)
+    if (refusal := view.refusals.get(view.ssp_id)) is not None:
+        merged.state, merged.reason = views_pb2.VIEW_STATE_FAILED, refusal
     merged.key.CopyFrom(wire_key(view.key))
     merged.surql, merged.ssp_id = view.spec.surql, view.ssp_id
     merged.client_id, merged.ttl_ms = view.spec.client_id, view.spec.ttl_ms
     return merged
-    if (refusal := view.refusals.get(view.ssp_id)) is not None:
-        merged.state, merged.reason = views_pb2.VIEW_STATE_FAILED, refusal

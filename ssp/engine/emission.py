@@ -48,6 +48,9 @@ class Emission:
         self._recant(dropped.key)
         self._dropped[dropped.key] = dropped
 
+    def turn(self, key: ViewKey) -> None:
+        self._ready.turned[key] = None
+
     def cease(self, key: ViewKey) -> None:
         self._ceased[key] = None
 

@@ -102,8 +102,9 @@ class Engine:
     def step(self, event: Event) -> None:
         """Move. Raises Fault DATA_LOSS for a peer's mistake; all else that can go wrong is a view's state."""
         match event:
-            case EntriesReceived(entries=entries):
-                self._emission.count_frame()
+            case EntriesReceived(entries=entries, frame_ends=frame_ends):
+                if frame_ends:
+                    self._emission.count_frame()
                 batch = self._transactions.accept(entries)
                 if batch is not None:
                     self._apply(batch)

@@ -29,6 +29,7 @@ class EntriesReceived:
     """A frame of entries in seq order; the engine steps at each `txn_last`, several transactions in one step."""
 
     entries: Sequence[common_pb2.Entry]
+    frame_ends: bool = True  # False: the rest of the frame follows as another event
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,7 +207,7 @@ class Keeping:
     def _become_pending(self, view: View) -> None:
         """Without a holder; a user's view without members too, since he may not be shown them any more."""
         shown = view.state in (State.LIVE, State.LAGGING)
-        view.signal(Signal.REPLANNED)
+        self._signal(view, Signal.REPLANNED)
         self._hosting.evict(view)
         if shown:
             self.maybe_withdraw(view)
@@ -221,9 +221,13 @@ class Keeping:
     # --- results ---
 
     def _become_hydrated(self, view: View) -> None:
-        view.signal(Signal.HYDRATED)
+        self._signal(view, Signal.HYDRATED)
         view.error = ""
         self.emit_hydrated(view)
+
+    def _signal(self, view: View, signal: Signal) -> None:
+        view.signal(signal)
+        self._emission.turn(view.key)
 
     def emit_hydrated(self, view: View) -> None:
         reading = self.reading(view)
@@ -307,7 +311,7 @@ class Keeping:
     def _break(self, view: View, reason: str) -> None:
         """Quarantine the view."""
         known = view.state is State.FAILED
-        view.signal(Signal.BROKE)
+        self._signal(view, Signal.BROKE)
         view.error = reason
         if not known:
             self.maybe_withdraw(view)
@@ -348,7 +352,7 @@ class Keeping:
         if outcome is not Outcome.AGAIN:
             broke = outcome is Outcome.BROKE
             for view in self._views_of(rerun):
-                view.signal(Signal.BROKE if broke else Signal.OVERTAKEN)
+                self._signal(view, Signal.BROKE if broke else Signal.OVERTAKEN)
                 view.error = answer.reason if broke else ""
 
     def judge_all(self) -> None:
@@ -371,9 +375,9 @@ class Keeping:
             if first or view.state is State.FAILED:
                 self._become_hydrated(view)
             if outcome is Outcome.OVERTAKEN:
-                view.signal(Signal.OVERTAKEN)
+                self._signal(view, Signal.OVERTAKEN)
             elif view.state is State.LAGGING:
-                view.signal(Signal.SETTLED)
+                self._signal(view, Signal.SETTLED)
 
     def _views_of(self, rerun: Rerun) -> list[View]:
         return [self._registry.views[key] for key in rerun.views]

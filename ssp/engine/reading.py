@@ -25,7 +25,7 @@ from sp00ky.ssp.views.registry import View
 class ViewReading:
     """One view as it is now. `members`, `hash` and `rows` are made when they are asked for."""
 
-    __slots__ = ("_applied_seq", "_arrangement", "_source_of", "_view")
+    __slots__ = ("_applied_seq", "_arrangement", "_keys", "_source_of", "_view")
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class ViewReading:
         self._applied_seq = applied_seq
         self._arrangement = arrangement
         self._source_of = source_of
+        self._keys: Sequence[bytes] | None = None
 
     @property
     def key(self) -> ViewKey:
@@ -109,7 +110,7 @@ class ViewReading:
             case _ if self._view.state is State.FAILED:
                 return []
             case Members() as holder:
-                return [*(holder.members[key] for key in holder.ordered()), *holder.children()]
+                return [*(holder.members[key] for key in self._ordered(holder)), *holder.children()]
             case TracedResult() | Rerun() as holder:
                 return holder.members()
             case None:
@@ -123,13 +124,38 @@ class ViewReading:
             case Groups() as holder, _:
                 return holder.result()
             case Members() as holder, Incremental() as plan:
-                assert self._arrangement is not None, "the table of a live view is held"
-                held = self._arrangement.rows
-                return project(plan, [held[key][0] for key in holder.ordered()], self._source_of(plan))
+                return self._project(plan, self._ordered(holder))
             case TracedResult() | Rerun() as holder, _:
                 return holder.rows
             case _:
                 return []
+
+    @property
+    def row_members(self) -> int:
+        """How many members from the first on have the row at their place as theirs; 0: rows are not kept by member."""
+        holder = self._view.holder
+        if not isinstance(holder, Members) or isinstance(holder, Groups) or self._view.state is State.FAILED:
+            return 0
+        return holder.size
+
+    def rows_at(self, places: Sequence[int]) -> Sequence[Value]:
+        """The rows of these members, where rows are kept by member. Raises NotPlain as `rows` does."""
+        holder, plan = self._view.holder, self._view.plan
+        assert isinstance(holder, Members) and isinstance(plan, Incremental), "rows are kept by member"
+        keys = self._ordered(holder)
+        rows = self._project(plan, [keys[place] for place in places])
+        assert isinstance(rows, list) and len(rows) == len(places), "a circuit's rows are its members'"
+        return rows
+
+    def _ordered(self, holder: Members) -> Sequence[bytes]:
+        if self._keys is None:
+            self._keys = holder.ordered()
+        return self._keys
+
+    def _project(self, plan: Incremental, keys: Sequence[bytes]) -> Value:
+        assert self._arrangement is not None, "the table of a live view is held"
+        held = self._arrangement.rows
+        return project(plan, [held[key][0] for key in keys], self._source_of(plan))
 
 
 def project(plan: Incremental, records: Sequence[Record], source: Source) -> Value:

@@ -92,6 +92,7 @@ class Ready:
     hydrated: list[ViewHydrated] = field(default_factory=list)
     deltas: list[ViewDelta] = field(default_factory=list)
     dropped: list[ViewDropped] = field(default_factory=list)
+    turned: dict[ViewKey, None] = field(default_factory=dict)  # their state, or their error, may be another
     ceased: list[ViewKey] = field(default_factory=list)  # handed over: their edges are another's from here on
     fences: dict[str, int] = field(default_factory=dict)  # lost owners: raise the epochs of their rows to these
     queries: list[RunQuery] = field(default_factory=list)

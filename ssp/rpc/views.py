@@ -4,7 +4,7 @@ the scheduler."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
 from grpc import aio
@@ -25,17 +25,10 @@ from sp00ky.ssp.engine.standing import Standing
 from sp00ky.ssp.engine.why import Decider, Why
 from sp00ky.ssp.exact import ExactReads
 from sp00ky.ssp.freshness import Freshness
+from sp00ky.ssp.rpc.watching import watch_views
+from sp00ky.ssp.watching.pacing import Watching
+from sp00ky.ssp.watching.wire import MODES, STATES
 
-STATES: Mapping[str, views_pb2.ViewState] = {
-    "pending": views_pb2.VIEW_STATE_PENDING,
-    "live": views_pb2.VIEW_STATE_LIVE,
-    "lagging": views_pb2.VIEW_STATE_LAGGING,
-    "failed": views_pb2.VIEW_STATE_FAILED,
-}
-MODES: Mapping[str, views_pb2.ViewMode] = {
-    "incremental": views_pb2.VIEW_MODE_INCREMENTAL,
-    "reevaluated": views_pb2.VIEW_MODE_REEVALUATED,
-}
 DECIDERS: Mapping[Decider, views_pb2.WhyDecider] = {
     Decider.CONDITIONS: views_pb2.WHY_DECIDER_CONDITIONS,
     Decider.NESTED: views_pb2.WHY_DECIDER_NESTED,
@@ -57,6 +50,7 @@ class Reads(Protocol):
     engine: Engine
     freshness: Freshness
     exact: ExactReads
+    watching: Watching
     ssp_id: str
     store_id: StoreId
 
@@ -78,6 +72,18 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         self, request: views_pb2.UnregisterViewRequest, context: aio.ServicerContext[object, object]
     ) -> views_pb2.UnregisterViewResponse:
         raise Fault(Code.UNIMPLEMENTED, "views are unregistered with the scheduler", "call its UnregisterView")
+
+    async def LocateView(
+        self, request: views_pb2.LocateViewRequest, context: aio.ServicerContext[object, object]
+    ) -> views_pb2.LocateViewResponse:
+        raise Fault(Code.UNIMPLEMENTED, "views are placed by the scheduler", "call its LocateView")
+
+    def WatchViews(
+        self,
+        request_iterator: AsyncIterator[views_pb2.WatchViewsRequest],
+        context: aio.ServicerContext[object, object],
+    ) -> AsyncIterator[bytes]:
+        return watch_views(self._reads.watching, request_iterator)
 
     async def GetView(
         self, request: views_pb2.GetViewRequest, context: aio.ServicerContext[object, object]
