@@ -36,6 +36,7 @@ from sp00ky.ssp.engine.ready import Ready
 from sp00ky.ssp.exact import ExactReads
 from sp00ky.ssp.freshness import Freshness
 from sp00ky.ssp.garbage import Garbage
+from sp00ky.ssp.measures import SspMeasures
 from sp00ky.ssp.reruns import Reruns
 from sp00ky.ssp.rpc.admin import AdminServicer
 from sp00ky.ssp.rpc.upstream import Upstream, dial
@@ -115,6 +116,7 @@ class SspDriver:
             facts_of=self._facts_of,
             prepare=prepare,
         )
+        self._measures = SspMeasures(self.engine, self._edges.measures, (database, queries or database))
         self._upstream: Upstream | None = None
         self._reruns = Reruns(queries or database, self._barrier, self._query_replica, self._step)
 
@@ -236,9 +238,10 @@ class SspDriver:
         match response.WhichOneof("frame"):
             case "entries":
                 failpoint("ssp.entries")
-                for entries, frame_ends in self.watching.parts(response.entries.entries):
-                    self._step(events.EntriesReceived(entries, frame_ends))
-                    self.watching.entered(entries)
+                with self._measures.applying(response.entries.entries):
+                    for entries, frame_ends in self.watching.parts(response.entries.entries):
+                        self._step(events.EntriesReceived(entries, frame_ends))
+                        self.watching.entered(entries)
             case "welcome":
                 self._welcome(response.welcome)
             case "page":
@@ -377,21 +380,19 @@ class SspDriver:
             detail=self.detail or self._edges_late(),
             grpc_address=self.advertised_grpc(),
             metrics=self.metrics(),
+            distributions=self._measures.distributions(),
         )
 
     def metrics(self) -> Mapping[str, float]:
         return {
             "applied_seq": self.engine.applied_seq,
             "written_seq": self._edges.owed.written_seq,
-            "edges_written_total": self._edges.owed.edges_written,
-            "edges_pending": self._edges.owed.pending_edges,
-            "edge_flushes_total": self._edges.flushes,
-            "edge_failures_total": self._edges.failures,
-            "views_quarantined": len(self._edges.owed.quarantined),
+            **self._edges.metrics(),
+            **self._measures.metrics(),
             "reevaluation_rounds_total": self._reruns.rounds,
             "reevaluations_total": self._reruns.runs,
             "exact_reads_total": self.exact.reads,
-            **self.watching.hub.metrics(),
             "stream_connected": float(self._upstream is not None and self._upstream.connected),
+            **self.watching.hub.metrics(),
             **self._server.metrics(),
         }
