@@ -74,6 +74,9 @@ class Idle:
     def memory_info(self) -> SimpleNamespace:
         return SimpleNamespace(rss=1)
 
+    def cpu_times(self) -> SimpleNamespace:
+        return SimpleNamespace(user=0.0, system=0.0)
+
 
 class Ears(logging.Handler):
     """What the product logs with a traceback at error level is a bug that it has survived."""
@@ -137,7 +140,7 @@ def surroundings(kernel: Kernel, network: Network) -> Iterator[None]:
         "Server": FakeServer,
         "Garbage": Idle,
         "psutil": SimpleNamespace(Process=Idle),
-        "_version": lambda: "simulated",
+        "version": lambda _: "simulated",
         "admit": admitted,
         "shape_of": shape_of,
         "uuid4": lambda: SimpleNamespace(hex=f"{chance.getrandbits(64):016x}"),
