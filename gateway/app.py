@@ -122,6 +122,7 @@ async def _asked(edge_of: Edge, endpoint: Endpoint, request: web.Request, princi
         body=body,
         limits=edge_of.limits,
         upstream=edge_of.own.address,
+        asks_bearer=edge_of.gatekeeper.asks,
         viewer=principal.viewer,
         as_ssp=Role.SSP in principal.roles,
         own_metrics=edge_of.telemetry.collect() if endpoint.own_metrics else (),

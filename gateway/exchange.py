@@ -58,6 +58,7 @@ class Asked:
     body: bytes = b""
     limits: Limits = Limits()
     upstream: str = ""  # address of the service behind this server
+    asks_bearer: bool = False  # whether this server does, at its endpoints that are not open
     viewer: Mapping[str, Value] | None = None  # the user whose token was presented; None: a service asks
     own_metrics: Sequence[Metric] = ()  # only for endpoints that publish them
 

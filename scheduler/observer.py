@@ -26,7 +26,7 @@ from sp00ky.scheduler.happenings import (
     told_by,
 )
 from sp00ky.scheduler.journal import History, Journal
-from sp00ky.scheduler.sampling import Counted, with_rates
+from sp00ky.scheduler.sampling import Counted, stage_lag, with_rates
 
 if TYPE_CHECKING:
     from sp00ky.scheduler.driver import SchedulerDriver
@@ -52,6 +52,7 @@ class Observer:
         self._outlook = self._look()
         self._letter_id = self._last_letter_id()
         self._counted: Counted | None = None
+        self._last_lag: events_pb2.StageLag | None = None
         self._process = psutil.Process()
         self._wakes: set[asyncio.Event] = set()
         self._tell(
@@ -193,4 +194,7 @@ class Observer:
         )
 
     def _lag(self) -> events_pb2.StageLag | None:
-        return None
+        probe = self._driver.probe
+        if probe is not None and probe.interval_ms:
+            self._last_lag = stage_lag(probe.status(), self._last_lag)
+        return self._last_lag

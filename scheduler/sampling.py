@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sp00ky.proto.v1 import events_pb2
+from sp00ky.proto.v1 import admin_pb2, events_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,21 @@ def with_rates(sample: events_pb2.MeshSample, before: Counted | None, now: Count
             ssp.applied_per_second = _growth(before.applied[ssp.id], now.applied.get(ssp.id, 0)) / seconds
             ssp.edges_per_second = _growth(before.edges.get(ssp.id, 0), now.edges.get(ssp.id, 0)) / seconds
     return sample
+
+
+def stage_lag(told: admin_pb2.LagStatus, before: events_pb2.StageLag | None) -> events_pb2.StageLag | None:
+    """How late each stage is, from the probe's last turn; None until one has gone all the way. While a turn is on its
+    way, what was measured before stands, until it has been on its way for longer than that."""
+    captured = told.captured_seconds or (before.captured_seconds if before is not None else 0.0)
+    if not (captured and told.applied_seconds and told.written_seconds):
+        return None
+    if not told.captured_seconds and told.age_seconds > captured:
+        captured = told.applied_seconds
+    return events_pb2.StageLag(
+        captured_seconds=captured,
+        applied_seconds=max(captured, told.applied_seconds),
+        written_seconds=max(captured, told.applied_seconds, told.written_seconds),
+    )
 
 
 def _growth(before: int, now: int) -> int:

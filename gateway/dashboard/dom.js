@@ -46,7 +46,7 @@ export function count(number) {
 }
 
 export function rate(number) {
-  return number > 0 && number < 10 ? number.toFixed(1) : count(number);
+  return number > 0 && number < 9.95 && Math.abs(number - Math.round(number)) > 0.05 ? number.toFixed(1) : count(number);
 }
 
 export function bytes(number) {

@@ -33,13 +33,16 @@ HEADERS: Final[Mapping[str, str]] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
 
 
 def page(asked: Asked, response: None) -> Answer:
-    return Answer(_content(PAGE), 200, "text/html; charset=utf-8", HEADERS)
+    """It is told whether to ask its user for a token before it reads."""
+    html = _content(PAGE)
+    if asked.asks_bearer:
+        html = html.replace(b'<html lang="en">', b'<html lang="en" data-asks>')
+    return Answer(html, 200, "text/html; charset=utf-8", HEADERS)
 
 
 def answer_of(asked: Asked, response: None) -> Answer:

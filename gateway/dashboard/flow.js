@@ -10,8 +10,9 @@ export function build() {
     const figure = h("span");
     const unit = h("small");
     const about = h("p");
+    figure.textContent = "–";
     const hop = h("span", { class: "hop", hidden: true });
-    const stage = h("li", { class: "stage" }, h("span", { class: "pulse", "aria-hidden": "true" }), h("h3", {}, name),
+    const stage = h("li", { class: "stage", "data-mood": "idle" }, h("span", { class: "pulse", "aria-hidden": "true" }), h("h3", {}, name),
       h("div", { class: "figure" }, figure, unit), about, place < STAGES.length - 1 ? hop : null);
     parts.set(name, { stage, figure, unit, about, hop });
     return stage;
@@ -50,13 +51,13 @@ export function update(sample) {
     mood: !captures ? "idle" : sample.detail ? "bad" : "good",
     figure: captures ? count(sample.rows) : "–", unit: captures ? "rows" : "",
     about: !captures ? "none: changes come by /ingest" : sample.detail || "connected", trouble: Boolean(sample.detail),
-    hop: captures && lag ? duration(lag.captured_seconds) : "", force: sample.captured_per_second,
+    force: sample.captured_per_second,
   });
   show("Capture", {
     mood: !captures ? "idle" : sample.detail ? "bad" : sample.state === "cloning" ? "warn" : "good",
     figure: rate(sample.captured_per_second), unit: "changes/s",
     about: sample.state === "cloning" ? "cloning: every table is compared" : captures ? "follows the changefeed" : "off",
-    force: sample.captured_per_second,
+    hop: captures && lag ? `+${duration(lag.captured_seconds)}` : "", force: sample.captured_per_second,
   });
   show("Log", {
     mood: sample.queued_changes > 5000 ? "warn" : "good",

@@ -49,6 +49,10 @@ function wirePlots() {
   };
 }
 
+async function askUntilGiven(why) {
+  while (!(await askToRead(why))) await new Promise((resolve) => { $("token").onclick = resolve; });
+}
+
 async function run(trends) {
   const events = {
     mesh(event) {
@@ -66,7 +70,10 @@ async function run(trends) {
     },
     fault: (fault) => told(fault.message, true),
   };
-  let asks = "";
+  if ("asks" in document.documentElement.dataset) {
+    state("lost", "asks who reads");
+    await askUntilGiven("");
+  }
   for (;;) {
     const stop = new AbortController();
     $("token").onclick = async () => { if (await askToRead()) stop.abort(); };
@@ -83,8 +90,7 @@ async function run(trends) {
       if (!(error instanceof Refusal)) throw error;
       doorOpened(false);
       state("lost", "asks who reads");
-      asks = error.status === 401 && !asks ? " " : `${error.message}. Another token?`;
-      while (!(await askToRead(asks.trim()))) await new Promise((resolve) => { $("token").onclick = resolve; });
+      await askUntilGiven(`${error.message}. Another token?`);
     }
     feed.clear();
   }

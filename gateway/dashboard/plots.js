@@ -5,7 +5,7 @@ import { sum } from "./flow.js";
 
 const SPAN_MS = 15 * 60 * 1000;
 const STEP_MS = 5000;
-const PAD = { left: 44, right: 8, top: 8, bottom: 20 };
+const PAD = { left: 54, right: 8, top: 8, bottom: 20 };
 
 /** Round steps for an axis from 0 to about `most`. */
 export function ticksTo(most, floor) {
@@ -18,8 +18,8 @@ export function ticksTo(most, floor) {
 
 export class Plot {
   /** `lines`: [{name, of(sample) → number | undefined}]. */
-  constructor(figure, { title, lines, format, floor }) {
-    Object.assign(this, { figure, title, lines, format, floor });
+  constructor(figure, { title, lines, format, floor, nothing = "" }) {
+    Object.assign(this, { figure, title, lines, format, floor, nothing });
     this.points = [];
     this.cursor = null;
     this.keys = lines.map((line, place) => h("b", {}));
@@ -103,6 +103,9 @@ export class Plot {
         if (value !== undefined) drawn.push(h("circle", { class: `c${place + 1}`, cx: x(shown.at), cy: y(value), r: 3, fill: "currentcolor" }));
       });
     }
+    if (!this.points.some((each) => each.values.some((value) => value !== undefined))) {
+      drawn.push(h("text", { x: PAD.left + (width - PAD.left - PAD.right) / 2, y: height / 2, "text-anchor": "middle" }, this.points.length ? this.nothing : "waiting for figures"));
+    }
     this.svg.replaceChildren(...drawn);
     this.keys.forEach((key, place) => {
       const value = shown?.values[place];
@@ -148,7 +151,7 @@ export function throughput(figure) {
 
 export function lag(figure) {
   return new Plot(figure, {
-    title: "End-to-end lag", floor: 0.03, format: (value) => duration(value),
+    title: "End-to-end lag", floor: 0.03, nothing: "no write of the lag probe has gone all the way yet", format: (value) => duration(value),
     lines: [
       { name: "to the edge", of: (sample) => sample.lag?.written_seconds },
       { name: "to the SSP", of: (sample) => sample.lag?.applied_seconds },

@@ -14,7 +14,7 @@ from sp00ky.scheduler.coordinator.membership import Phase
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
 from sp00ky.scheduler.happenings import Happening, Kind, Outlook, Standing, between, since, told_by
 from sp00ky.scheduler.journal import HISTORY_STEP_MS, History, Journal
-from sp00ky.scheduler.sampling import Counted, with_rates
+from sp00ky.scheduler.sampling import Counted, stage_lag, with_rates
 
 from tests.harness.eventually import eventually
 from tests.harness.scheduler import Peer, Scheduler, change
@@ -112,6 +112,19 @@ def test_rates_are_growth_by_time_and_a_new_process_counts_from_nothing() -> Non
     assert (sample.captured_per_second, sample.appended_per_second, sample.cpu_ratio) == (5, 100, 0.5)
     assert (sample.ssps[0].applied_per_second, sample.ssps[0].edges_per_second) == (50, 15)
     assert sample.ssps[1].applied_per_second == 0
+
+
+def test_lag_is_of_the_last_turn_and_grows_while_one_is_overdue() -> None:
+    told = admin_pb2.LagStatus
+    assert stage_lag(told(turn=1, age_seconds=0.1), None) is None
+    whole = stage_lag(told(turn=1, captured_seconds=0.02, applied_seconds=0.03, written_seconds=0.08), None)
+    assert whole is not None
+    on_its_way = stage_lag(told(turn=2, age_seconds=0.01, applied_seconds=0.03, written_seconds=0.08), whole)
+    assert on_its_way == whole
+    overdue = stage_lag(told(turn=2, age_seconds=4, applied_seconds=4, written_seconds=4.5), whole)
+    assert overdue == events_pb2.StageLag(captured_seconds=4, applied_seconds=4, written_seconds=4.5)
+    slow_ssp = stage_lag(told(turn=2, captured_seconds=0.02, applied_seconds=9, written_seconds=9), whole)
+    assert slow_ssp == events_pb2.StageLag(captured_seconds=0.02, applied_seconds=9, written_seconds=9)
 
 
 # --- the rpc --------------------------------------------------------------------------------------------------------
