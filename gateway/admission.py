@@ -22,7 +22,7 @@ from sp00ky.gateway.exchange import Limits
 CALLERS_MAX: Final = 10_000  # of each class
 BURST_SECONDS: Final = 2.0
 # Of the requests in flight; a stream is bounded as a connection instead.
-SHARES: Final[Mapping[Load, float]] = {"new": 0.5, "write": 0.9, "read": 0.9, "health": 1.0}
+SHARES: Final[Mapping[Load, float]] = {"new": 0.5, "log": 0.5, "write": 0.9, "read": 0.9, "health": 1.0}
 
 
 class Shed(Refused):
@@ -64,7 +64,9 @@ class Admission:
     def __init__(self, limits: Limits) -> None:
         self.inflight = 0
         self._places = {load: max(1, int(limits.requests_inflight_max * share)) for load, share in SHARES.items()}
-        rates: Mapping[Load, int] = {"new": limits.rate_new, "write": limits.rate_write, "read": limits.rate_read}
+        rates: Mapping[Load, int] = {
+            "new": limits.rate_new, "write": limits.rate_write, "read": limits.rate_read, "log": limits.rate_log,
+        }  # fmt: skip
         self._buckets = {load: Buckets(rate) for load, rate in rates.items()}
 
     def enter(self, load: Load) -> None:

@@ -149,6 +149,8 @@ async def perform(edge_of: Edge, endpoint: Endpoint, asked: Asked, deadline: flo
     second = endpoint.follow.request(asked, response)
     if second is None:
         return endpoint.answer(asked, response)
+    if endpoint.follow.to_scheduler:
+        target = _scheduler_of(edge_of)
     followed = await target.call(endpoint.follow.rpc, second, _left(deadline))
     return endpoint.follow.answer(asked, response, followed)
 

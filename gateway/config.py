@@ -100,4 +100,7 @@ class GatewaySettings(MeshSettings):
     rate_write: int = setting(
         10_000, env="SPKY_GATEWAY_RATE_WRITE", unit="requests/s", ge=0, about="other writes of one caller"
     )
+    rate_log: int = setting(
+        20, env="SPKY_GATEWAY_RATE_LOG", unit="lines/s", ge=0, about="lines that one caller may put into the log"
+    )
     rate_read: int = setting(10_000, env="SPKY_GATEWAY_RATE_READ", unit="requests/s", ge=0, about="reads of one caller")

@@ -32,7 +32,7 @@ BOTH: frozenset[Api] = SCHEDULER | SSP
 NONE: frozenset[Api] = frozenset()
 
 
-Load = Literal["new", "write", "read", "health", "stream"]
+Load = Literal["new", "write", "read", "health", "log", "stream"]
 
 
 class Role(StrEnum):
@@ -58,6 +58,7 @@ class Follow:
     request: Callable[[Asked, Any], Message | None]
     rpc: Rpc
     answer: Callable[[Asked, Any, Any], Answer]
+    to_scheduler: bool = False  # on the SSP's API, where the first is not
 
 
 def streamed(asked: Asked, response: Any) -> Answer:

@@ -24,6 +24,7 @@ from sp00ky.gateway.endpoint import (
 )
 from sp00ky.gateway.exchange import JSON, TEXT, Answer, Api, Asked, json_answer
 from sp00ky.gateway.members import MEMBERS
+from sp00ky.gateway.of_an_ssp import OF_AN_SSP
 from sp00ky.gateway.openapi import PROMETHEUS, openapi
 from sp00ky.gateway.operators import OPERATORS
 from sp00ky.gateway.translate import (
@@ -362,9 +363,7 @@ ENDPOINTS: Sequence[Endpoint] = (
     _later("POST", "/backup/restore", SCHEDULER, "backups", ADMINS),
     _later("GET", "/backup/restore/status/{id}", SCHEDULER, "backups", ADMINS),
     _later("POST", "/crdt/apply", SSP, "collaborative fields"),
-    _later("POST", "/reset", SSP, "resets by hand", ADMINS),
-    _later("POST", "/log", SSP, "client logs", USERS),
-    _later("GET", "/debug/deps", SSP, "dependency dumps", ADMINS),
+    *OF_AN_SSP,
     Endpoint(
         "GET",
         "/openapi.json",

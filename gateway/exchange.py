@@ -43,6 +43,7 @@ class Limits:
     rate_new: int = 1_000  # registrations a second and caller [429]
     rate_write: int = 10_000  # changes of any other kind a second and caller [429]
     rate_read: int = 10_000  # reads a second and caller [429]
+    rate_log: int = 20  # lines of the log a second and caller [429]
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ class Rpc(StrEnum):
     GET_DEAD_LETTER = "AdminService.GetDeadLetter"
     RETRY_DEAD_LETTER = "AdminService.RetryDeadLetter"
     DROP_DEAD_LETTER = "AdminService.DropDeadLetter"
+    GET_DEPENDENCIES = "ViewService.GetDependencies"
     REGISTER_SSP = "MembershipService.RegisterSsp"
     BEAT_SSP = "MembershipService.BeatSsp"
     WATCH_EVENTS = "EventService.WatchEvents"

@@ -52,6 +52,19 @@ def resync_answer(asked: Asked, response: admin_pb2.ResyncSspsResponse) -> Answe
     return json_answer(body)
 
 
+def reset_request(asked: Asked, status: admin_pb2.GetStatusResponse) -> admin_pb2.ResyncSspsRequest:
+    """Of the SSP that was asked; its scheduler tells it on its stream."""
+    return admin_pb2.ResyncSspsRequest(ssp_id=status.id)
+
+
+def reset_answer(asked: Asked, status: admin_pb2.GetStatusResponse, response: admin_pb2.ResyncSspsResponse) -> Answer:
+    return resync_answer(asked, response)
+
+
+def own_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
+    raise AssertionError("what follows the status answers")
+
+
 def register_request(asked: Asked) -> membership_pb2.RegisterSspRequest:
     """Raises Fault INVALID naming the field."""
     body = parse_object(asked)

@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from sp00ky.proto.v1 import common_pb2 as sp00ky_dot_proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsp00ky/proto/v1/views.proto\x12\tsp00ky.v1\x1a\x1csp00ky/proto/v1/common.proto\"M\n\x13RegisterViewRequest\x12!\n\x04spec\x18\x01 \x01(\x0b\x32\x13.sp00ky.v1.ViewSpec\x12\x13\n\x0bparams_json\x18\x02 \x01(\t\"p\n\x14RegisterViewResponse\x12\x10\n\x08query_id\x18\x01 \x01(\t\x12\x0e\n\x06ssp_id\x18\x02 \x01(\t\x12\x0f\n\x07ssp_url\x18\x03 \x01(\t\x12\x13\n\x0b\x61ssigned_at\x18\x04 \x01(\x04\x12\x10\n\x08revision\x18\x05 \x01(\t\"8\n\x15UnregisterViewRequest\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\"*\n\x16UnregisterViewResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\"\x8c\x01\n\x0eGetViewRequest\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12+\n\x0b\x63onsistency\x18\x02 \x01(\x0e\x32\x16.sp00ky.v1.Consistency\x12\x10\n\x08revision\x18\x03 \x01(\t\x12\x0c\n\x04rows\x18\x04 \x01(\x08\x12\x0c\n\x04json\x18\x05 \x01(\x08\"I\n\x06Member\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0e\n\x06parent\x18\x03 \x01(\t\x12\x12\n\nparent_rel\x18\x04 \x01(\t\"\xfe\x01\n\x0fGetViewResponse\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04hash\x18\x03 \x01(\t\x12#\n\x05state\x18\x04 \x01(\x0e\x32\x14.sp00ky.v1.ViewState\x12!\n\x04mode\x18\x05 \x01(\x0e\x32\x13.sp00ky.v1.ViewMode\x12\"\n\x07members\x18\x06 \x03(\x0b\x32\x11.sp00ky.v1.Member\x12\x0c\n\x04rows\x18\x07 \x01(\x0c\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12\x0e\n\x06ssp_id\x18\t \x01(\t\x12\x11\n\trows_json\x18\n \x01(\t\"\x12\n\x10ListViewsRequest\"\xf9\x01\n\x0bViewSummary\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\r\n\x05surql\x18\x02 \x01(\t\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.sp00ky.v1.ViewState\x12!\n\x04mode\x18\x04 \x01(\x0e\x32\x13.sp00ky.v1.ViewMode\x12\x0f\n\x07members\x18\x05 \x01(\x04\x12\x0e\n\x06ssp_id\x18\x06 \x01(\t\x12\x11\n\tclient_id\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0c\n\x04hash\x18\t \x01(\t\x12\x10\n\x08revision\x18\n \x01(\t\x12\x0e\n\x06ttl_ms\x18\x0b \x01(\x04\":\n\x11ListViewsResponse\x12%\n\x05views\x18\x01 \x03(\x0b\x32\x16.sp00ky.v1.ViewSummary\"F\n\x12\x45xplainViewRequest\x12\r\n\x05surql\x18\x01 \x01(\t\x12\x13\n\x0bparams_json\x18\x02 \x01(\t\x12\x0c\n\x04\x61uth\x18\x03 \x01(\x0c\"*\n\x0c\x45xplainStage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xb9\x01\n\x13\x45xplainViewResponse\x12!\n\x04mode\x18\x01 \x01(\x0e\x32\x13.sp00ky.v1.ViewMode\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\'\n\x06stages\x18\x03 \x03(\x0b\x32\x17.sp00ky.v1.ExplainStage\x12\x0e\n\x06tables\x18\x04 \x03(\t\x12\r\n\x05shape\x18\x05 \x01(\t\x12\x0f\n\x07nearest\x18\x06 \x01(\t\x12\x16\n\x0enearest_change\x18\x07 \x01(\t\"A\n\x0eWhyViewRequest\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x0e\n\x06record\x18\x02 \x01(\t\"8\n\x08WhyValue\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0f\n\x07through\x18\x03 \x03(\t\"[\n\x07WhyTerm\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\r\n\x05holds\x18\x03 \x01(\x08\x12#\n\x06values\x18\x04 \x03(\x0b\x32\x13.sp00ky.v1.WhyValue\"7\n\x06WhyKey\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x10\n\x08\x62oundary\x18\x03 \x01(\t\"\x8b\x01\n\tWhyWindow\x12\x0c\n\x04rank\x18\x01 \x01(\x04\x12\x0f\n\x07passing\x18\x02 \x01(\x04\x12\r\n\x05start\x18\x03 \x01(\x04\x12\x12\n\x05limit\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x10\n\x08\x62oundary\x18\x05 \x01(\t\x12 \n\x05order\x18\x06 \x03(\x0b\x32\x11.sp00ky.v1.WhyKeyB\x08\n\x06_limit\"\xac\x02\n\x0fWhyViewResponse\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0e\n\x06ssp_id\x18\x03 \x01(\t\x12\x0e\n\x06record\x18\x04 \x01(\t\x12\x0f\n\x07in_view\x18\x05 \x01(\x08\x12\x10\n\x08position\x18\x06 \x01(\x04\x12&\n\x07\x64\x65\x63ider\x18\x07 \x01(\x0e\x32\x15.sp00ky.v1.WhyDecider\x12\x10\n\x08sentence\x18\x08 \x01(\t\x12!\n\x05terms\x18\t \x03(\x0b\x32\x12.sp00ky.v1.WhyTerm\x12$\n\x06window\x18\n \x01(\x0b\x32\x14.sp00ky.v1.WhyWindow\x12 \n\x05\x62\x65low\x18\x0b \x03(\x0b\x32\x11.sp00ky.v1.Member\"F\n\x11LocateViewRequest\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x10\n\x08\x61t_least\x18\x02 \x01(\t\":\n\x12LocateViewResponse\x12\x0e\n\x06ssp_id\x18\x01 \x01(\t\x12\x14\n\x0cgrpc_address\x18\x02 \x01(\t\"p\n\x11WatchViewsRequest\x12(\n\x06opened\x18\x01 \x01(\x0b\x32\x16.sp00ky.v1.WatchOpenedH\x00\x12(\n\x06\x63losed\x18\x02 \x01(\x0b\x32\x16.sp00ky.v1.WatchClosedH\x00\x42\x07\n\x05\x66rame\"d\n\x0bWatchOpened\x12\x10\n\x08watch_id\x18\x01 \x01(\x04\x12\x1f\n\x03key\x18\x02 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x0c\n\x04rows\x18\x03 \x01(\x08\x12\x14\n\x0c\x61t_least_seq\x18\x04 \x01(\x04\"\x1f\n\x0bWatchClosed\x12\x10\n\x08watch_id\x18\x01 \x01(\x04\"\xc9\x01\n\x12WatchViewsResponse\x12\'\n\x05shown\x18\x01 \x01(\x0b\x32\x16.sp00ky.v1.ResultShownH\x00\x12+\n\x07\x63hanged\x18\x02 \x01(\x0b\x32\x18.sp00ky.v1.ResultChangedH\x00\x12&\n\x05\x65nded\x18\x03 \x01(\x0b\x32\x15.sp00ky.v1.WatchEndedH\x00\x12,\n\x08progress\x18\x04 \x01(\x0b\x32\x18.sp00ky.v1.WatchProgressH\x00\x42\x07\n\x05\x66rame\"\x84\x01\n\x0bResultState\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\t\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.sp00ky.v1.ViewState\x12!\n\x04mode\x18\x04 \x01(\x0e\x32\x13.sp00ky.v1.ViewMode\x12\r\n\x05\x65rror\x18\x05 \x01(\t\"\x8d\x01\n\x0bResultShown\x12\x10\n\x08watch_id\x18\x01 \x01(\x04\x12%\n\x05state\x18\x02 \x01(\x0b\x32\x16.sp00ky.v1.ResultState\x12\"\n\x07members\x18\x03 \x03(\x0b\x32\x11.sp00ky.v1.Member\x12\x11\n\trows_json\x18\x04 \x03(\t\x12\x0e\n\x06single\x18\x05 \x01(\x08\"\xf9\x01\n\rResultChanged\x12\x10\n\x08watch_id\x18\x01 \x01(\x04\x12\x15\n\rfrom_revision\x18\x02 \x01(\t\x12%\n\x05state\x18\x03 \x01(\x0b\x32\x16.sp00ky.v1.ResultState\x12\"\n\x07removed\x18\x04 \x03(\x0b\x32\x11.sp00ky.v1.Member\x12&\n\x05\x61\x64\x64\x65\x64\x18\x05 \x03(\x0b\x32\x17.sp00ky.v1.PlacedMember\x12(\n\x07updated\x18\x06 \x03(\x0b\x32\x17.sp00ky.v1.PlacedMember\x12\"\n\x04rows\x18\x07 \x03(\x0b\x32\x14.sp00ky.v1.RowSplice\"=\n\x0cPlacedMember\x12\n\n\x02\x61t\x18\x01 \x01(\r\x12!\n\x06member\x18\x02 \x01(\x0b\x32\x11.sp00ky.v1.Member\";\n\tRowSplice\x12\n\n\x02\x61t\x18\x01 \x01(\r\x12\x0f\n\x07removed\x18\x02 \x01(\r\x12\x11\n\trows_json\x18\x03 \x03(\t\".\n\nWatchEnded\x12\x10\n\x08watch_id\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"4\n\rWatchProgress\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x11\n\tunsettled\x18\x02 \x03(\x04*\x83\x01\n\tViewState\x12\x1a\n\x16VIEW_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12VIEW_STATE_PENDING\x10\x01\x12\x13\n\x0fVIEW_STATE_LIVE\x10\x02\x12\x16\n\x12VIEW_STATE_LAGGING\x10\x03\x12\x15\n\x11VIEW_STATE_FAILED\x10\x04*[\n\x08ViewMode\x12\x19\n\x15VIEW_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15VIEW_MODE_INCREMENTAL\x10\x01\x12\x19\n\x15VIEW_MODE_REEVALUATED\x10\x02*\x85\x02\n\nWhyDecider\x12\x1b\n\x17WHY_DECIDER_UNSPECIFIED\x10\x00\x12\x1a\n\x16WHY_DECIDER_CONDITIONS\x10\x01\x12\x16\n\x12WHY_DECIDER_NESTED\x10\x02\x12\x14\n\x10WHY_DECIDER_TERM\x10\x03\x12\x1a\n\x16WHY_DECIDER_PERMISSION\x10\x04\x12\x14\n\x10WHY_DECIDER_FROM\x10\x05\x12\x17\n\x13WHY_DECIDER_MISSING\x10\x06\x12\x16\n\x12WHY_DECIDER_WINDOW\x10\x07\x12\x14\n\x10WHY_DECIDER_ROWS\x10\x08\x12\x17\n\x13WHY_DECIDER_UNKNOWN\x10\t2\xe9\x04\n\x0bViewService\x12O\n\x0cRegisterView\x12\x1e.sp00ky.v1.RegisterViewRequest\x1a\x1f.sp00ky.v1.RegisterViewResponse\x12U\n\x0eUnregisterView\x12 .sp00ky.v1.UnregisterViewRequest\x1a!.sp00ky.v1.UnregisterViewResponse\x12@\n\x07GetView\x12\x19.sp00ky.v1.GetViewRequest\x1a\x1a.sp00ky.v1.GetViewResponse\x12\x46\n\tListViews\x12\x1b.sp00ky.v1.ListViewsRequest\x1a\x1c.sp00ky.v1.ListViewsResponse\x12L\n\x0b\x45xplainView\x12\x1d.sp00ky.v1.ExplainViewRequest\x1a\x1e.sp00ky.v1.ExplainViewResponse\x12@\n\x07WhyView\x12\x19.sp00ky.v1.WhyViewRequest\x1a\x1a.sp00ky.v1.WhyViewResponse\x12I\n\nLocateView\x12\x1c.sp00ky.v1.LocateViewRequest\x1a\x1d.sp00ky.v1.LocateViewResponse\x12M\n\nWatchViews\x12\x1c.sp00ky.v1.WatchViewsRequest\x1a\x1d.sp00ky.v1.WatchViewsResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsp00ky/proto/v1/views.proto\x12\tsp00ky.v1\x1a\x1csp00ky/proto/v1/common.proto\"M\n\x13RegisterViewRequest\x12!\n\x04spec\x18\x01 \x01(\x0b\x32\x13.sp00ky.v1.ViewSpec\x12\x13\n\x0bparams_json\x18\x02 \x01(\t\"p\n\x14RegisterViewResponse\x12\x10\n\x08query_id\x18\x01 \x01(\t\x12\x0e\n\x06ssp_id\x18\x02 \x01(\t\x12\x0f\n\x07ssp_url\x18\x03 \x01(\t\x12\x13\n\x0b\x61ssigned_at\x18\x04 \x01(\x04\x12\x10\n\x08revision\x18\x05 \x01(\t\"8\n\x15UnregisterViewRequest\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\"*\n\x16UnregisterViewResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\"\x8c\x01\n\x0eGetViewRequest\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12+\n\x0b\x63onsistency\x18\x02 \x01(\x0e\x32\x16.sp00ky.v1.Consistency\x12\x10\n\x08revision\x18\x03 \x01(\t\x12\x0c\n\x04rows\x18\x04 \x01(\x08\x12\x0c\n\x04json\x18\x05 \x01(\x08\"I\n\x06Member\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0e\n\x06parent\x18\x03 \x01(\t\x12\x12\n\nparent_rel\x18\x04 \x01(\t\"\xfe\x01\n\x0fGetViewResponse\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0c\n\x04hash\x18\x03 \x01(\t\x12#\n\x05state\x18\x04 \x01(\x0e\x32\x14.sp00ky.v1.ViewState\x12!\n\x04mode\x18\x05 \x01(\x0e\x32\x13.sp00ky.v1.ViewMode\x12\"\n\x07members\x18\x06 \x03(\x0b\x32\x11.sp00ky.v1.Member\x12\x0c\n\x04rows\x18\x07 \x01(\x0c\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12\x0e\n\x06ssp_id\x18\t \x01(\t\x12\x11\n\trows_json\x18\n \x01(\t\"\x12\n\x10ListViewsRequest\"\xf9\x01\n\x0bViewSummary\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\r\n\x05surql\x18\x02 \x01(\t\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.sp00ky.v1.ViewState\x12!\n\x04mode\x18\x04 \x01(\x0e\x32\x13.sp00ky.v1.ViewMode\x12\x0f\n\x07members\x18\x05 \x01(\x04\x12\x0e\n\x06ssp_id\x18\x06 \x01(\t\x12\x11\n\tclient_id\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0c\n\x04hash\x18\t \x01(\t\x12\x10\n\x08revision\x18\n \x01(\t\x12\x0e\n\x06ttl_ms\x18\x0b \x01(\x04\":\n\x11ListViewsResponse\x12%\n\x05views\x18\x01 \x03(\x0b\x32\x16.sp00ky.v1.ViewSummary\"F\n\x12\x45xplainViewRequest\x12\r\n\x05surql\x18\x01 \x01(\t\x12\x13\n\x0bparams_json\x18\x02 \x01(\t\x12\x0c\n\x04\x61uth\x18\x03 \x01(\x0c\"*\n\x0c\x45xplainStage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xb9\x01\n\x13\x45xplainViewResponse\x12!\n\x04mode\x18\x01 \x01(\x0e\x32\x13.sp00ky.v1.ViewMode\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\'\n\x06stages\x18\x03 \x03(\x0b\x32\x17.sp00ky.v1.ExplainStage\x12\x0e\n\x06tables\x18\x04 \x03(\t\x12\r\n\x05shape\x18\x05 \x01(\t\x12\x0f\n\x07nearest\x18\x06 \x01(\t\x12\x16\n\x0enearest_change\x18\x07 \x01(\t\"\x18\n\x16GetDependenciesRequest\"}\n\x10ViewDependencies\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x0e\n\x06tables\x18\x02 \x03(\t\x12\x11\n\tany_table\x18\x03 \x01(\x08\x12\x0f\n\x07records\x18\x04 \x03(\t\x12\x14\n\x0crecord_count\x18\x05 \x01(\x04\"Z\n\x17GetDependenciesResponse\x12*\n\x05views\x18\x01 \x03(\x0b\x32\x1b.sp00ky.v1.ViewDependencies\x12\x13\n\x0btables_held\x18\x02 \x03(\t\"A\n\x0eWhyViewRequest\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x0e\n\x06record\x18\x02 \x01(\t\"8\n\x08WhyValue\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0f\n\x07through\x18\x03 \x03(\t\"[\n\x07WhyTerm\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\r\n\x05holds\x18\x03 \x01(\x08\x12#\n\x06values\x18\x04 \x03(\x0b\x32\x13.sp00ky.v1.WhyValue\"7\n\x06WhyKey\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x10\n\x08\x62oundary\x18\x03 \x01(\t\"\x8b\x01\n\tWhyWindow\x12\x0c\n\x04rank\x18\x01 \x01(\x04\x12\x0f\n\x07passing\x18\x02 \x01(\x04\x12\r\n\x05start\x18\x03 \x01(\x04\x12\x12\n\x05limit\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x10\n\x08\x62oundary\x18\x05 \x01(\t\x12 \n\x05order\x18\x06 \x03(\x0b\x32\x11.sp00ky.v1.WhyKeyB\x08\n\x06_limit\"\xac\x02\n\x0fWhyViewResponse\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0e\n\x06ssp_id\x18\x03 \x01(\t\x12\x0e\n\x06record\x18\x04 \x01(\t\x12\x0f\n\x07in_view\x18\x05 \x01(\x08\x12\x10\n\x08position\x18\x06 \x01(\x04\x12&\n\x07\x64\x65\x63ider\x18\x07 \x01(\x0e\x32\x15.sp00ky.v1.WhyDecider\x12\x10\n\x08sentence\x18\x08 \x01(\t\x12!\n\x05terms\x18\t \x03(\x0b\x32\x12.sp00ky.v1.WhyTerm\x12$\n\x06window\x18\n \x01(\x0b\x32\x14.sp00ky.v1.WhyWindow\x12 \n\x05\x62\x65low\x18\x0b \x03(\x0b\x32\x11.sp00ky.v1.Member\"F\n\x11LocateViewRequest\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x10\n\x08\x61t_least\x18\x02 \x01(\t\":\n\x12LocateViewResponse\x12\x0e\n\x06ssp_id\x18\x01 \x01(\t\x12\x14\n\x0cgrpc_address\x18\x02 \x01(\t\"p\n\x11WatchViewsRequest\x12(\n\x06opened\x18\x01 \x01(\x0b\x32\x16.sp00ky.v1.WatchOpenedH\x00\x12(\n\x06\x63losed\x18\x02 \x01(\x0b\x32\x16.sp00ky.v1.WatchClosedH\x00\x42\x07\n\x05\x66rame\"d\n\x0bWatchOpened\x12\x10\n\x08watch_id\x18\x01 \x01(\x04\x12\x1f\n\x03key\x18\x02 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x0c\n\x04rows\x18\x03 \x01(\x08\x12\x14\n\x0c\x61t_least_seq\x18\x04 \x01(\x04\"\x1f\n\x0bWatchClosed\x12\x10\n\x08watch_id\x18\x01 \x01(\x04\"\xc9\x01\n\x12WatchViewsResponse\x12\'\n\x05shown\x18\x01 \x01(\x0b\x32\x16.sp00ky.v1.ResultShownH\x00\x12+\n\x07\x63hanged\x18\x02 \x01(\x0b\x32\x18.sp00ky.v1.ResultChangedH\x00\x12&\n\x05\x65nded\x18\x03 \x01(\x0b\x32\x15.sp00ky.v1.WatchEndedH\x00\x12,\n\x08progress\x18\x04 \x01(\x0b\x32\x18.sp00ky.v1.WatchProgressH\x00\x42\x07\n\x05\x66rame\"\x84\x01\n\x0bResultState\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\t\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.sp00ky.v1.ViewState\x12!\n\x04mode\x18\x04 \x01(\x0e\x32\x13.sp00ky.v1.ViewMode\x12\r\n\x05\x65rror\x18\x05 \x01(\t\"\x8d\x01\n\x0bResultShown\x12\x10\n\x08watch_id\x18\x01 \x01(\x04\x12%\n\x05state\x18\x02 \x01(\x0b\x32\x16.sp00ky.v1.ResultState\x12\"\n\x07members\x18\x03 \x03(\x0b\x32\x11.sp00ky.v1.Member\x12\x11\n\trows_json\x18\x04 \x03(\t\x12\x0e\n\x06single\x18\x05 \x01(\x08\"\xf9\x01\n\rResultChanged\x12\x10\n\x08watch_id\x18\x01 \x01(\x04\x12\x15\n\rfrom_revision\x18\x02 \x01(\t\x12%\n\x05state\x18\x03 \x01(\x0b\x32\x16.sp00ky.v1.ResultState\x12\"\n\x07removed\x18\x04 \x03(\x0b\x32\x11.sp00ky.v1.Member\x12&\n\x05\x61\x64\x64\x65\x64\x18\x05 \x03(\x0b\x32\x17.sp00ky.v1.PlacedMember\x12(\n\x07updated\x18\x06 \x03(\x0b\x32\x17.sp00ky.v1.PlacedMember\x12\"\n\x04rows\x18\x07 \x03(\x0b\x32\x14.sp00ky.v1.RowSplice\"=\n\x0cPlacedMember\x12\n\n\x02\x61t\x18\x01 \x01(\r\x12!\n\x06member\x18\x02 \x01(\x0b\x32\x11.sp00ky.v1.Member\";\n\tRowSplice\x12\n\n\x02\x61t\x18\x01 \x01(\r\x12\x0f\n\x07removed\x18\x02 \x01(\r\x12\x11\n\trows_json\x18\x03 \x03(\t\".\n\nWatchEnded\x12\x10\n\x08watch_id\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\"4\n\rWatchProgress\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x11\n\tunsettled\x18\x02 \x03(\x04*\x83\x01\n\tViewState\x12\x1a\n\x16VIEW_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12VIEW_STATE_PENDING\x10\x01\x12\x13\n\x0fVIEW_STATE_LIVE\x10\x02\x12\x16\n\x12VIEW_STATE_LAGGING\x10\x03\x12\x15\n\x11VIEW_STATE_FAILED\x10\x04*[\n\x08ViewMode\x12\x19\n\x15VIEW_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15VIEW_MODE_INCREMENTAL\x10\x01\x12\x19\n\x15VIEW_MODE_REEVALUATED\x10\x02*\x85\x02\n\nWhyDecider\x12\x1b\n\x17WHY_DECIDER_UNSPECIFIED\x10\x00\x12\x1a\n\x16WHY_DECIDER_CONDITIONS\x10\x01\x12\x16\n\x12WHY_DECIDER_NESTED\x10\x02\x12\x14\n\x10WHY_DECIDER_TERM\x10\x03\x12\x1a\n\x16WHY_DECIDER_PERMISSION\x10\x04\x12\x14\n\x10WHY_DECIDER_FROM\x10\x05\x12\x17\n\x13WHY_DECIDER_MISSING\x10\x06\x12\x16\n\x12WHY_DECIDER_WINDOW\x10\x07\x12\x14\n\x10WHY_DECIDER_ROWS\x10\x08\x12\x17\n\x13WHY_DECIDER_UNKNOWN\x10\t2\xc3\x05\n\x0bViewService\x12O\n\x0cRegisterView\x12\x1e.sp00ky.v1.RegisterViewRequest\x1a\x1f.sp00ky.v1.RegisterViewResponse\x12U\n\x0eUnregisterView\x12 .sp00ky.v1.UnregisterViewRequest\x1a!.sp00ky.v1.UnregisterViewResponse\x12@\n\x07GetView\x12\x19.sp00ky.v1.GetViewRequest\x1a\x1a.sp00ky.v1.GetViewResponse\x12\x46\n\tListViews\x12\x1b.sp00ky.v1.ListViewsRequest\x1a\x1c.sp00ky.v1.ListViewsResponse\x12L\n\x0b\x45xplainView\x12\x1d.sp00ky.v1.ExplainViewRequest\x1a\x1e.sp00ky.v1.ExplainViewResponse\x12X\n\x0fGetDependencies\x12!.sp00ky.v1.GetDependenciesRequest\x1a\".sp00ky.v1.GetDependenciesResponse\x12@\n\x07WhyView\x12\x19.sp00ky.v1.WhyViewRequest\x1a\x1a.sp00ky.v1.WhyViewResponse\x12I\n\nLocateView\x12\x1c.sp00ky.v1.LocateViewRequest\x1a\x1d.sp00ky.v1.LocateViewResponse\x12M\n\nWatchViews\x12\x1c.sp00ky.v1.WatchViewsRequest\x1a\x1d.sp00ky.v1.WatchViewsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sp00ky.proto.v1.views_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VIEWSTATE']._serialized_start=3541
-  _globals['_VIEWSTATE']._serialized_end=3672
-  _globals['_VIEWMODE']._serialized_start=3674
-  _globals['_VIEWMODE']._serialized_end=3765
-  _globals['_WHYDECIDER']._serialized_start=3768
-  _globals['_WHYDECIDER']._serialized_end=4029
+  _globals['_VIEWSTATE']._serialized_start=3786
+  _globals['_VIEWSTATE']._serialized_end=3917
+  _globals['_VIEWMODE']._serialized_start=3919
+  _globals['_VIEWMODE']._serialized_end=4010
+  _globals['_WHYDECIDER']._serialized_start=4013
+  _globals['_WHYDECIDER']._serialized_end=4274
   _globals['_REGISTERVIEWREQUEST']._serialized_start=72
   _globals['_REGISTERVIEWREQUEST']._serialized_end=149
   _globals['_REGISTERVIEWRESPONSE']._serialized_start=151
@@ -64,44 +64,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPLAINSTAGE']._serialized_end=1288
   _globals['_EXPLAINVIEWRESPONSE']._serialized_start=1291
   _globals['_EXPLAINVIEWRESPONSE']._serialized_end=1476
-  _globals['_WHYVIEWREQUEST']._serialized_start=1478
-  _globals['_WHYVIEWREQUEST']._serialized_end=1543
-  _globals['_WHYVALUE']._serialized_start=1545
-  _globals['_WHYVALUE']._serialized_end=1601
-  _globals['_WHYTERM']._serialized_start=1603
-  _globals['_WHYTERM']._serialized_end=1694
-  _globals['_WHYKEY']._serialized_start=1696
-  _globals['_WHYKEY']._serialized_end=1751
-  _globals['_WHYWINDOW']._serialized_start=1754
-  _globals['_WHYWINDOW']._serialized_end=1893
-  _globals['_WHYVIEWRESPONSE']._serialized_start=1896
-  _globals['_WHYVIEWRESPONSE']._serialized_end=2196
-  _globals['_LOCATEVIEWREQUEST']._serialized_start=2198
-  _globals['_LOCATEVIEWREQUEST']._serialized_end=2268
-  _globals['_LOCATEVIEWRESPONSE']._serialized_start=2270
-  _globals['_LOCATEVIEWRESPONSE']._serialized_end=2328
-  _globals['_WATCHVIEWSREQUEST']._serialized_start=2330
-  _globals['_WATCHVIEWSREQUEST']._serialized_end=2442
-  _globals['_WATCHOPENED']._serialized_start=2444
-  _globals['_WATCHOPENED']._serialized_end=2544
-  _globals['_WATCHCLOSED']._serialized_start=2546
-  _globals['_WATCHCLOSED']._serialized_end=2577
-  _globals['_WATCHVIEWSRESPONSE']._serialized_start=2580
-  _globals['_WATCHVIEWSRESPONSE']._serialized_end=2781
-  _globals['_RESULTSTATE']._serialized_start=2784
-  _globals['_RESULTSTATE']._serialized_end=2916
-  _globals['_RESULTSHOWN']._serialized_start=2919
-  _globals['_RESULTSHOWN']._serialized_end=3060
-  _globals['_RESULTCHANGED']._serialized_start=3063
-  _globals['_RESULTCHANGED']._serialized_end=3312
-  _globals['_PLACEDMEMBER']._serialized_start=3314
-  _globals['_PLACEDMEMBER']._serialized_end=3375
-  _globals['_ROWSPLICE']._serialized_start=3377
-  _globals['_ROWSPLICE']._serialized_end=3436
-  _globals['_WATCHENDED']._serialized_start=3438
-  _globals['_WATCHENDED']._serialized_end=3484
-  _globals['_WATCHPROGRESS']._serialized_start=3486
-  _globals['_WATCHPROGRESS']._serialized_end=3538
-  _globals['_VIEWSERVICE']._serialized_start=4032
-  _globals['_VIEWSERVICE']._serialized_end=4649
+  _globals['_GETDEPENDENCIESREQUEST']._serialized_start=1478
+  _globals['_GETDEPENDENCIESREQUEST']._serialized_end=1502
+  _globals['_VIEWDEPENDENCIES']._serialized_start=1504
+  _globals['_VIEWDEPENDENCIES']._serialized_end=1629
+  _globals['_GETDEPENDENCIESRESPONSE']._serialized_start=1631
+  _globals['_GETDEPENDENCIESRESPONSE']._serialized_end=1721
+  _globals['_WHYVIEWREQUEST']._serialized_start=1723
+  _globals['_WHYVIEWREQUEST']._serialized_end=1788
+  _globals['_WHYVALUE']._serialized_start=1790
+  _globals['_WHYVALUE']._serialized_end=1846
+  _globals['_WHYTERM']._serialized_start=1848
+  _globals['_WHYTERM']._serialized_end=1939
+  _globals['_WHYKEY']._serialized_start=1941
+  _globals['_WHYKEY']._serialized_end=1996
+  _globals['_WHYWINDOW']._serialized_start=1999
+  _globals['_WHYWINDOW']._serialized_end=2138
+  _globals['_WHYVIEWRESPONSE']._serialized_start=2141
+  _globals['_WHYVIEWRESPONSE']._serialized_end=2441
+  _globals['_LOCATEVIEWREQUEST']._serialized_start=2443
+  _globals['_LOCATEVIEWREQUEST']._serialized_end=2513
+  _globals['_LOCATEVIEWRESPONSE']._serialized_start=2515
+  _globals['_LOCATEVIEWRESPONSE']._serialized_end=2573
+  _globals['_WATCHVIEWSREQUEST']._serialized_start=2575
+  _globals['_WATCHVIEWSREQUEST']._serialized_end=2687
+  _globals['_WATCHOPENED']._serialized_start=2689
+  _globals['_WATCHOPENED']._serialized_end=2789
+  _globals['_WATCHCLOSED']._serialized_start=2791
+  _globals['_WATCHCLOSED']._serialized_end=2822
+  _globals['_WATCHVIEWSRESPONSE']._serialized_start=2825
+  _globals['_WATCHVIEWSRESPONSE']._serialized_end=3026
+  _globals['_RESULTSTATE']._serialized_start=3029
+  _globals['_RESULTSTATE']._serialized_end=3161
+  _globals['_RESULTSHOWN']._serialized_start=3164
+  _globals['_RESULTSHOWN']._serialized_end=3305
+  _globals['_RESULTCHANGED']._serialized_start=3308
+  _globals['_RESULTCHANGED']._serialized_end=3557
+  _globals['_PLACEDMEMBER']._serialized_start=3559
+  _globals['_PLACEDMEMBER']._serialized_end=3620
+  _globals['_ROWSPLICE']._serialized_start=3622
+  _globals['_ROWSPLICE']._serialized_end=3681
+  _globals['_WATCHENDED']._serialized_start=3683
+  _globals['_WATCHENDED']._serialized_end=3729
+  _globals['_WATCHPROGRESS']._serialized_start=3731
+  _globals['_WATCHPROGRESS']._serialized_end=3783
+  _globals['_VIEWSERVICE']._serialized_start=4277
+  _globals['_VIEWSERVICE']._serialized_end=4984
 # @@protoc_insertion_point(module_scope)

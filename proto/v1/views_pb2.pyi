@@ -209,6 +209,32 @@ class ExplainViewResponse(_message.Message):
     nearest_change: str
     def __init__(self, mode: _Optional[_Union[ViewMode, str]] = ..., reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[ExplainStage, _Mapping]]] = ..., tables: _Optional[_Iterable[str]] = ..., shape: _Optional[str] = ..., nearest: _Optional[str] = ..., nearest_change: _Optional[str] = ...) -> None: ...
 
+class GetDependenciesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ViewDependencies(_message.Message):
+    __slots__ = ("key", "tables", "any_table", "records", "record_count")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    TABLES_FIELD_NUMBER: _ClassVar[int]
+    ANY_TABLE_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    RECORD_COUNT_FIELD_NUMBER: _ClassVar[int]
+    key: _common_pb2.ViewKey
+    tables: _containers.RepeatedScalarFieldContainer[str]
+    any_table: bool
+    records: _containers.RepeatedScalarFieldContainer[str]
+    record_count: int
+    def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., tables: _Optional[_Iterable[str]] = ..., any_table: _Optional[bool] = ..., records: _Optional[_Iterable[str]] = ..., record_count: _Optional[int] = ...) -> None: ...
+
+class GetDependenciesResponse(_message.Message):
+    __slots__ = ("views", "tables_held")
+    VIEWS_FIELD_NUMBER: _ClassVar[int]
+    TABLES_HELD_FIELD_NUMBER: _ClassVar[int]
+    views: _containers.RepeatedCompositeFieldContainer[ViewDependencies]
+    tables_held: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, views: _Optional[_Iterable[_Union[ViewDependencies, _Mapping]]] = ..., tables_held: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class WhyViewRequest(_message.Message):
     __slots__ = ("key", "record")
     KEY_FIELD_NUMBER: _ClassVar[int]

@@ -59,6 +59,11 @@ class ViewServiceStub:
                 request_serializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.ExplainViewRequest.SerializeToString,
                 response_deserializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.ExplainViewResponse.FromString,
                 _registered_method=True)
+        self.GetDependencies = channel.unary_unary(
+                '/sp00ky.v1.ViewService/GetDependencies',
+                request_serializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.GetDependenciesRequest.SerializeToString,
+                response_deserializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.GetDependenciesResponse.FromString,
+                _registered_method=True)
         self.WhyView = channel.unary_unary(
                 '/sp00ky.v1.ViewService/WhyView',
                 request_serializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.WhyViewRequest.SerializeToString,
@@ -105,6 +110,13 @@ class ViewServiceServicer:
 
     def ExplainView(self, request, context):
         """What the query becomes, stage by stage; registers nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDependencies(self, request, context):
+        """Which tables and records each view depends on. Of an SSP's own views.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,6 +171,11 @@ def add_ViewServiceServicer_to_server(servicer, server):
                     servicer.ExplainView,
                     request_deserializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.ExplainViewRequest.FromString,
                     response_serializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.ExplainViewResponse.SerializeToString,
+            ),
+            'GetDependencies': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDependencies,
+                    request_deserializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.GetDependenciesRequest.FromString,
+                    response_serializer=sp00ky_dot_proto_dot_v1_dot_views__pb2.GetDependenciesResponse.SerializeToString,
             ),
             'WhyView': grpc.unary_unary_rpc_method_handler(
                     servicer.WhyView,
@@ -311,6 +328,33 @@ class ViewService:
             '/sp00ky.v1.ViewService/ExplainView',
             sp00ky_dot_proto_dot_v1_dot_views__pb2.ExplainViewRequest.SerializeToString,
             sp00ky_dot_proto_dot_v1_dot_views__pb2.ExplainViewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDependencies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sp00ky.v1.ViewService/GetDependencies',
+            sp00ky_dot_proto_dot_v1_dot_views__pb2.GetDependenciesRequest.SerializeToString,
+            sp00ky_dot_proto_dot_v1_dot_views__pb2.GetDependenciesResponse.FromString,
             options,
             channel_credentials,
             insecure,

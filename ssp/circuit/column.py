@@ -11,6 +11,7 @@ Invariant: between steps the image of every row holds the column's present value
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Protocol
 
 from sp00ky.proto.surrealql.ast import Expr
@@ -65,6 +66,10 @@ class Column:
         reader = self._readers.pop(key, None)
         if reader is not None:
             self._tracing.release(reader)
+
+    def tables_read(self, rows_max: int) -> set[str]:
+        """By the first rows that read anything."""
+        return {table for reader in islice(self._readers.values(), rows_max) for table, _, _ in reader.locations}
 
     def touched(self, reader: Reader) -> None:
         self._arrangement.stale[reader.key] = None

@@ -21,7 +21,7 @@ from sp00ky.proto.whole.scope import Scope, Source
 from sp00ky.proto.whole.select import chosen, run_select
 from sp00ky.ssp.circuit.children import children_of, shown_digest, shows_more
 from sp00ky.ssp.circuit.members import Failure, failure_of
-from sp00ky.ssp.circuit.tracing import Reader, Tracing
+from sp00ky.ssp.circuit.tracing import Location, Reader, Tracing
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.ready import MemberChange, ViewDelta
 from sp00ky.ssp.plan.identified import has_ids
@@ -49,6 +49,11 @@ class TracedResult:
         self._source = source
         self._scope = Scope(plan.params, source)
         self._stale = True
+
+    @property
+    def locations(self) -> frozenset[Location]:
+        """What its last run has read."""
+        return self._reader.locations
 
     def touched(self, reader: Reader) -> None:
         self._stale = True

@@ -24,6 +24,7 @@ from sp00ky.proto.values.pack import PackError, unpack
 from sp00ky.proto.whole.rules import TableRules
 from sp00ky.ssp.circuit.arrangement import Moved
 from sp00ky.ssp.circuit.tracing import Tracing
+from sp00ky.ssp.engine.dependencies import Dependencies, dependencies_of
 from sp00ky.ssp.engine.emission import Emission
 from sp00ky.ssp.engine.events import (
     CheckpointReceived,
@@ -282,6 +283,9 @@ class Engine:
             return None
         reasoning = Reasoning(self._tracing.source, self._tables.held, self._rules)
         return reasoning.why(view, self._keeping.reading(view), record)
+
+    def dependencies(self) -> Dependencies:
+        return dependencies_of(self._registry, self._tables)
 
     def explain(self, surql: str, params: Mapping[str, Value], user: User | None = None) -> Explanation:
         """Every stage of a query. Raises Fault UNSUPPORTED_QUERY as registering it would."""

@@ -25,6 +25,7 @@ from sp00ky.ssp.engine.standing import Standing
 from sp00ky.ssp.engine.why import Decider, Why
 from sp00ky.ssp.exact import ExactReads
 from sp00ky.ssp.freshness import Freshness
+from sp00ky.ssp.rpc.dependencies import dependencies_response
 from sp00ky.ssp.rpc.watching import watch_views
 from sp00ky.ssp.watching.pacing import Watching
 from sp00ky.ssp.watching.wire import MODES, STATES
@@ -185,6 +186,11 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         for name, text in explanation.stages:
             response.stages.add(name=name, text=text)
         return response
+
+    async def GetDependencies(
+        self, request: views_pb2.GetDependenciesRequest, context: aio.ServicerContext[object, object]
+    ) -> views_pb2.GetDependenciesResponse:
+        return dependencies_response(self._reads.engine.dependencies())
 
     async def WhyView(
         self, request: views_pb2.WhyViewRequest, context: aio.ServicerContext[object, object]
