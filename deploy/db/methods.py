@@ -41,7 +41,8 @@ from sp00ky.proto.values.kinds import NONE, Table, Value
 IDENTITY = frozenset({"signin", "signup", "authenticate", "refresh", "revoke", "invalidate", "reset"})
 DATA = frozenset({"select", "insert", "create", "upsert", "update", "merge", "patch", "delete", "relate", "run"})
 PASSED = IDENTITY | DATA | {"ping", "info", "version", "use", "let", "set", "unset", "query", "insert_relation"}
-REFUSED = frozenset({"begin", "commit", "cancel", "export", "import", "graphql"})
+TRANSACTIONS = frozenset({"begin", "commit", "cancel"})
+REFUSED = TRANSACTIONS | {"export", "import", "graphql"}
 OWN = frozenset({"attach", "detach", "sessions", "live", "kill"})
 
 
@@ -192,12 +193,14 @@ class Methods:
         return reply
 
 
+_ONE_QUERY = "the embedded engine has no transactions of several requests; send BEGIN; …; COMMIT in one query"
 _WHERE_AM_I = "RETURN [session::ns(), session::db(), $session.ac == NONE AND $session.rd == NONE]"
 
 
 def _check_passed(method: str, request: Request) -> None:
     if method in REFUSED:
-        raise FrameError(METHOD_NOT_ALLOWED, f"Method not allowed: {method}", request.id, "NotAllowed")
+        hint = f": {_ONE_QUERY}" if method in TRANSACTIONS else ""
+        raise FrameError(METHOD_NOT_ALLOWED, f"Method not allowed: {method}{hint}", request.id, "NotAllowed")
     if method not in PASSED:
         raise FrameError(METHOD_NOT_FOUND, f"Method not found: {method}", request.id, "NotFound")
 

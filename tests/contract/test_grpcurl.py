@@ -16,15 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from sp00ky.deploy.surreal.install import install
 from sp00ky.proto.database import Database
-from sp00ky.scheduler.datastore.memory import MemoryDatastore
-from sp00ky.ssp.config import SspSettings
-from sp00ky.ssp.driver import SspDriver
 
 from tests.conftest import FreshDatabase
-from tests.harness.eventually import eventually
-from tests.harness.scheduler import Scheduler
+from tests.harness.small_mesh import small_mesh
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sysconfig.get_path("scripts")
@@ -38,18 +33,8 @@ class Addresses(NamedTuple):
 
 @pytest.fixture
 async def served(database: Database, fresh_database: FreshDatabase) -> AsyncIterator[Addresses]:
-    """A scheduler and an SSP over one database."""
-    await install(database)
-    async with Scheduler(MemoryDatastore(), database) as scheduler:
-        own = await fresh_database(database.namespace)
-        settings = SspSettings(ssp_id="ssp-1", grpc_addr="127.0.0.1:0")
-        ssp = SspDriver(settings, own, scheduler_address=scheduler.address)
-        address = await ssp.start()
-        try:
-            await eventually(scheduler.driver.coordinator.ready_ssps, 20)
-            yield Addresses(scheduler.address, address)
-        finally:
-            await ssp.stop()
+    async with small_mesh(database, await fresh_database(database.namespace)) as mesh:
+        yield Addresses(mesh.scheduler.address, mesh.ssp_address)
 
 
 async def run(command: str, served: Addresses) -> str:
