@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from sp00ky.deploy import cli_client, cli_dlq, cli_drift, cli_replica, cli_serve, cli_ssp, cli_view
+from sp00ky.deploy import cli_client, cli_dlq, cli_drift, cli_events, cli_replica, cli_serve, cli_ssp, cli_top, cli_view
 from sp00ky.deploy.announce import complain
 from sp00ky.proto.faults import Fault
 
@@ -35,6 +35,8 @@ app.add_typer(cli_dlq.app, name="dlq")
 app.add_typer(config_app, name="config")
 app.command("dev")(cli_serve.dev)
 app.command("status")(cli_client.status)
+app.command("top")(cli_top.top)
+app.command("events")(cli_events.events)
 app.command("ingest")(cli_client.ingest)
 
 

@@ -23,7 +23,7 @@ class Remote:
 
     def __init__(self, url: str, secret: str = "") -> None:
         self.url = url.rstrip("/") if "://" in url else f"http://{url.rstrip('/')}"
-        self._headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+        self.headers = {"Authorization": f"Bearer {secret}"} if secret else {}
 
     def get(self, path: str, **arguments: str) -> Any:
         return self._call("GET", path + (f"?{urlencode(arguments)}" if arguments else ""), None, "")
@@ -38,7 +38,7 @@ class Remote:
         return self._call("POST", path, lines, "application/x-ndjson")
 
     def _call(self, method: str, path: str, body: bytes | None, media_type: str) -> Any:
-        headers = {**self._headers, **({"Content-Type": media_type} if media_type else {})}
+        headers = {**self.headers, **({"Content-Type": media_type} if media_type else {})}
         try:
             request = urllib.request.Request(self.url + path, data=body, headers=headers, method=method)
             with _OPENER.open(request, timeout=TIMEOUT_SECONDS) as response:

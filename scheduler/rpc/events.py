@@ -30,14 +30,15 @@ class EventServicer(events_pb2_grpc.EventServiceServicer):
             while True:
                 wake.clear()
                 read = journal.after(place)
-                if request.samples and history.latest_number > number and history.latest is not None:
+                caught_up = read.last_id == journal.last_id  # figures of now come after all that is kept
+                if request.samples and caught_up and history.latest_number > number and history.latest is not None:
                     points, number = [history.latest], history.latest_number
                 if is_first or read.events or points:
                     yield events_pb2.WatchEventsResponse(
                         missed=read.missed, last_id=read.last_id, events=read.events, samples=points
                     )
                 place, points, is_first = read.last_id, (), False
-                if read.last_id == journal.last_id:
+                if caught_up:
                     await wake.wait()
         finally:
             observer.unsubscribe(wake)

@@ -135,6 +135,7 @@ class FakeMesh:
             ),
         }
         self.told: list[events_pb2.WatchEventsResponse] = [events_pb2.WatchEventsResponse(last_id=1)]  # then nothing
+        self.broken = asyncio.Event()
         self.request_ids: list[str] = []  # that the gateway passed on, call by call
         self.ssp: FakeMesh | None = None  # of an SSP's API: the SSP, while this one is its scheduler
         self.held: asyncio.Event | None = None  # when set, every call waits for it
@@ -169,6 +170,11 @@ class FakeMesh:
         self.address = await self._server.start()
         return self.address
 
+    def break_streams(self) -> None:
+        """End those that are open now."""
+        self.broken.set()
+        self.broken = asyncio.Event()
+
     async def stop(self) -> None:
         await self._server.stop(0)
 
@@ -198,7 +204,7 @@ class _Events(events_pb2_grpc.EventServiceServicer):
         self._mesh.asked.append(request)
         for answer in self._mesh.told:
             yield answer
-        await asyncio.Event().wait()
+        await self._mesh.broken.wait()
 
 
 def _empty(method: str) -> Message:
