@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from sp00ky.proto.settings import Loaded, MeshSettings
+    from sp00ky.proto.settings import Loaded, ProcessSettings
 
-    S = TypeVar("S", bound=MeshSettings)
+    S = TypeVar("S", bound=ProcessSettings)
 
 app = typer.Typer(help="Run a process of the mesh.", no_args_is_help=True)
 

@@ -29,14 +29,14 @@ from sp00ky.proto import tls
 from sp00ky.proto.database import Database
 from sp00ky.proto.discovery import resolve_scheduler
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.settings import Loaded, MeshSettings, SourceSettings
+from sp00ky.proto.settings import Loaded, MeshSettings, ProcessSettings, SourceSettings
 from sp00ky.scheduler.config import SchedulerSettings
 from sp00ky.ssp.config import SspSettings
 
 if TYPE_CHECKING:
     pass
 
-S = TypeVar("S", bound=MeshSettings)
+S = TypeVar("S", bound=ProcessSettings)
 DISCOVERY_SECONDS = 20.0
 RESOLVE_SECONDS = 2.0
 EXIT_FAILED = 70
@@ -50,7 +50,7 @@ def decided_address(loaded: Loaded[S], field: str) -> str:
     settings = loaded.settings
     stated: str = getattr(settings, field)
     default = loaded.sources.get(field, "default") == "default"
-    secret, name = settings.auth_secret, "SPKY_AUTH_SECRET"
+    secret, name = settings.auth_secret if isinstance(settings, MeshSettings) else "", "SPKY_AUTH_SECRET"
     if isinstance(settings, DbSettings):  # the database knows no bearer: its root password is its secret
         secret, name = settings.secret(), "SPKY_DB_PASS"
     return decide_bind(stated, default, secret, settings.insecure_dev, name)
@@ -71,7 +71,7 @@ def bind_address(loaded: Loaded[S], field: str) -> str:
 def bound(loaded: Loaded[S], *fields: str) -> S:
     """The settings with their listening fields decided."""
     warn_of(loaded)
-    tls.adopt(tls_files(loaded.settings))
+    tls.adopt(tls_files(loaded.settings) if isinstance(loaded.settings, MeshSettings) else None)
     return loaded.settings.model_copy(update={field: bind_address(loaded, field) for field in fields})
 
 

@@ -19,7 +19,7 @@ from sp00ky.deploy.supervisor import ChildSpec
 from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.exposure import split_address
 from sp00ky.proto.database import normalise_url
-from sp00ky.proto.settings import Loaded, MeshSettings
+from sp00ky.proto.settings import Loaded, ProcessSettings
 from sp00ky.scheduler.config import SchedulerSettings
 from sp00ky.ssp.config import SspSettings
 
@@ -78,7 +78,7 @@ def make_plan(wanted: Wanted) -> Plan:
     scheduler = load_service(SchedulerSettings, common, wanted.config)
     ssp = load_service(SspSettings, common, wanted.config)
     gateway = load_service(GatewaySettings, {}, wanted.config)
-    everything: Sequence[Loaded[MeshSettings]] = (db, scheduler, ssp, gateway)
+    everything: Sequence[Loaded[ProcessSettings]] = (db, scheduler, ssp, gateway)
     for loaded in everything:
         warn_of(loaded)
     settings = scheduler.settings
@@ -118,7 +118,7 @@ def _ports(count: int) -> Callable[[], int]:
     return iter(free_ports(count)).__next__
 
 
-def _address(loaded: Loaded[MeshSettings], field: str, next_port: Callable[[], int] | None, offset: int = 0) -> str:
+def _address(loaded: Loaded[ProcessSettings], field: str, next_port: Callable[[], int] | None, offset: int = 0) -> str:
     """The decided address of a field: on the next free port, or `offset` above its own."""
     stated: str = getattr(loaded.settings, field)
     host, own = split_address(stated)

@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack
 
 from sp00ky.deploy.logs import set_up_logging
 from sp00ky.deploy.telemetry import start_tracing
-from sp00ky.proto.settings import MeshSettings
+from sp00ky.proto.settings import MeshSettings, ProcessSettings
 
 EXIT_AT_ONCE = 130
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 def run_process(
     service: str,
-    settings: MeshSettings,
+    settings: ProcessSettings,
     compose: Compose,
     *,
     supervised: bool = False,
@@ -37,7 +37,7 @@ def run_process(
     """Run until a signal; returns when drained. `compose` starts everything and announces it; `at_once` is what the
     second signal does before the end. Raises the faults of `compose`."""
     set_up_logging(settings.log_level, service, settings.log_format)
-    stop_tracing = start_tracing(settings, service)
+    stop_tracing = start_tracing(settings, service) if isinstance(settings, MeshSettings) else lambda: None
     try:
         asyncio.run(_live(compose, supervised, at_once))
     finally:

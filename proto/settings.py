@@ -255,7 +255,24 @@ def _unworked(settings: Settings, sources: Mapping[str, str]) -> Iterable[str]:
             yield f"{_spoken(field, names, sources)} has no effect yet: {names.later}"
 
 
-class MeshSettings(Settings):
+class ProcessSettings(Settings):
+    """What every process reads, the served database too."""
+
+    insecure_dev: bool = setting(
+        False, env="SPKY_INSECURE_DEV", about="allow an outside address without a secret (development only)"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = setting(
+        "info", env="SPKY_LOG_LEVEL", yaml="log_level", about="least severe log line that is written to stderr"
+    )
+    log_format: Literal["auto", "json", "pretty"] = setting(
+        "auto",
+        env="SPKY_LOG_FORMAT",
+        yaml="log_format",
+        about="form of a log line: json, pretty, or auto: pretty on a terminal, else json",
+    )
+
+
+class MeshSettings(ProcessSettings):
     """What every process of the mesh reads."""
 
     auth_secret: str = setting(
@@ -288,18 +305,6 @@ class MeshSettings(Settings):
         env="SPKY_TLS_HTTP_CA",
         unit="path",
         about="who signs the certificates of HTTP callers, PEM; set, HTTP demands one",
-    )
-    insecure_dev: bool = setting(
-        False, env="SPKY_INSECURE_DEV", about="allow an outside address without a secret (development only)"
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = setting(
-        "info", env="SPKY_LOG_LEVEL", yaml="log_level", about="least severe log line that is written to stderr"
-    )
-    log_format: Literal["auto", "json", "pretty"] = setting(
-        "auto",
-        env="SPKY_LOG_FORMAT",
-        yaml="log_format",
-        about="form of a log line: json, pretty, or auto: pretty on a terminal, else json",
     )
     otel_endpoint: str = setting(
         "",
