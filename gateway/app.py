@@ -23,6 +23,8 @@ from sp00ky.gateway.exchange import Answer, Api, Asked, Limits
 from sp00ky.gateway.middleware import Entrance, edge, marked, read_body, to_response
 from sp00ky.gateway.origins import Origins
 from sp00ky.gateway.sse import Streams
+from sp00ky.gateway.streams.bearers import authorization_of
+from sp00ky.gateway.streams.service import ViewStreams
 from sp00ky.gateway.telemetry import DURABLE, Telemetry
 from sp00ky.gateway.translate.status import READY
 from sp00ky.gateway.upstream import Rpc, Upstream
@@ -46,6 +48,7 @@ class Edge:
     origins: Origins
     admission: Admission
     streams: Streams
+    views: ViewStreams
 
 
 def build_app(edge_of: Edge) -> web.Application:
@@ -102,7 +105,8 @@ def caller_of(principal: Principal, request: web.Request) -> str:
 def admitted(edge_of: Edge, endpoint: Endpoint, request: web.Request) -> Principal:
     """Who asks, if it may. Raises Fault UNAUTHENTICATED, FORBIDDEN."""
     try:
-        principal = edge_of.gatekeeper.principal_of(request.headers.get("Authorization", ""))
+        stated = request.headers.get("Authorization", "")
+        principal = edge_of.gatekeeper.principal_of(authorization_of(request) if endpoint.bearer_in_address else stated)
     except Unauthenticated as refusal:
         edge_of.telemetry.refused(refusal.reason)
         raise

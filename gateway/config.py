@@ -75,6 +75,44 @@ class GatewaySettings(MeshSettings):
         gt=0,
         about="time after which a stream of events that has nothing to tell says that it lives",
     )
+    streams_max: int = setting(
+        8_192, env="SPKY_GATEWAY_STREAMS_MAX", gt=0, about="streams of views (events and ws) of one server"
+    )
+    stream_views_max: int = setting(
+        64, env="SPKY_GATEWAY_STREAM_VIEWS_MAX", gt=0, about="views of one stream that move together"
+    )
+    feeds_max: int = setting(
+        10_000, env="SPKY_GATEWAY_FEEDS_MAX", gt=0, about="views that one server follows for its readers"
+    )
+    feed_linger_ms: int = setting(
+        10_000,
+        env="SPKY_GATEWAY_FEED_LINGER_MS",
+        unit="ms",
+        ge=0,
+        about="how long a view is followed on after its last reader has left",
+    )
+    feed_entries_max: int = setting(
+        256,
+        env="SPKY_GATEWAY_FEED_ENTRIES_MAX",
+        gt=0,
+        about="changes of one view that are kept for slow readers and those who come back",
+    )
+    feed_bytes_max: int = setting(
+        1024 * 1024, env="SPKY_GATEWAY_FEED_BYTES_MAX", unit="bytes", gt=0, about="size of what is kept of one view"
+    )
+    feeds_bytes_max: int = setting(
+        256 * 1024 * 1024,
+        env="SPKY_GATEWAY_FEEDS_BYTES_MAX",
+        unit="bytes",
+        gt=0,
+        about="size of what is kept of all views",
+    )
+    resume_reads_max: int = setting(
+        16,
+        env="SPKY_GATEWAY_RESUME_READS_MAX",
+        gt=0,
+        about="views read at the same time for readers who come back with a revision that is not kept",
+    )
     header_bytes_max: int = setting(
         16 * 1024, env="SPKY_GATEWAY_HEADER_BYTES_MAX", unit="bytes", ge=1024, about="longest header accepted"
     )

@@ -80,6 +80,7 @@ class Endpoint:
     roles: frozenset[Role] = CLIENTS  # who may, where a bearer is asked for
     open_on: frozenset[Api] = NONE  # APIs on which no bearer is asked for
     stream: Callable[[web.Request, Asked, Principal, Edge], Awaitable[web.StreamResponse]] | None = None
+    bearer_in_address: bool = False  # it may stand where a browser can put it (`streams/bearers.py`)
     to_scheduler: bool = False  # on the SSP's API: forwarded, once the SSP is ready
     own_metrics: bool = False
     always: bool = False  # answered however many requests are in flight

@@ -27,6 +27,7 @@ from sp00ky.gateway.members import MEMBERS
 from sp00ky.gateway.of_an_ssp import OF_AN_SSP
 from sp00ky.gateway.openapi import PROMETHEUS, openapi
 from sp00ky.gateway.operators import OPERATORS
+from sp00ky.gateway.streams.table import VIEW_STREAMS
 from sp00ky.gateway.translate import (
     answers,
     dead_letters,
@@ -298,8 +299,7 @@ ENDPOINTS: Sequence[Endpoint] = (
         result=str,
         media_types=PROMETHEUS,
     ),
-    _later("GET", "/view/{id}/events", BOTH, "event streams", USERS),
-    _later("GET", "/view/{id}/ws", BOTH, "event streams", USERS),
+    *VIEW_STREAMS,
     *WATCHED,
     *MEMBERS,
     *OPERATORS,

@@ -32,6 +32,14 @@ class Limits:
     head_timeout_ms: int = 5_000  # from the first byte of a request to the end of its head [408]
     write_timeout_ms: int = 30_000  # that a peer may read nothing of an answer [cut]
     keep_alive_ms: int = 15_000  # between two comments on a stream of events
+    streams_max: int = 8_192  # of views, of one server [429]
+    stream_views_max: int = 64  # of one stream [413]
+    feeds_max: int = 10_000  # views that are followed, of one server [429]
+    feed_linger_ms: int = 10_000  # that a view is followed after its last reader has left
+    feed_entries_max: int = 256  # changes of one view that are kept for slow readers, and those who come back
+    feed_bytes_max: int = 1024 * 1024  # of them
+    feeds_bytes_max: int = 256 * 1024 * 1024  # of those of all views
+    resume_reads_max: int = 16  # at the same time, for readers who come back with what is not kept [must-refetch]
     line_bytes_max: int = 8_190  # of the request line [400]
     header_bytes_max: int = 16 * 1024  # of one header [400]
     changes_max: int = 10_000  # lines of NDJSON or elements of an array in one request [413]
@@ -61,6 +69,7 @@ class Asked:
     upstream: str = ""  # address of the service behind this server
     asks_bearer: bool = False  # whether this server does, at its endpoints that are not open
     viewer: Mapping[str, Value] | None = None  # the user whose token was presented; None: a service asks
+    as_ssp: bool = False  # the bearer may be an SSP's
     own_metrics: Sequence[Metric] = ()  # only for endpoints that publish them
 
 
@@ -70,7 +79,6 @@ class Answer:
     status: int = 200
     media_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
-    as_ssp: bool = False  # the bearer may be an SSP's
 
 
 def json_answer(value: object, *, status: int = 200, revision: str = "") -> Answer:

@@ -18,6 +18,7 @@ from sp00ky.gateway.exchange import Api, Limits
 from sp00ky.gateway.exposure import split_address
 from sp00ky.gateway.origins import Origins
 from sp00ky.gateway.sse import Streams
+from sp00ky.gateway.streams.service import ViewStreams
 from sp00ky.gateway.telemetry import Telemetry
 from sp00ky.gateway.translate.metrics import families, joined, up
 from sp00ky.gateway.upstream import Resolve, Rpc, Upstream
@@ -55,6 +56,7 @@ class GatewayServer:
         self._limits = limits or limits_of(settings)
         self._gatekeeper = Gatekeeper(settings)
         self._upstreams: list[Upstream] = []
+        self._views: ViewStreams | None = None
         self._served: Edge | None = None
         self._runner: web.AppRunner | None = None
         self.url = ""
@@ -101,6 +103,8 @@ class GatewayServer:
         scheduler = Upstream(scheduler_address, secret, self._resolve) if scheduler_address else None
         self._upstreams = [own, *([scheduler] if scheduler else [])]
         telemetry = Telemetry()
+        where = scheduler if self.api == "ssp" else own
+        self._views = ViewStreams(self._limits, telemetry, secret, own, where)
         return Edge(
             self.api,
             self._gatekeeper,
@@ -111,6 +115,7 @@ class GatewayServer:
             Origins(settings.cors_origins),
             Admission(self._limits),
             Streams(self._limits, telemetry),
+            self._views,
         )
 
     async def metrics(self) -> Sequence[Metric]:
@@ -131,6 +136,9 @@ class GatewayServer:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+        views, self._views = self._views, None
+        if views is not None:
+            await views.close()
         upstreams, self._upstreams = self._upstreams, []
         for upstream in upstreams:
             await upstream.close()

@@ -28,6 +28,7 @@ from sp00ky.proto.faults import Code, Fault
 
 EVENT_STREAM: Final = "text/event-stream"
 KEEP_ALIVE: Final = b":\n\n"
+PIECE_BYTES: Final = 64 * 1024  # of one event that are handed to the transport at once
 _HEADERS: Final = {
     "Content-Type": f"{EVENT_STREAM}; charset=utf-8",
     "Cache-Control": "no-store",
@@ -89,10 +90,10 @@ class Streams:
             raise Fault(Code.UNAVAILABLE, "server is stopping", "ask another, or again shortly")
         response = web.StreamResponse(headers={**_HEADERS, **(headers or {})})
         try:
-            async with self._life(request, expires):
+            async with self.life(request, expires):
                 await response.prepare(request)
                 await self._pump(request, response, chunks)
-        except TimeoutError:  # its time is over, see `_life`
+        except TimeoutError:  # its time is over, see `life`
             pass
         finally:
             with contextlib.suppress(Exception):
@@ -103,7 +104,7 @@ class Streams:
         return response
 
     @contextlib.asynccontextmanager
-    async def _life(self, request: web.Request, expires: float | None) -> AsyncIterator[None]:
+    async def life(self, request: web.Request, expires: float | None) -> AsyncIterator[None]:
         """Raises TimeoutError at the end of it: the server stops, the bearer expires, the reader is gone."""
         left = None if expires is None else max(0.0, expires - time.time())
         guard = guard_of(request)
@@ -121,10 +122,13 @@ class Streams:
                 self._telemetry.streams.set(len(self._open))
 
     async def _pump(self, request: web.Request, response: web.StreamResponse, chunks: AsyncIterator[bytes]) -> None:
-        lively = asyncio.create_task(self._keep_alive(request, response))
+        turn = asyncio.Lock()  # of one event: a comment inside it would end it
+        lively = asyncio.create_task(self._keep_alive(request, response, turn))
         try:
             async for chunk in chunks:
-                await self._write(request, response, chunk)
+                async with turn:
+                    for begin in range(0, len(chunk), PIECE_BYTES):
+                        await self._write(request, response, chunk[begin : begin + PIECE_BYTES])
         except Fault as fault:
             await self._write(request, response, encode_fault(fault))
         except ConnectionError:
@@ -132,12 +136,13 @@ class Streams:
         finally:
             lively.cancel()
 
-    async def _keep_alive(self, request: web.Request, response: web.StreamResponse) -> None:
+    async def _keep_alive(self, request: web.Request, response: web.StreamResponse, turn: asyncio.Lock) -> None:
         seconds = self._limits.keep_alive_ms / 1000
         with contextlib.suppress(OSError):
             while True:
                 await asyncio.sleep(seconds)
-                await self._write(request, response, KEEP_ALIVE)
+                async with turn:
+                    await self._write(request, response, KEEP_ALIVE)
 
     async def _write(self, request: web.Request, response: web.StreamResponse, chunk: bytes) -> None:
         """Raises ConnectionError when the reader is gone, or is cut off now."""

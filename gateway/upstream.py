@@ -36,6 +36,7 @@ class Rpc(StrEnum):
     LIST_VIEWS = "ViewService.ListViews"
     EXPLAIN_VIEW = "ViewService.ExplainView"
     WHY_VIEW = "ViewService.WhyView"
+    LOCATE_VIEW = "ViewService.LocateView"
     GET_STATUS = "AdminService.GetStatus"
     BARRIER = "AdminService.Barrier"
     DRAIN_SSP = "AdminService.DrainSsp"
@@ -44,10 +45,10 @@ class Rpc(StrEnum):
     GET_DEAD_LETTER = "AdminService.GetDeadLetter"
     RETRY_DEAD_LETTER = "AdminService.RetryDeadLetter"
     DROP_DEAD_LETTER = "AdminService.DropDeadLetter"
+    WATCH_EVENTS = "EventService.WatchEvents"
     GET_DEPENDENCIES = "ViewService.GetDependencies"
     REGISTER_SSP = "MembershipService.RegisterSsp"
     BEAT_SSP = "MembershipService.BeatSsp"
-    WATCH_EVENTS = "EventService.WatchEvents"
 
 
 CLOSE_SECONDS = 5.0
@@ -57,8 +58,8 @@ _STUBS: Mapping[str, Callable[[aio.Channel], Any]] = {
     "ProxyService": proxy_pb2_grpc.ProxyServiceStub,
     "ViewService": views_pb2_grpc.ViewServiceStub,
     "AdminService": admin_pb2_grpc.AdminServiceStub,
-    "MembershipService": membership_pb2_grpc.MembershipServiceStub,
     "EventService": events_pb2_grpc.EventServiceStub,
+    "MembershipService": membership_pb2_grpc.MembershipServiceStub,
 }
 
 
