@@ -258,6 +258,7 @@ class Ssp(TypedDict):
     uptime_seconds: float
     draining: bool
     frozen: bool
+    http_only: bool
 
 
 class Drained(TypedDict):

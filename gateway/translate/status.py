@@ -195,6 +195,7 @@ def ssps_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
             "uptime_seconds": ssp.uptime_seconds,
             "draining": ssp.draining,
             "frozen": ssp.frozen,
+            "http_only": ssp.http_only,
         }
         for ssp in status.ssps
     ]

@@ -30,6 +30,7 @@ from sp00ky.scheduler.foreign.client import Answer, SspClient, health_of, is_mes
 from sp00ky.scheduler.foreign.fences import raise_fences
 from sp00ky.scheduler.foreign.payload import ingest_body, is_sent
 from sp00ky.scheduler.foreign.views import Call, HttpViews
+from sp00ky.scheduler.probe import LagProbe
 
 FRAMES: Final = 2  # in flight: one that is posted, one read ahead
 RETRY_SECONDS: Final = 0.1
@@ -49,6 +50,8 @@ class Scheduler(Protocol):
     def committer(self) -> Committer: ...
     @property
     def database(self) -> Database | None: ...
+    @property
+    def probe(self) -> LagProbe | None: ...
     def open_session(self, hello: replication_pb2.Hello, http_only: bool = False) -> Session: ...
     def close_session(self, session: Session) -> None: ...
 
@@ -259,3 +262,5 @@ class HttpMember:
 
     def _acked(self, seq: Seq, frames: int) -> None:
         self._scheduler.committer.post(SspAcked(self._session.id, seq, seq, frames))
+        if self._scheduler.probe is not None:
+            self._scheduler.probe.acked(self.ssp_id, seq, seq)

@@ -55,6 +55,7 @@ def ssp_status(driver: SchedulerDriver, member: Ssp, now_ms: int) -> admin_pb2.S
         uptime_seconds=max(0, now_ms - member.joined_ms) / 1000,
         draining=member.draining,
         frozen=member.loading,
+        http_only=member.http_only,
         lag_seconds=driver.probe.lag_of(member.id) if driver.probe is not None else 0.0,
     )
 

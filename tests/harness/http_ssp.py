@@ -49,7 +49,7 @@ class HttpSsp:
         app = web.Application()
         app.router.add_get("/health", self._health)
         app.router.add_get("/info", self._info)
-        app.router.add_get("/debug/view/{id}", self._debug)
+        app.router.add_get("/debug/state", self._debug)
         for path in ("/ingest", "/view/register", "/view/unregister"):
             app.router.add_post(path, self._posted)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -115,18 +115,18 @@ class HttpSsp:
             self.beats.append(response.status)
             return response.status
 
-    def keep_beating(self, every_s: float) -> None:
-        """Heartbeats, and a new bootstrap when it is told to."""
+    def keep_going(self, every_s: float) -> None:
+        """It registers, as every process does when it begins; then heartbeats, and all anew when it is told to."""
 
-        async def beat() -> None:
+        async def go() -> None:
             while not self._ended.is_set():
-                with contextlib.suppress(aiohttp.ClientError):
-                    if await self.beat() in {404, 409}:
+                with contextlib.suppress(aiohttp.ClientError, AssertionError):  # tried again
+                    if not self.registered or await self.beat() in {404, 409}:
                         await self.join()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._ended.wait(), every_s)
 
-        self._beating = asyncio.create_task(beat())
+        self._beating = asyncio.create_task(go())
 
     # --- what it is asked --------------------------------------------------------------------------------------------
 
@@ -139,7 +139,9 @@ class HttpSsp:
         return web.json_response([{"entity": "ssp", "id": self.id, "status": self.status}])
 
     async def _debug(self, request: web.Request) -> web.Response:
-        return web.json_response({"members": self.members(request.match_info["id"]), "seqs": self.seqs})
+        members = {view: self.members(view) for view in self.views}
+        shown = {"status": self.status, "rows": self.rows, "members": members, "seqs": self.seqs, "beats": self.beats}
+        return web.json_response({**shown, "snapshot_seq": self.registered.get("snapshot_seq", 0)})
 
     async def _posted(self, request: web.Request) -> web.Response:
         body = await request.json()
