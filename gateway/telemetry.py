@@ -9,20 +9,9 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections.abc import Sequence
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    Metric,
-    ProcessCollector,
-    disable_created_metrics,
-)
-from sp00ky.proto.measures import BY_NAME, SECONDS
+from prometheus_client import CollectorRegistry, GCCollector, Metric, ProcessCollector
+from sp00ky.gateway.instruments import Instruments
 from sp00ky.proto.v1 import common_pb2, ingest_pb2
-
-disable_created_metrics()  # a gauge beside every counter, of when it began to count: the process' start says that
 
 DURABLE = "durable"
 TABLES_MAX = 200  # that are told apart in a label; what is written to beyond them is counted together
@@ -34,28 +23,17 @@ class Telemetry:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._requests = self._counter("spky_http_requests_total")
-        self._seconds = self._histogram("spky_http_request_duration_seconds")
-        self._events = self._counter("spky_ingest_events_total")
-        self._ingest_seconds = self._histogram("spky_ingest_duration_seconds")
-        self._rejected = self._counter("spky_admission_rejected_total")
-        self._refused = self._counter("spky_auth_refused_total")
-        self.connections = self._gauge("spky_http_connections")
-        self.streams = self._gauge("spky_http_streams")
-        self.inflight = self._gauge("spky_http_requests_inflight")
+        made = Instruments(self.registry)
+        self._requests = made.counter("spky_http_requests_total")
+        self._seconds = made.histogram("spky_http_request_duration_seconds")
+        self._events = made.counter("spky_ingest_events_total")
+        self._ingest_seconds = made.histogram("spky_ingest_duration_seconds")
+        self._rejected = made.counter("spky_admission_rejected_total")
+        self._refused = made.counter("spky_auth_refused_total")
+        self.connections = made.gauge("spky_http_connections")
+        self.streams = made.gauge("spky_http_streams")
+        self.inflight = made.gauge("spky_http_requests_inflight")
         self._tables: set[str] = set()
-
-    def _counter(self, name: str) -> Counter:
-        measure = BY_NAME[name]
-        return Counter(name, measure.about, measure.labels, registry=self.registry)
-
-    def _gauge(self, name: str) -> Gauge:
-        measure = BY_NAME[name]
-        return Gauge(name, measure.about, measure.labels, registry=self.registry)
-
-    def _histogram(self, name: str) -> Histogram:
-        measure = BY_NAME[name]
-        return Histogram(name, measure.about, measure.labels, buckets=SECONDS, registry=self.registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()

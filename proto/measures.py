@@ -118,6 +118,14 @@ EDGE: Final = (  # counted by the HTTP edge itself
     _counter("spky_ingest_events_total", "Changes offered by HTTP.", labels=("table", "op", "outcome")),
     _histogram("spky_ingest_duration_seconds", "From a batch's arrival to its durable answer."),
     _counter("spky_auth_refused_total", "Bearers refused.", labels=("reason",)),
+    _gauge("spky_gateway_streams", "Streams of views that are open.", labels=("transport",)),
+    _gauge("spky_gateway_feeds", "Views that are followed for somebody."),
+    _gauge("spky_gateway_links", "SSPs that views are followed at."),
+    _gauge("spky_gateway_feed_history_bytes", "Recent changes that are kept of followed views."),
+    _counter("spky_gateway_stream_cuts_total", "Readers cut off.", labels=("reason",)),
+    _counter("spky_gateway_resume_reads_total", "Reads for readers who came back.", labels=("outcome",)),
+    _counter("spky_gateway_must_refetch_total", "Readers told to fetch again.", labels=("reason",)),
+    _counter("spky_gateway_feed_breaks_total", "Watches that ended.", labels=("reason",)),
     _gauge("spky_upstream_up", "Whether the service behind this server answered."),
     Measure(
         "spky_admission_rejected_total",
@@ -228,6 +236,7 @@ SCHEDULER: Final = (
 SSP: Final = (
     _gauge("spky_view_shapes", "Distinct shapes of queries among the views.", "view_shapes"),
     _histogram("spky_view_apply_duration_seconds", "One frame of entries through every circuit."),
+    _histogram("spky_view_hydrate_duration_seconds", "From a view's assignment until its first result is there."),
     _counter("spky_edges_written_total", "Edges written to SurrealDB.", "edges", labels=("op",)),
     _counter("spky_edge_writes_total", "All of them, put or removed.", "edges_written_total"),
     _histogram("spky_edge_batch_size", "Edges in one transaction."),
@@ -263,3 +272,14 @@ DATABASE: Final = (
 MEASURES: Final = (*EDGE, *OF_STATUS, *SCHEDULER, *SSP, *CALLS, *DATABASE)
 BY_NAME: Final = MappingProxyType({measure.name: measure for measure in MEASURES})
 BY_KEY: Final = MappingProxyType({key: measure for measure in MEASURES for key in measure.keys})
+
+
+def listed() -> str:
+    """The list as people read it, a metric a line."""
+    return "\n".join(
+        f"{each.name:<42} {each.kind:<10} {each.unit:<3} {','.join(each.labels):<20} {each.about}" for each in MEASURES
+    )
+
+
+if __name__ == "__main__":
+    print(listed())

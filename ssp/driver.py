@@ -290,6 +290,7 @@ class SspDriver:
     def _carry_out(self, ready: Ready) -> None:
         upstream = self._upstream
         self._edges.take(ready)
+        self._measures.carried(ready)
         self.watching.stepped(ready)
         for query in ready.queries:
             self._reruns.request(query)

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
+from sp00ky.gateway.instruments import Instruments
 from sp00ky.gateway.streams.history import Budget
 
 
 class StreamMeters:
     def __init__(self, registry: CollectorRegistry, budget: Budget) -> None:
-        self.streams = Gauge(
-            "spky_gateway_streams", "Streams of views that are open.", ("transport",), registry=registry
-        )
-        self.feeds = Gauge("spky_gateway_feeds", "Views that are followed for somebody.", registry=registry)
-        self.links = Gauge("spky_gateway_links", "SSPs that views are followed at.", registry=registry)
-        history = Gauge(
-            "spky_gateway_feed_history_bytes", "Recent changes that are kept of followed views.", registry=registry
-        )
-        history.set_function(lambda: budget.held)
-        self._cut = Counter("spky_gateway_stream_cuts_total", "Readers cut off.", ("reason",), registry=registry)
-        self._reads = Counter(
-            "spky_gateway_resume_reads_total", "Reads for readers who came back.", ("outcome",), registry=registry
-        )
-        self._refetches = Counter(
-            "spky_gateway_must_refetch_total", "Readers told to fetch again.", ("reason",), registry=registry
-        )
-        self._breaks = Counter("spky_gateway_feed_breaks_total", "Watches that ended.", ("reason",), registry=registry)
+        made = Instruments(registry)
+        self.streams = made.gauge("spky_gateway_streams")
+        self.feeds = made.gauge("spky_gateway_feeds")
+        self.links = made.gauge("spky_gateway_links")
+        made.gauge("spky_gateway_feed_history_bytes").set_function(lambda: budget.held)
+        self._cut = made.counter("spky_gateway_stream_cuts_total")
+        self._reads = made.counter("spky_gateway_resume_reads_total")
+        self._refetches = made.counter("spky_gateway_must_refetch_total")
+        self._breaks = made.counter("spky_gateway_feed_breaks_total")
 
     def cut(self, reason: str) -> None:
         """`reason`: slow, write."""

@@ -32,17 +32,17 @@ class EdgeMeasures:
         self._flush_seconds = Distribution()
         self._batch_size = Distribution(SIZES)
         self._put = self._removed = 0
-        self._moved = False  # some view, in the last step
+        self.moved = False  # some view, since this was last said to be False
         self._waiting: list[str] = []
         self._flush = _Flush()
 
     def took(self, ready: Ready) -> None:
         """The step that was taken last is this one."""
-        self._moved = bool(ready.deltas or ready.hydrated)
+        self.moved |= bool(ready.deltas or ready.hydrated)
 
     def await_edges(self, traceparents: Iterable[str]) -> None:
-        """The last step was of these traces."""
-        if self._moved:
+        """Whatever has moved was moved by these traces."""
+        if self.moved:
             self._waiting = [*self._waiting, *traceparents][: tracing.PARENTS_MAX]
 
     @contextmanager

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.v1 import replication_pb2
@@ -264,6 +265,10 @@ class Engine:
     @property
     def view_count(self) -> int:
         return len(self._registry.views)
+
+    def newest_views(self, count: int) -> list[ViewKey]:
+        """So many of those that came last."""
+        return list(islice(reversed(self._registry.views), count))
 
     @property
     def shape_count(self) -> int:

@@ -118,6 +118,7 @@ async def test_metrics_are_pushed_as_they_are_shown(scene: Scene) -> None:
     await eventually(lambda: [p for p in points("ssp", "spky.edge.flush.duration") if p.count], 15)
     flush = pushed["ssp", "spky.edge.flush.duration"]
     assert (flush.unit, len(flush.histogram.data_points[0].explicit_bounds)) == ("s", 14)
+    await eventually(lambda: [p for p in points("ssp", "spky.view.hydrate.duration") if p.count == 1 and p.sum > 0], 15)
     await eventually(lambda: points("gateway", "spky.http.requests"), 15)
     assert ("gateway", "spky.wal.appended") not in pushed, "a gateway by itself tells what it counts, and no more"
 
