@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sp00ky.gateway.endpoint import SCHEDULER, SSPS, Endpoint
-from sp00ky.gateway.translate import answers, membership
+from sp00ky.gateway.translate import answers_of_ssps, membership
 from sp00ky.gateway.upstream import Rpc
 from sp00ky.proto.faults import Code
 
@@ -21,7 +21,7 @@ MEMBERS: Sequence[Endpoint] = (
         body=membership.REGISTER_BODY,
         roles=SSPS,
         status=202,
-        result=answers.Joined,
+        result=answers_of_ssps.Joined,
         may=frozenset({Code.CONFLICT, Code.NOT_READY}),
     ),
     Endpoint(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sp00ky.gateway.endpoint import ADMINS, SSP, USERS, Endpoint, Follow
-from sp00ky.gateway.translate import answers, client_log, dependencies, membership
+from sp00ky.gateway.translate import answers_of_ssps, client_log, dependencies, membership
 from sp00ky.gateway.translate.status import status_request
 from sp00ky.gateway.upstream import Rpc
 from sp00ky.proto.faults import Code
@@ -23,7 +23,7 @@ OF_AN_SSP: Sequence[Endpoint] = (
         Rpc.GET_STATUS,
         _RESET,
         roles=ADMINS,
-        result=answers.Resynced,
+        result=answers_of_ssps.Resynced,
         may=frozenset({Code.NOT_FOUND, Code.NOT_READY}),
     ),
     Endpoint(
@@ -47,6 +47,6 @@ OF_AN_SSP: Sequence[Endpoint] = (
         dependencies.dependencies_request,
         Rpc.GET_DEPENDENCIES,
         roles=ADMINS,
-        result=answers.Dependencies,
+        result=answers_of_ssps.Dependencies,
     ),
 )

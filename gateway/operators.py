@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sp00ky.gateway.endpoint import ADMINS, SCHEDULER, Endpoint
-from sp00ky.gateway.translate import answers, membership
+from sp00ky.gateway.translate import answers_of_ssps, membership
 from sp00ky.gateway.upstream import Rpc
 from sp00ky.proto.faults import Code
 
@@ -15,7 +15,7 @@ def _resync(path: str, summary: str, **options: Any) -> Endpoint:
     answer, request = membership.resync_answer, membership.resync_request
     return Endpoint(
         "POST", path, SCHEDULER, summary, answer, request, Rpc.RESYNC_SSPS,
-        roles=ADMINS, result=answers.Resynced, **options,
+        roles=ADMINS, result=answers_of_ssps.Resynced, **options,
     )  # fmt: skip
 
 
@@ -32,7 +32,7 @@ OPERATORS: Sequence[Endpoint] = (
         Rpc.DRAIN_SSP,
         roles=ADMINS,
         asks=(membership.UNDO,),
-        result=answers.Drained,
+        result=answers_of_ssps.Drained,
         may=frozenset({Code.NOT_FOUND}),
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sp00ky.gateway.exchange import Answer, Asked, json_answer
-from sp00ky.gateway.translate.answers import Dependencies, ViewDependencies
+from sp00ky.gateway.translate.answers_of_ssps import Dependencies, ViewDependencies
 from sp00ky.proto.v1 import views_pb2
 
 

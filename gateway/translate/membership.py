@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from sp00ky.gateway.errors import Misshapen
 from sp00ky.gateway.exchange import Answer, Asked, json_answer
-from sp00ky.gateway.translate.answers import Drained, Joined, Resynced
+from sp00ky.gateway.translate.answers_of_ssps import Drained, Joined, Resynced
 from sp00ky.gateway.translate.body import kind_name, parse_object
 from sp00ky.gateway.translate.fields import ANYTHING, FLAG, NAME, OBJECT, Body, Field, Schema
 from sp00ky.proto.faults import Code, Fault
