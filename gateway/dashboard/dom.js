@@ -41,8 +41,13 @@ export function keyed(parent, items, keyOf, build, update) {
 export function count(number) {
   if (number >= 1e9) return `${(number / 1e9).toFixed(1)} G`;
   if (number >= 1e6) return `${(number / 1e6).toFixed(number >= 1e7 ? 1 : 2)} M`;
-  if (number >= 1e4) return `${(number / 1e3).toFixed(1)} k`;
+  if (number >= 1e5) return `${(number / 1e3).toFixed(0)} k`;
   return Math.round(number).toLocaleString("en").replace(",", "\u2009");
+}
+
+/** `plural(1, "view")` is "1 view". */
+export function plural(number, name) {
+  return `${count(number)} ${name}${number === 1 ? "" : "s"}`;
 }
 
 export function rate(number) {

@@ -1,6 +1,6 @@
 // The way of a change: SurrealDB → capture → log → SSPs → edges → clients, each with its rate, and the lag between.
 
-import { $, count, duration, h, rate, say } from "./dom.js";
+import { $, count, duration, h, plural, rate, say } from "./dom.js";
 
 const STAGES = ["SurrealDB", "Capture", "Log", "SSPs", "Edges", "Clients"];
 const parts = new Map();
@@ -78,6 +78,6 @@ export function update(sample) {
   });
   show("Clients", {
     mood: sample.views ? "good" : "idle", figure: count(sample.views), unit: sample.views === 1 ? "view" : "views",
-    about: sample.streams === undefined ? "" : `${count(sample.streams)} ${sample.streams === 1 ? "stream" : "streams"} at this server`,
+    about: sample.streams === undefined ? "" : `${plural(sample.streams, "stream")} at this server`,
   });
 }

@@ -5,7 +5,7 @@ import { sum } from "./flow.js";
 
 const SPAN_MS = 15 * 60 * 1000;
 const STEP_MS = 5000;
-const PAD = { left: 54, right: 8, top: 8, bottom: 20 };
+const PAD = { left: 54, right: 8, top: 8, bottom: 20 }; // at 16 px, and grows with the type
 
 /** Round steps for an axis from 0 to about `most`. */
 export function ticksTo(most, floor) {
@@ -21,6 +21,7 @@ export class Plot {
   constructor(figure, { title, lines, format, floor, nothing = "" }) {
     Object.assign(this, { figure, title, lines, format, floor, nothing });
     this.points = [];
+    this.pad = PAD;
     this.cursor = null;
     this.keys = lines.map((line, place) => h("b", {}));
     this.when = h("small");
@@ -65,7 +66,7 @@ export class Plot {
   point(event) {
     if (!this.points.length) return;
     const box = this.svg.getBoundingClientRect();
-    const at = this.from + ((event.clientX - box.left - PAD.left) / (box.width - PAD.left - PAD.right)) * SPAN_MS;
+    const at = this.from + ((event.clientX - box.left - this.pad.left) / (box.width - this.pad.left - this.pad.right)) * SPAN_MS;
     let nearest = 0;
     this.points.forEach((each, place) => {
       if (Math.abs(each.at - at) < Math.abs(this.points[nearest].at - at)) nearest = place;
@@ -81,15 +82,17 @@ export class Plot {
   draw() {
     const { width, height } = this.svg.getBoundingClientRect();
     if (!width) return;
+    const scale = Math.max(1, parseFloat(getComputedStyle(document.documentElement).fontSize) / 16);
+    this.pad = Object.fromEntries(Object.entries(PAD).map(([side, pixels]) => [side, pixels * scale]));
     const now = this.points.at(-1)?.at ?? Date.now();
     this.from = now - SPAN_MS;
     const most = Math.max(0, ...this.points.flatMap((each) => each.values.filter((value) => value !== undefined)));
     const ticks = ticksTo(most, this.floor);
-    const x = (at) => PAD.left + ((at - this.from) / SPAN_MS) * (width - PAD.left - PAD.right);
-    const y = (value) => height - PAD.bottom - (value / ticks.at(-1)) * (height - PAD.top - PAD.bottom);
+    const x = (at) => this.pad.left + ((at - this.from) / SPAN_MS) * (width - this.pad.left - this.pad.right);
+    const y = (value) => height - this.pad.bottom - (value / ticks.at(-1)) * (height - this.pad.top - this.pad.bottom);
     const drawn = ticks.flatMap((tick) => [
-      h("line", { class: tick ? "grid" : "grid base", x1: PAD.left, x2: width - PAD.right, y1: y(tick), y2: y(tick) }),
-      h("text", { x: PAD.left - 8, y: y(tick) + 4, "text-anchor": "end" }, this.format(tick)),
+      h("line", { class: tick ? "grid" : "grid base", x1: this.pad.left, x2: width - this.pad.right, y1: y(tick), y2: y(tick) }),
+      h("text", { x: this.pad.left - 8, y: y(tick) + 4, "text-anchor": "end" }, this.format(tick)),
     ]);
     for (const minutes of [15, 10, 5, 0]) {
       const anchor = minutes === 15 ? "start" : minutes === 0 ? "end" : "middle";
@@ -98,13 +101,13 @@ export class Plot {
     this.lines.forEach((line, place) => drawn.push(...this.line(place, x, y)));
     const shown = this.cursor === null ? this.points.at(-1) : this.points[Math.min(this.cursor, this.points.length - 1)];
     if (this.cursor !== null && shown) {
-      drawn.push(h("line", { class: "cross", x1: x(shown.at), x2: x(shown.at), y1: PAD.top, y2: height - PAD.bottom }));
+      drawn.push(h("line", { class: "cross", x1: x(shown.at), x2: x(shown.at), y1: this.pad.top, y2: height - this.pad.bottom }));
       shown.values.forEach((value, place) => {
         if (value !== undefined) drawn.push(h("circle", { class: `c${place + 1}`, cx: x(shown.at), cy: y(value), r: 3, fill: "currentcolor" }));
       });
     }
     if (!this.points.some((each) => each.values.some((value) => value !== undefined))) {
-      drawn.push(h("text", { x: PAD.left + (width - PAD.left - PAD.right) / 2, y: height / 2, "text-anchor": "middle" }, this.points.length ? this.nothing : "waiting for figures"));
+      drawn.push(h("text", { x: this.pad.left + (width - this.pad.left - this.pad.right) / 2, y: height / 2, "text-anchor": "middle" }, this.points.length ? this.nothing : "waiting for figures"));
     }
     this.svg.replaceChildren(...drawn);
     this.keys.forEach((key, place) => {

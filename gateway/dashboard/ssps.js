@@ -1,6 +1,6 @@
 // The SSPs: where in its life each one is, what it costs, how far it has come, and what an operator may do with it.
 
-import { $, bytes, count, duration, h, keyed, rate, say } from "./dom.js";
+import { $, bytes, count, duration, h, keyed, plural, rate, say } from "./dom.js";
 import { act } from "./session.js";
 
 const LIFE = ["bootstrapping", "replaying", "ready"];
@@ -37,7 +37,7 @@ export class Ssps {
         h("button", { type: "button", class: "quiet", "data-act": "drain", click: () => this.drain(ssp.id) }, "Drain"),
         h("button", { type: "button", class: "quiet", "data-act": "resync", click: () => this.resync(ssp.id) }, "Resync"))),
       h("ol", { class: "life", "aria-label": "Lifecycle" }, ...LIFE.map((state) => h("li", { "data-state": state }, state))),
-      h("dl", { class: "facts" }, fact("views"), fact("behind"), fact("heartbeat"), fact("cpu", true), fact("memory"), fact("applied/s"), ));
+      h("dl", { class: "facts" }, fact("views"), fact("behind"), fact("heartbeat"), fact("cpu", true), fact("memory"), fact("applied/s")));
   }
 
   show(child, ssp) {
@@ -66,8 +66,8 @@ export class Ssps {
     const undo = Boolean(ssp?.draining);
     await this.act(undo
       ? { title: `Undrain ${id}?`, text: "Views may be placed on it again.", go: "Undrain", path: `${this.path(id)}/drain?undo=1` }
-      : { title: `Drain ${id}?`, text: `Its ${ssp?.views ?? 0} views move to the other SSPs, one after the other and without a gap; none is placed on it.`, go: "Drain", path: `${this.path(id)}/drain` },
-    (answer) => (undo ? `${id} takes views again` : `${id} drains: ${answer.views} views are left on it`));
+      : { title: `Drain ${id}?`, text: `What it keeps, ${plural(ssp?.views ?? 0, "view")}, moves to the other SSPs one after the other and without a gap; nothing new is placed on it.`, go: "Drain", path: `${this.path(id)}/drain` },
+    (answer) => (undo ? `${id} takes views again` : `${id} drains: ${plural(answer.views, "view")} left on it`));
   }
 
   async resync(id) {

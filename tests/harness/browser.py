@@ -35,7 +35,7 @@ KEYS = {
 
 
 class Page:
-    """One tab. `asked`: every URL it requested; `complaints`: console errors, exceptions, and what its policy refused."""
+    """One tab. `asked`: every URL it requested; `complaints`: console errors, exceptions, what its policy refused."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -114,7 +114,7 @@ class Page:
         taken = await self.call(
             "Page.captureScreenshot", format="png", captureBeyondViewport=whole, **await self._area(whole)
         )
-        file.write_bytes(base64.b64decode(taken["data"]))
+        await asyncio.to_thread(file.write_bytes, base64.b64decode(taken["data"]))
 
     async def _area(self, whole: bool) -> dict[str, Any]:
         if not whole:
@@ -131,7 +131,7 @@ class Page:
 @contextlib.asynccontextmanager
 async def browsing(profile: Path) -> AsyncIterator[Page]:
     """A browser with one empty page; `profile` is a folder that does not exist yet."""
-    profile.mkdir(parents=True)
+    await asyncio.to_thread(profile.mkdir, parents=True)
     home = {"HOME": str(profile), "XDG_CONFIG_HOME": str(profile), "XDG_CACHE_HOME": str(profile)}
     child: Child = start([CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"], home)
     try:
