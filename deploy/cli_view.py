@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from sp00ky.deploy.cli_client import DEFAULT_URL, AsJson, Secret, Url, print_json, print_table
 from sp00ky.proto.faults import Code, Fault
+
+if TYPE_CHECKING:
+    from sp00ky.gateway.client import Delta
 
 app = typer.Typer(help="Views: standing queries.", no_args_is_help=True)
 
@@ -104,6 +109,61 @@ def get(
         print_json(view["rows"])
     else:
         print_table(["member", "version"], [[member["id"], member["version"]] for member in view["members"]])
+
+
+@app.command()
+def watch(
+    view_id: ViewId,
+    *,
+    rows: Annotated[bool, typer.Option("--rows", help="also the rows, whenever they change")] = False,
+    count: Annotated[int, typer.Option("--count", "-n", min=0, help="end after so many; 0: never")] = 0,
+    auth: UserId = "",
+    url: Url = DEFAULT_URL,
+    secret: Secret = "",
+    as_json: AsJson = False,
+) -> None:
+    """The result of a view, then every change of it, as it happens."""
+    from sp00ky.gateway.client import Mesh
+
+    async def follow() -> None:
+        told = 0
+        async with Mesh(url, token=secret) as mesh:
+            async for delta in mesh.watch(view_id, rows=rows, auth=auth):
+                if as_json:
+                    print_json(delta_body(delta, rows=rows))
+                else:
+                    typer.echo("\n".join(delta_lines(delta, rows=rows)))
+                told += 1
+                if told == count:
+                    return
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(follow())
+
+
+def delta_body(delta: Delta, *, rows: bool) -> dict[str, Any]:
+    body: dict[str, Any] = {"id": delta.view, "revision": delta.revision, "hash": delta.hash, "state": delta.state}
+    body |= {"error": delta.error} if delta.error else {}
+    body |= {
+        name: [member._asdict() for member in members]
+        for name, members in (("added", delta.added), ("updated", delta.updated), ("removed", delta.removed))
+    }
+    return body | ({"rows": delta.rows} if rows else {})
+
+
+def delta_lines(delta: Delta, *, rows: bool) -> Iterator[str]:
+    """What has changed, a line each: `+` added, `~` updated, `-` removed; below it the rows, if they are asked for."""
+    error = f", error: {delta.error}" if delta.error else ""
+    yield f"{delta.revision} {delta.state}, {len(delta.members)} members{error}"
+    for sign, members in (("-", delta.removed), ("+", delta.added), ("~", delta.updated)):
+        for member in members:
+            yield f"  {sign} {member.id}" + (f"  below {member.parent} as {member.parent_rel}" if member.parent else "")
+    if rows:
+        yield from (f"    {json.dumps(row, ensure_ascii=False)}" for row in listed(delta.rows))
+
+
+def listed(rows: Any) -> list[Any]:
+    return rows if isinstance(rows, list) else [rows]
 
 
 @app.command("list")

@@ -19,10 +19,12 @@ from rich.console import Console
 from sp00ky.deploy.demo.board import Board
 from sp00ky.deploy.demo.changes import Happening, draw
 from sp00ky.deploy.demo.dataset import SCHEMA, Record, batches, make_records
+from sp00ky.deploy.demo.following import Following
 from sp00ky.deploy.demo.queries import QUERIES
 from sp00ky.deploy.demo.verify import Source, differences
 from sp00ky.deploy.environment import MODELS
 from sp00ky.deploy.remote import fault_of_response
+from sp00ky.gateway.client import Mesh as Client
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.misspelt import PREFIXES
 from sp00ky.proto.settings import environment_names
@@ -103,12 +105,14 @@ async def _main_job(console: Console, mesh: Mesh, session: aiohttp.ClientSession
         await load(database, records)
         total = sum(map(len, records.values()))
         console.print(f"{total:,} records are in SurrealDB ({time.monotonic() - started:.1f} s)")
-        await register(session, mesh.gateway)
-        console.print(f"{len(QUERIES)} views are registered; replaying {changes:,} changes")
-        await replay(console, mesh, session, database, list(draw(records, changes, seed)))
+        async with Client(mesh.gateway) as client:
+            await register(client)
+            console.print(f"{len(QUERIES)} views are registered and watched; replaying {changes:,} changes")
+            async with Following(client, [query.id for query in QUERIES]) as following:
+                await replay(console, mesh, session, database, list(draw(records, changes, seed)))
+                return await verify(console, mesh, session, following)
     finally:
         await database.close()
-    return await verify(console, mesh, session)
 
 
 async def start_mesh(directory: Path, keep: bool) -> Mesh:
@@ -185,12 +189,9 @@ async def load(database: Any, records: dict[str, list[Record]]) -> None:
             await database.query(f"INSERT INTO {table} $rows RETURN NONE", {"rows": list(batch)})
 
 
-async def register(session: aiohttp.ClientSession, gateway: str) -> None:
+async def register(client: Client) -> None:
     for query in QUERIES:
-        body = {"id": query.id, "surql": query.surql, "params": query.params, "clientId": "demo", "ttl": "1h"}
-        async with session.post(f"{gateway}/view/register", json=body) as response:
-            if response.status != 200:
-                raise fault_of_response(f"{gateway}/view/register", response.status, await response.read())
+        await client.register(query.id, query.surql, query.params, client_id="demo", ttl="1h")
 
 
 async def replay(
@@ -233,14 +234,14 @@ async def head_seq(session: aiohttp.ClientSession, gateway: str) -> int:
     return int((await get(session, gateway, "/health/snapshot"))["latest_seq"])
 
 
-async def verify(console: Console, mesh: Mesh, session: aiohttp.ClientSession) -> bool:
-    """Compare every view with a fresh query; True if one is wrong."""
+async def verify(console: Console, mesh: Mesh, session: aiohttp.ClientSession, following: Following) -> bool:
+    """Compare every view, and what its watcher has, with a fresh query; True if one is wrong."""
     wrong = 0
     summary = {view["id"]: view for view in await get(session, mesh.gateway, "/views")}
     for query in QUERIES:
         started = time.monotonic()
         try:
-            rows, lines = await differences(session, mesh.gateway, mesh.source, query)
+            rows, lines = await differences(session, mesh.gateway, mesh.source, query, following)
         except Fault as fault:
             rows, lines = 0, [str(fault)]
         took = (time.monotonic() - started) * 1000
@@ -250,5 +251,6 @@ async def verify(console: Console, mesh: Mesh, session: aiohttp.ClientSession) -
         for line in lines:
             console.print(f"    {line}", markup=False)
         wrong += bool(lines)
+    console.print(f"their watchers were told of {following.deltas:,} changes")
     console.print(f"{len(QUERIES) - wrong} of {len(QUERIES)} views equal the same query run fresh on SurrealDB")
     return wrong > 0

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from sp00ky.deploy.demo.following import Following
 from sp00ky.deploy.demo.queries import Query
 from sp00ky.deploy.remote import fault_of_response, view_path
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.values.text import escape_ident, to_surql
 
 DIFFERENCES_SHOWN = 5
+WATCHED_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +61,16 @@ async def read_view(session: aiohttp.ClientSession, gateway: str, query: Query, 
 
 
 async def differences(
-    session: aiohttp.ClientSession, gateway: str, source: Source, query: Query
+    session: aiohttp.ClientSession, gateway: str, source: Source, query: Query, following: Following
 ) -> tuple[int, list[str]]:
     """How many rows were compared, and a line for each difference (at most a few). Raises Fault."""
     view = await read_view(session, gateway, query, rows="1", consistency="fully_consistent")
     wanted = await fresh_rows(session, source, query)
     if view["state"] != "live":
         return 0, [f"is {view['state']}: {view.get('error', '')}"]
-    return len(wanted), compare(view["rows"], wanted, ordered=query.ordered)
+    watched = await following.rows(query.id, view["hash"], WATCHED_SECONDS)
+    lines = compare(view["rows"], wanted, ordered=query.ordered)
+    return len(wanted), lines + [f"its watcher: {line}" for line in compare(watched, view["rows"], ordered=True)]
 
 
 def compare(mine: Any, wanted: Any, *, ordered: bool) -> list[str]:

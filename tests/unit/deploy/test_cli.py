@@ -34,7 +34,9 @@ def run(*arguments: str) -> str:
 def test_every_documented_command_is_there() -> None:
     assert all(name in run("--help") for name in ("serve", "dev", "status", "view", "ingest", "demo", "config"))
     assert all(name in run("serve", "--help") for name in ("db", "scheduler", "ssp", "gateway", "all"))
-    assert all(name in run("view", "--help") for name in ("register", "get", "list", "unregister", "explain", "why"))
+    assert all(
+        name in run("view", "--help") for name in ("register", "get", "list", "watch", "unregister", "explain", "why")
+    )
 
 
 def test_client_commands_import_no_server() -> None:
