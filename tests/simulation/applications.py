@@ -92,13 +92,14 @@ class Applications:
         self.kept = frozenset(query.id for query in QUERIES if random.random() < 0.8)
 
     async def settle(self) -> None:
-        """Register the views that are kept for good, and give up the others, once everybody else has ended."""
+        """Register the views that are kept for good, and give up the others, once everybody else has ended. Drains end
+        first: where every SSP drains, no view is taken."""
         while self.acting:
             await elapse(0.2)
-        for query in QUERIES:
-            await self.during(self._insist(query))
         for ssp in self.drained:
             await self.during(self.drain(ssp, undo=True, patience=1_000))
+        for query in QUERIES:
+            await self.during(self._insist(query))
 
     async def _insist(self, query: Query) -> None:
         if query.id not in self.kept:
