@@ -73,7 +73,6 @@ class Capture:
         self._comparing = Comparing(database, self.offering)
         progress = progress_of(sink.store.meta(PROGRESS_META))
         self._reader = FeedReader(database, self.offering, progress or Progress(False, 1, 0, False, 0, ""))
-        self.offering.resumed_stamp = self._reader.progress.stamp
         self._clone_progress = CloneProgress(sink.store)
         self._is_new = progress is None
         self._captured = frozenset(stored_schema(sink.store))
@@ -235,7 +234,6 @@ class Capture:
         before = self._reader.progress
         source_epoch = before.source_epoch + (0 if self._is_new else 1)
         instance = uuid4().hex
-        self.offering.resumed_stamp = 0
         started = replace(before, cloned=False, source_epoch=source_epoch, instance=instance)
         await self._reader.restart_at(health.clock_ms, started)
         if is_first:

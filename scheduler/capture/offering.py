@@ -3,9 +3,9 @@
 A change is left out if its table keeps nothing, is derived (compared as a whole, since the feed does not show it), or
 its stamp is not newer than its row's (delivered before a restart). A change whose account of the record before it is
 not what the replica has is in *doubt*: something before it is missing here, or two transactions were built on one
-state. So is a change of a record without a stamp that may hold the change already (read by a comparison, or while the
-change was late). A row in doubt, and all after it, waits: for a sweep, which finds what was late, and then for an
-`Alignment`, which asks the database.
+state. So is a change that the record may hold already, from a comparison or from having been read while the change was
+late, with no stamp that would tell: one of an earlier source epoch is none. A row in doubt, and all after it, waits:
+for a sweep, which finds what was late, and then for an `Alignment`, which asks the database.
 
 Invariant: an offer returns durable or raises, and nothing is marked as seen before. What the sink refuses for its
 content becomes a dead letter in the same commit as what passes over it, and stops nothing else.
@@ -24,7 +24,7 @@ from sp00ky.proto.v1 import common_pb2
 from sp00ky.proto.values.kinds import RecordId
 from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler.capture.feed import PROBE_TABLE, FeedChange, FeedRow, net_changes
-from sp00ky.scheduler.capture.pending import UNSOURCED, Pending
+from sp00ky.scheduler.capture.pending import Pending
 from sp00ky.scheduler.capture.poison import CONTENT_CHARS_MAX, Poison, Record, cut_text, name_of
 from sp00ky.scheduler.capture.progress import UNKNOWN_META
 from sp00ky.scheduler.capture.schema import Schema, fed_by
@@ -52,7 +52,8 @@ class Reading(NamedTuple):
 class Offering:
     """`stale`: tables to compare as a whole; `unknown_tables`: seen since the schema was read, and not in it;
     `new_tables`: never compared, or another under their name.
-    `resumed_stamp`: of the progress found at start: what is not newer may be in the replica already."""
+    Of the progress that this process began from, `resumed_stamp`: what is not newer may be in the replica already;
+    `compared_below`: what is below may be there from a comparison."""
 
     def __init__(self, sink: Sink, letters_max: int = LIMIT) -> None:
         self.sink = sink
@@ -61,7 +62,7 @@ class Offering:
         self.stale: set[str] = set()
         self.new_tables: set[str] = set()
         self.unknown_tables: set[str] = set(unpack(sink.store.meta(UNKNOWN_META) or pack([])))
-        self.resumed_stamp = 0
+        self.resumed_stamp = self.compared_below = 0
         self.changes = 0
         self.repairs = 0
         self.poisoned = 0
@@ -80,7 +81,7 @@ class Offering:
         """What this row does to `pending`, which is told of it.
 
         `is_checked`: compare what each change says was before it. `ambiguous_to`: a change with no greater stamp, of a
-        record without one, may be known."""
+        record without one of this epoch, may be known."""
         stamp = (source_epoch, row.stamp)
         is_ambiguous = row.stamp <= max(self.resumed_stamp, ambiguous_to)
         changes: list[common_pb2.Change] = []
@@ -100,7 +101,7 @@ class Offering:
                 continue
             if known >= stamp:
                 continue
-            if known == UNSOURCED and is_ambiguous:
+            if row.stamp < self.compared_below or (is_ambiguous and known[0] < source_epoch):
                 doubts.add(record)
                 continue
             if is_checked and not change.fits(pending.packed(record)):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.scheduler.capture.poison import Record
 from sp00ky.scheduler.datastore.datastore import Datastore
-
-UNSOURCED: Final = (0, 0)
 
 
 class Result(NamedTuple):
@@ -44,12 +42,15 @@ class Pending:
         self._results[record] = Result(packed, stamp)
 
     def transaction(self) -> list[common_pb2.Change]:
-        """What turns the store into this. A change without a source counts whatever the row's stamp is."""
+        """What turns the store into this. A change without a source counts whatever the row's stamp is.
+
+        A stamp that grows is a change by itself, of a record that was made and deleted meanwhile too: without it, both
+        would count again when they are delivered again."""
         changes = []
         for (table, key), (packed, stamp) in self._results.items():
             row = self._store.get(table, key)
             is_newer = stamp > self._store.stamp_of(table, key)
-            if (row is None if packed is None else row is not None and row.packed == packed) and not (row and is_newer):
+            if packed == (None if row is None else row.packed) and not is_newer:
                 continue
             if packed is None:
                 change = common_pb2.Change(table=table, op=common_pb2.OP_DELETE, key=key)

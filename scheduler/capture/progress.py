@@ -22,7 +22,9 @@ UNKNOWN_META: Final = b"capture/unknown"  # names of tables that the feed told o
 @dataclass(frozen=True, slots=True)
 class Progress:
     """`anchored`: `stamp` is that of a row that was in the feed. `clock_ms`: the database's clock at the last sweep.
-    `settled`: nothing below can still be on its way: where a sweep has to begin, however long ago the last one was."""
+    `settled`: nothing below can still be on its way: where a sweep has to begin, however long ago the last one was.
+    `compared_below`: rows below it may have been in the feed before every table was compared, and be known from that,
+    as far as they are not on the island."""
 
     cloned: bool
     source_epoch: int
@@ -32,6 +34,7 @@ class Progress:
     instance: str
     island: Island | None = None
     settled: int = 0  # 0: not known
+    compared_below: int = 0
 
     def as_meta(self) -> MetaWrite:
         return MetaWrite(PROGRESS_META, pack(asdict(self)))

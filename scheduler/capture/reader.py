@@ -49,6 +49,7 @@ class FeedReader:
         self._now_ms = now_ms
         self._database = database
         self._offering = offering
+        offering.resumed_stamp, offering.compared_below = progress.stamp, progress.compared_below
         self.progress = progress
         self.cursor = Cursor.resumed(progress.stamp, progress.island, progress.settled)
         self.seen = Seen()
@@ -174,18 +175,21 @@ class FeedReader:
     async def restart_at(self, clock_ms: int, progress: Progress) -> None:
         """Begin anew at the database's clock: what the feed holds from there on counts as seen, since the tables are
         compared after this. Stamps ahead of the clock are of a time before it went back; what was on its way among them
-        shows only now, unseen, so everything is compared once more after the overlap."""
+        shows only now, unseen, so everything is compared once more after the overlap. What counts as seen is forgotten
+        with this process: the next one doubts what it reads below `compared_below`."""
         begin = back(stamp_of_ms(clock_ms), OVERLAP_MS)
         ahead = stamp_of_ms(clock_ms + CLOCK_MARGIN_MS)
         self.seen.clear()
         cursor = Cursor(begin)
-        await self._mark_seen(cursor.sweep_since, ahead)
+        compared_below = await self._mark_seen(cursor.sweep_since, ahead)
         highest = await self._highest(ahead)
         island = Island(ahead, highest) if highest else None
         self._compare_again_ms = None if island is None else self._now_ms() + OVERLAP_MS
         self.cursor = Cursor(begin, island)
         self.cursor.told(clock_ms)
-        self.progress = replace(progress, stamp=begin, anchored=False, clock_ms=clock_ms, island=island, settled=0)
+        begun = replace(progress, stamp=begin, anchored=False, clock_ms=clock_ms, island=island, settled=0)
+        self.progress = replace(begun, compared_below=compared_below)
+        self._offering.resumed_stamp = self._offering.compared_below = 0
 
     async def follow_clock(self, clock_ms: int) -> None:
         """After a sweep: move on with the database's clock, the island ahead of it. Raises Fault if that cannot be."""
@@ -200,13 +204,17 @@ class FeedReader:
         await self._mark_seen(self.cursor.island.begin, begin)
         self.cursor.shrink_island_to(begin)
 
-    async def _mark_seen(self, begin: int, end: int) -> None:
-        """Mark what the feed holds in [begin, end)."""
+    async def _mark_seen(self, begin: int, end: int) -> int:
+        """Mark what the feed holds in [begin, end); all of it is below what this returns."""
         since: int | None = begin
+        below = 0
         while since is not None and since < end:
             page = await self._page(since)
-            self.seen.mark(row for row in page.rows if row.stamp < end)
+            rows = [row for row in page.rows if row.stamp < end]
+            self.seen.mark(rows)
+            below = max([below, *(row.stamp + 1 for row in rows)])
             since = page.since
+        return below
 
     async def _highest(self, begin: int) -> int:
         """The last stamp at or after `begin`, 0 if there is none."""

@@ -45,3 +45,51 @@ async def test_a_new_row_that_is_older_than_what_is_known_is_in_doubt(
     reading = offering.read(deleted(stamp), 1, Pending(offering.sink.store), is_checked=True)
     assert reading.doubts == ({RECORD} if is_doubted else set())
     assert not reading.changes
+
+
+async def test_what_was_made_and_deleted_in_one_alignment_does_not_count_again() -> None:
+    """Nothing of it is left but the stamp of its deletion, and that is what a redelivery must meet: folded again, the
+    record would be back for a moment, torn from the transaction that had made it."""
+    offering = await with_row_of_stamp_100()
+    store = offering.sink.store
+    await offering.offer([offering.read(deleted(110), 1, Pending(store), is_checked=True).changes])
+    pending = Pending(store)
+    for row in (created(120), deleted(130)):
+        offering.read(row, 1, pending, is_checked=True)
+    await offering.offer_aligned(pending.transaction(), (), ())
+    assert store.get(*RECORD) is None
+    assert store.stamp_of(*RECORD) == (1, 130)
+    offering.resumed_stamp = 130
+    pending = Pending(store)
+    assert [offering.read(row, 1, pending, is_checked=True) for row in (created(120), deleted(130))] == [
+        ([], set())
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("stamp", "resumed", "compared_below", "is_doubted"),
+    [
+        (120, 0, 0, False),
+        (120, 0, 121, True),  # it was in the feed when every table was compared
+        (120, 0, 120, False),
+        (120, 120, 0, True),  # read before a restart, and nothing shows that it was folded
+    ],
+)
+async def test_a_stamp_of_an_earlier_epoch_tells_nothing_of_this_one(
+    stamp: int, resumed: int, compared_below: int, is_doubted: bool
+) -> None:
+    """A comparison leaves a record that is as it should be alone, with the stamp that it has: what the feed held then
+    is known, whatever its stamp."""
+    offering = await with_row_of_stamp_100()
+    offering.resumed_stamp, offering.compared_below = resumed, compared_below
+    reading = offering.read(deleted(stamp), 2, Pending(offering.sink.store), is_checked=True)
+    assert reading.doubts == ({RECORD} if is_doubted else set())
+    assert len(reading.changes) == (not is_doubted)
+
+
+async def test_what_was_compared_is_doubted_though_a_newer_change_was_folded() -> None:
+    """The clock went back: what is newer may have the lower stamp."""
+    offering = await with_row_of_stamp_100()
+    offering.compared_below = 111
+    reading = offering.read(deleted(110), 1, Pending(offering.sink.store), is_checked=True)
+    assert (reading.doubts, reading.changes) == ({RECORD}, [])
