@@ -83,8 +83,9 @@ class Distribution:
 
 
 def key_of(name: str, **labels: str) -> str:
-    """A key with labels, as a status carries it."""
-    said = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+    """A key with labels, as a status carries it. A quote in a value is an apostrophe there."""
+    plain = ((label, value.replace('"', "'")) for label, value in sorted(labels.items()))
+    said = ",".join(f'{label}="{value}"' for label, value in plain)
     return f"{name}{{{said}}}" if said else name
 
 
@@ -140,7 +141,13 @@ OF_STATUS: Final = (  # made of a status as a whole
     _gauge("spky_build_info", "Version of the service.", labels=("version", "service")),
     _gauge("spky_uptime_seconds", "Since the service started."),
     _gauge("spky_replica_rows", "Rows of each table.", labels=("table",)),
-    _gauge("spky_event_seq", "Seq reached by each stage; their differences are the lag.", labels=("stage", "ssp")),
+    Measure(
+        "spky_event_seq",
+        Kind.GAUGE,
+        "Seq reached by each stage; their differences are the lag.",
+        ("stage", "ssp"),
+        {"sent_seq": {"stage": "broadcast"}},
+    ),
     _gauge("spky_ssp_state", "1 for the state each SSP is in.", labels=("ssp", "state")),
     _gauge("spky_ssp_heartbeat_age_seconds", "Since the last heartbeat.", labels=("ssp",)),
     _gauge("spky_ssp_views", "Views held.", labels=("ssp",)),
@@ -214,7 +221,8 @@ SCHEDULER: Final = (
     _gauge("spky_ssps_ready", "SSPs that are ready.", "ready_ssps"),
     _gauge("spky_ssps_draining", "SSPs that drain.", "ssps_draining"),
     _gauge("spky_ssps_loading", "SSPs that load.", "ssps_loading"),
-    _counter("spky_ssp_rebootstraps_total", "How often an SSP was told to load anew.", "ssp_rebootstraps"),
+    _counter("spky_ssp_rebootstraps_total", "How often an SSP was told to load anew.", "ssp_rebootstraps",
+             labels=("reason",)),
     _gauge("spky_ssp_inflight_frames", "Frames sent and not acknowledged.", "ssp_inflight_frames"),
     _gauge("spky_ssp_inflight_entries", "Entries in them.", "ssp_inflight_entries"),
     _gauge("spky_ssp_inflight_bytes", "Bytes in them.", "ssp_inflight_bytes"),

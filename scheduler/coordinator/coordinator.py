@@ -81,8 +81,8 @@ class Coordinator:
         return self._assignments.count_of(ssp_id) + len(self._assignments.handed_over_by(ssp_id))
 
     @property
-    def rebootstraps(self) -> int:
-        """How often an SSP was told to load anew."""
+    def rebootstraps(self) -> Mapping[str, int]:
+        """How often an SSP was told to load anew, by reason."""
         return self._roster.rebootstraps
 
     @property

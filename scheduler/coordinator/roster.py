@@ -7,6 +7,8 @@ never ended, can only join afresh.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2, replication_pb2
@@ -33,7 +35,7 @@ class Roster:
     ) -> None:
         self._config, self._staging, self._assignments, self._ssps = config, staging, assignments, ssps
         self.sessions: dict[int, Ssp] = {}
-        self.rebootstraps = 0
+        self.rebootstraps: Counter[str] = Counter()  # by reason: lag, log_trimmed, operator
         self._replanned_ms = staging.now_ms - REPLAN_MS
         self._snapshots = Snapshots(config.quantum_ms)
         self.placement = Placement(staging, assignments, ssps, policy=config.load_balance, rejoin=self._rejoin)
@@ -188,16 +190,16 @@ class Roster:
         if member is not None and member.phase is not Phase.JOINING:
             if member.loading:
                 self._snapshots.forget(member.progress.acked_seq)
-            self._rebootstrap(member, event.reason)
+            self._rebootstrap(member, event.reason, "log_trimmed")
 
     def handle_refused(self, event: events.ViewRefused) -> None:
         member = self._seen(event.session_id)
         if member is not None:
             self.placement.refused_by(member, event)
 
-    def _rebootstrap(self, member: Ssp, reason: str) -> None:
+    def _rebootstrap(self, member: Ssp, reason: str, counted_as: str) -> None:
         """Its stream ends with a `Rebootstrap`, and it cannot resume."""
-        self.rebootstraps += 1
+        self.rebootstraps[counted_as] += 1
         self._take(member, Signal.FELL_BEHIND)
         member.loaded = False
         self._staging.keep(member.meta())
@@ -240,7 +242,7 @@ class Roster:
 
     def _resync(self, member: Ssp) -> None:
         if member.session_id != NO_SESSION and member.phase is not Phase.JOINING:
-            self._rebootstrap(member, "an operator asked for it")
+            self._rebootstrap(member, "an operator asked for it", "operator")
         elif member.loaded:
             member.loaded = False  # when it returns
             self._staging.keep(member.meta())
@@ -322,7 +324,8 @@ class Roster:
         patience_ms = config.heartbeat_timeout_ms
         if not member.lag.is_behind(lag, config.lag_entries_max, self._staging.now_ms, patience_ms):
             return False
-        self._rebootstrap(member, f"it lags by {lag} entries, more than max_buffer_per_ssp, and does not catch up")
+        reason = f"it lags by {lag} entries, more than max_buffer_per_ssp, and does not catch up"
+        self._rebootstrap(member, reason, "lag")
         return True
 
 

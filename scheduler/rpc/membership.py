@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from grpc import aio
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.measures import key_of
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import admin_pb2, membership_pb2, membership_pb2_grpc, replication_pb2
 from sp00ky.scheduler.coordinator.events import DrainRequested, ResyncRequested
@@ -67,7 +68,8 @@ def membership_metrics(driver: SchedulerDriver) -> dict[str, float]:
         "ssps_draining": sum(member.draining for member in members),
         "ssps_loading": sum(member.loading for member in members),
         **driver.http_members.metrics(),
-        "ssp_rebootstraps": coordinator.rebootstraps,
+        **{key_of("ssp_rebootstraps", reason=reason): count for reason, count in coordinator.rebootstraps.items()},
+        **{key_of("sent_seq", ssp=member.id): member.progress.next_seq - 1 for member in members},
         "ssp_lag_max": max((coordinator.durable_seq - member.progress.acked_seq for member in members), default=0),
         "ssp_inflight_frames": sum(member.progress.inflight_frames for member in members),
         "ssp_inflight_entries": sum(member.progress.inflight_entries for member in members),
