@@ -38,6 +38,7 @@ class Kind(StrEnum):
     VIEW_ASSIGNED = "view.assigned"
     VIEW_RELEASED = "view.released"
     VIEW_UNREGISTERED = "view.unregistered"
+    VIEW_FAILED = "view.failed"
     DEAD_LETTER = "dead_letter"
     DRIFT_FOUND = "drift.found"
     DRIFT_CHECKED = "drift.checked"
@@ -49,8 +50,8 @@ class Kind(StrEnum):
 
 TROUBLE: Final = frozenset(
     {
-        Kind.CAPTURE_LOST, Kind.SSP_STALE, Kind.SSP_REBOOTSTRAP, Kind.SSP_LEFT, Kind.DEAD_LETTER, Kind.DRIFT_FOUND,
-        Kind.LOG_TRIMMED, Kind.UPKEEP_FAILED,
+        Kind.CAPTURE_LOST, Kind.SSP_STALE, Kind.SSP_REBOOTSTRAP, Kind.SSP_LEFT, Kind.VIEW_FAILED, Kind.DEAD_LETTER,
+        Kind.DRIFT_FOUND, Kind.LOG_TRIMMED, Kind.UPKEEP_FAILED,
     }
 )  # fmt: skip
 
@@ -127,15 +128,18 @@ class Standing:
 
     phase: Phase
     draining: bool
+    views_failed: int = 0
 
 
 def standings_of(ssps: Mapping[str, Ssp]) -> dict[str, Standing]:
-    return {member.id: Standing(member.phase, member.draining) for member in ssps.values()}
+    return {
+        member.id: Standing(member.phase, member.draining, member.heartbeat.views_failed) for member in ssps.values()
+    }
 
 
 def between(before: Mapping[str, Standing], after: Mapping[str, Standing]) -> Iterator[Happening]:
     """What became of the SSPs from one look to the next."""
-    for ssp_id in before.keys() - after.keys():
+    for ssp_id in sorted(before.keys() - after.keys()):
         yield Happening(Kind.SSP_LEFT, f"{ssp_id} is removed; its views move", ssp_id)
     for ssp_id, now in after.items():
         then = before.get(ssp_id)
@@ -145,6 +149,9 @@ def between(before: Mapping[str, Standing], after: Mapping[str, Standing]) -> It
         if now.draining != (then is not None and then.draining):
             kind = Kind.SSP_DRAINING if now.draining else Kind.SSP_UNDRAINED
             yield Happening(kind, f"{ssp_id} {'drains' if now.draining else 'no longer drains'}", ssp_id)
+        if now.views_failed > (then.views_failed if then is not None else 0):
+            text = f"views that have failed on {ssp_id}: {now.views_failed}; `spky view list` says why"
+            yield Happening(Kind.VIEW_FAILED, text, ssp_id)
 
 
 # --- all else ---------------------------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ class Observer:
         self._last_lag: events_pb2.StageLag | None = None
         self._process = psutil.Process()
         self._wakes: set[asyncio.Event] = set()
+        self.ended = False
         self._tell(
             Happening(Kind.EPOCH_STARTED, f"scheduler {driver.settings.scheduler_id} began epoch {driver.epoch}")
         )
@@ -90,15 +91,19 @@ class Observer:
             self._tell(*happened)
 
     async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            try:
-                self._look_around()
-                self.history.add(self._sample())
-                self._wake()
-            except Exception:  # figures are missing, and nothing else
-                log.exception("scheduler could not be looked at")
-            await asyncio.sleep(SAMPLE_SECONDS)
+        """Until cancelled: then its readers are told that nothing more comes."""
+        try:
+            while True:
+                try:
+                    self._look_around()
+                    self.history.add(self._sample())
+                    self._wake()
+                except Exception:  # figures are missing, and nothing else
+                    log.exception("scheduler could not be looked at")
+                await asyncio.sleep(SAMPLE_SECONDS)
+        finally:
+            self.ended = True
+            self._wake()
 
     def _look_around(self) -> None:
         outlook = self._look()
@@ -191,6 +196,7 @@ class Observer:
             heartbeat_age_seconds=max(0, now_ms() - member.seen_ms) / 1000,
             applied_seq=member.progress.acked_seq,
             written_seq=member.written_seq,
+            views_failed=member.heartbeat.views_failed,
         )
 
     def _lag(self) -> events_pb2.StageLag | None:

@@ -342,6 +342,7 @@ class SspDriver:
             applied_seq=self.engine.applied_seq,
             written_seq=self.written_seq,
             edges_written=self._edges.owed.edges_written,
+            views_failed=self.engine.views_by_state().get("failed", 0),
         )
 
     # --- reads ---

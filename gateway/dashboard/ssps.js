@@ -52,7 +52,7 @@ export class Ssps {
       say(step, last && ssp.state === "stale" ? "stale" : last && ssp.draining ? "draining" : LIFE[place]);
     });
     const facts = {
-      views: count(ssp.views), behind: count(Math.max(0, this.sample.head_seq - ssp.applied_seq)),
+      views: ssp.views_failed ? `${count(ssp.views)}, ${count(ssp.views_failed)} failed` : count(ssp.views), behind: count(Math.max(0, this.sample.head_seq - ssp.applied_seq)),
       heartbeat: duration(ssp.last_heartbeat_seconds_ago), cpu: `${Math.round(ssp.cpu_usage * 100)} %`,
       memory: bytes(ssp.memory_usage), "applied/s": rate(ssp.applied_per_second),
     };

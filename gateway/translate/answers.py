@@ -317,6 +317,7 @@ class SspSample(TypedDict):
     written_seq: int
     applied_per_second: float
     edges_per_second: float
+    views_failed: int
 
 
 class StageLag(TypedDict):

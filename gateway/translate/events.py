@@ -105,4 +105,5 @@ def _ssp_body(ssp: events_pb2.SspSample) -> SspSample:
         "written_seq": ssp.written_seq,
         "applied_per_second": ssp.applied_per_second,
         "edges_per_second": ssp.edges_per_second,
+        "views_failed": ssp.views_failed,
     }

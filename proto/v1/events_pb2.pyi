@@ -83,7 +83,7 @@ class MeshSample(_message.Message):
     def __init__(self, at_ms: _Optional[int] = ..., state: _Optional[str] = ..., detail: _Optional[str] = ..., captures: _Optional[bool] = ..., captured_per_second: _Optional[float] = ..., appended_per_second: _Optional[float] = ..., head_seq: _Optional[int] = ..., queued_changes: _Optional[int] = ..., log_bytes: _Optional[int] = ..., rows: _Optional[int] = ..., cpu_ratio: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., views: _Optional[int] = ..., dead_letters: _Optional[int] = ..., ssps: _Optional[_Iterable[_Union[SspSample, _Mapping]]] = ..., lag: _Optional[_Union[StageLag, _Mapping]] = ...) -> None: ...
 
 class SspSample(_message.Message):
-    __slots__ = ("id", "state", "draining", "views", "cpu_ratio", "memory_bytes", "heartbeat_age_seconds", "applied_seq", "written_seq", "applied_per_second", "edges_per_second")
+    __slots__ = ("id", "state", "draining", "views", "cpu_ratio", "memory_bytes", "heartbeat_age_seconds", "applied_seq", "written_seq", "applied_per_second", "edges_per_second", "views_failed")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
@@ -95,6 +95,7 @@ class SspSample(_message.Message):
     WRITTEN_SEQ_FIELD_NUMBER: _ClassVar[int]
     APPLIED_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
     EDGES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    VIEWS_FAILED_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: str
     draining: bool
@@ -106,7 +107,8 @@ class SspSample(_message.Message):
     written_seq: int
     applied_per_second: float
     edges_per_second: float
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[str] = ..., draining: _Optional[bool] = ..., views: _Optional[int] = ..., cpu_ratio: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., heartbeat_age_seconds: _Optional[float] = ..., applied_seq: _Optional[int] = ..., written_seq: _Optional[int] = ..., applied_per_second: _Optional[float] = ..., edges_per_second: _Optional[float] = ...) -> None: ...
+    views_failed: int
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[str] = ..., draining: _Optional[bool] = ..., views: _Optional[int] = ..., cpu_ratio: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., heartbeat_age_seconds: _Optional[float] = ..., applied_seq: _Optional[int] = ..., written_seq: _Optional[int] = ..., applied_per_second: _Optional[float] = ..., edges_per_second: _Optional[float] = ..., views_failed: _Optional[int] = ...) -> None: ...
 
 class StageLag(_message.Message):
     __slots__ = ("captured_seconds", "applied_seconds", "written_seconds")

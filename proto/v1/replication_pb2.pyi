@@ -185,17 +185,19 @@ class Ack(_message.Message):
     def __init__(self, applied_seq: _Optional[int] = ..., written_seq: _Optional[int] = ..., frames: _Optional[int] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("views", "cpu_ratio", "memory_bytes", "applied_seq", "written_seq", "edges_written")
+    __slots__ = ("views", "cpu_ratio", "memory_bytes", "applied_seq", "written_seq", "edges_written", "views_failed")
     VIEWS_FIELD_NUMBER: _ClassVar[int]
     CPU_RATIO_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     APPLIED_SEQ_FIELD_NUMBER: _ClassVar[int]
     WRITTEN_SEQ_FIELD_NUMBER: _ClassVar[int]
     EDGES_WRITTEN_FIELD_NUMBER: _ClassVar[int]
+    VIEWS_FAILED_FIELD_NUMBER: _ClassVar[int]
     views: int
     cpu_ratio: float
     memory_bytes: int
     applied_seq: int
     written_seq: int
     edges_written: int
-    def __init__(self, views: _Optional[int] = ..., cpu_ratio: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., applied_seq: _Optional[int] = ..., written_seq: _Optional[int] = ..., edges_written: _Optional[int] = ...) -> None: ...
+    views_failed: int
+    def __init__(self, views: _Optional[int] = ..., cpu_ratio: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., applied_seq: _Optional[int] = ..., written_seq: _Optional[int] = ..., edges_written: _Optional[int] = ..., views_failed: _Optional[int] = ...) -> None: ...

@@ -27,7 +27,7 @@ class EventServicer(events_pb2_grpc.EventServiceServicer):
         is_first = True
         wake = observer.subscribe()
         try:
-            while True:
+            while not observer.ended:
                 wake.clear()
                 read = journal.after(place)
                 caught_up = read.last_id == journal.last_id  # figures of now come after all that is kept

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sp00ky.proto.v1 import common_pb2, events_pb2, views_pb2
+from sp00ky.proto.v1 import admin_pb2, common_pb2, events_pb2, views_pb2
 
 from tests.browser.conftest import Picture
 from tests.harness.browser import Page
@@ -239,6 +239,28 @@ async def test_it_comes_back_by_itself_and_says_so_meanwhile(page: Page, serve: 
     watched = [each for each in mesh.asked[before:] if isinstance(each, events_pb2.WatchEventsRequest)]
     assert watched[-1].since_id == 3, "it says what it has"
     await eventually(lambda: page.complaints == [])
+
+
+async def test_dead_letters_are_retried_and_dropped(page: Page, serve: Serve) -> None:
+    client, mesh = await serve("scheduler")
+    mesh.told = told(1, 0)
+    mesh.told[1].samples[0].dead_letters = 1
+    letter = admin_pb2.DeadLetter(
+        id=7, source="changefeed", records=["person:<b>1</b>"], reason="too large", attempts=1
+    )
+    mesh.answers["ListDeadLetters"] = admin_pb2.ListDeadLettersResponse(letters=[letter], total=1)
+    mesh.answers["RetryDeadLetter"] = admin_pb2.RetryDeadLetterResponse(applied=1, revision=token(9))
+    await page.looks(1440)
+    await page.open(str(client._base_url))
+    await page.until("document.querySelectorAll('.letter').length === 1")
+    assert "person:<b>1</b>" in await page.text(".letter"), "what a record is called is no markup"
+    await tab_to(page, f"{FOCUSED}.matches('.letter button')")
+    await page.press("Enter")
+    await page.until("document.querySelector('#ask').open && document.querySelector('#ask-field').hidden")
+    await page.press("Enter")
+    await page.until("document.querySelector('#notice').innerText.includes('1 applied, 0 failed again')")
+    assert mesh.last(admin_pb2.RetryDeadLetterRequest).id == 7
+    assert page.complaints == []
 
 
 async def test_a_theme_is_chosen_by_hand_and_text_can_be_read_in_both(page: Page, serve: Serve) -> None:

@@ -8,8 +8,11 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
+import pytest
+from sp00ky.proto.database import Database
 from sp00ky.proto.revision import Epoch
 from sp00ky.proto.v1 import admin_pb2, common_pb2, events_pb2, events_pb2_grpc, views_pb2
+from sp00ky.scheduler.capture import alignment, feed
 from sp00ky.scheduler.coordinator.membership import Phase
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
 from sp00ky.scheduler.happenings import Happening, Kind, Outlook, Standing, between, since, told_by
@@ -18,6 +21,7 @@ from sp00ky.scheduler.sampling import Counted, stage_lag, with_rates
 
 from tests.harness.eventually import eventually
 from tests.harness.scheduler import Peer, Scheduler, change
+from tests.unit.scheduler.test_driver_capture import ready
 
 KEY = common_pb2.ViewKey(id="v1")
 
@@ -55,6 +59,13 @@ def test_of_an_ssp_every_phase_and_a_drain_is_told_once() -> None:
     assert kinds == [
         [Kind.SSP_READY], [], [Kind.SSP_DRAINING], [Kind.SSP_UNDRAINED], [Kind.SSP_STALE], [Kind.SSP_LEFT],
     ]  # fmt: skip
+
+
+def test_views_that_fail_are_told_by_how_many_there_are() -> None:
+    looks = [{"a": Standing(Phase.READY, False, failed)} for failed in (0, 2, 2, 1, 3)]
+    told = [[(each.kind, each.text.partition(";")[0]) for each in between(*pair)] for pair in pairwise(looks)]
+    two, three = "views that have failed on a: 2", "views that have failed on a: 3"
+    assert told == [[(Kind.VIEW_FAILED, two)], [], [], [(Kind.VIEW_FAILED, three)]]
 
 
 def test_of_the_services_only_what_has_changed_is_told() -> None:
@@ -136,11 +147,13 @@ class Watch:
     def __init__(self, call: Any) -> None:
         self._call = call
         self.answers: list[events_pb2.WatchEventsResponse] = []
+        self.ended = False  # properly
         self._task = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         async for answer in self._call:
             self.answers.append(answer)
+        self.ended = True
 
     @property
     def events(self) -> list[events_pb2.MeshEvent]:
@@ -214,3 +227,32 @@ async def test_figures_come_once_a_second_and_those_of_before_at_once() -> None:
         assert watch.samples[-1].head_seq == 50
         assert watch.samples[-1].rows == 50
         assert watch.samples[-1].memory_bytes > 0
+
+
+async def test_readers_do_not_hold_up_a_scheduler_that_stops() -> None:
+    async with Scheduler(MemoryDatastore()) as scheduler, watching(scheduler) as watch:
+        await eventually(lambda: watch.kinds == [Kind.EPOCH_STARTED])
+        stops = asyncio.create_task(scheduler.driver.stop())
+        await eventually(lambda: watch.ended)
+        await stops
+
+
+async def test_what_could_not_be_captured_and_what_had_drifted_is_told(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "RECORD_BYTES_MAX", 1_000)
+    monkeypatch.setattr(alignment, "RECORD_BYTES_MAX", 1_000)
+    await database.query("DEFINE TABLE big; CREATE small:1 SET n = 1")
+    async with Scheduler(MemoryDatastore(), database) as scheduler:
+        await ready(scheduler)
+        async with watching(scheduler) as watch:
+            await database.query("CREATE big:1 SET text = string::repeat('x', 2000)")
+            await scheduler.admin.Barrier(admin_pb2.BarrierRequest())
+            await eventually(lambda: Kind.DEAD_LETTER in watch.kinds)
+            await scheduler.driver.offer_transactions([[change("small", 1, "UPDATE", n=9)]])
+            await scheduler.admin.CheckDrift(admin_pb2.CheckDriftRequest(tables=["small"], repair=True))
+            await eventually(lambda: Kind.DRIFT_FOUND in watch.kinds)
+            texts = {event.kind: event.text for event in watch.events}
+            assert "big:1" in texts[Kind.DEAD_LETTER]
+            assert texts[Kind.DRIFT_FOUND] == "1 records differed from SurrealDB, 1 repaired"
+            assert texts[Kind.CAPTURE_CLONED] == "the replica equals SurrealDB"
