@@ -1,0 +1,188 @@
+"""`GET /view/{id}/ws` over real HTTP and gRPC: the same events, more views and fewer, and every end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import aiohttp
+import jwt
+import pytest
+from aiohttp import WSMsgType
+
+from tests.contract.test_streams import JWT_SECRET, SECRET, Build, scene
+from tests.harness.eventually import eventually
+from tests.harness.fake_mesh import token
+from tests.harness.folding_reader import FoldedView, FoldingReader
+
+__all__ = ["scene"]
+
+
+class Talk:
+    """One socket, what it was told folded."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, *, several: bool = False) -> None:
+        self.socket, self.folded = socket, FoldingReader(several=several)
+
+    async def next(self, kind: str = "") -> dict[str, Any]:
+        async with asyncio.timeout(10):
+            while True:
+                message = await self.socket.receive()
+                if message.type is not WSMsgType.TEXT:
+                    raise EOFError(self.socket.close_code)
+                body = message.json()
+                if body["type"] != "error":
+                    self.folded.take(body["type"], {**body}, "")
+                if not kind or body["type"] == kind:
+                    return body  # type: ignore[no-any-return]
+
+    async def closed(self) -> int | None:
+        with pytest.raises(EOFError):
+            while True:
+                await self.next()
+        return self.socket.close_code
+
+
+async def test_a_socket_tells_the_same(scene: Build) -> None:
+    mesh = await scene()
+    mesh.ssp.put({"v": [1]})
+    async with mesh.client.ws_connect("/view/v/ws?rows=1") as socket:
+        talk = Talk(socket)
+        first = await talk.next()
+        assert list(first)[:3] == ["type", "id", "revision"]
+        assert (first["type"], first["rows"]) == ("snapshot", [{"n": 1}])
+        assert await talk.next() == {"type": "up-to-date", "revision": token(2)}
+        mesh.ssp.put({"v": [1, 2]})
+        assert (await talk.next())["added"] == [{"at": 1, "id": "r:2", "version": 3}]
+        assert talk.folded.views["v"].result.members == mesh.result().members
+    async with mesh.client.ws_connect(f"/view/v/ws?rows=1&since={token(2)}") as socket:
+        assert (await socket.receive_json(timeout=10))["type"] == "delta"
+
+
+async def test_views_come_and_go_on_one_socket_and_move_together(scene: Build) -> None:
+    mesh = await scene(stream_views_max=2)
+    mesh.ssp.put({"a": [1], "b": [1], "c": [1]})
+    async with mesh.client.ws_connect("/view/a/ws") as socket:
+        talk = Talk(socket, several=True)
+        await talk.next("up-to-date")
+        await socket.send_json({"type": "watch", "id": "b", "rows": 1})
+        while (await talk.next("up-to-date"))["revision"] != token(2) or "b" not in talk.folded.views:
+            pass
+        mesh.ssp.put({"a": [2], "b": [2]})
+        while (await talk.next("up-to-date"))["revision"] != token(3):
+            pass
+        for name in ("a", "b"):
+            assert talk.folded.views[name].result.members == mesh.result(name).members
+        assert talk.folded.views["b"].result.rows == [{"n": 2}]
+        await socket.send_json({"type": "watch", "id": "c"})
+        assert (await talk.next("error"))["code"] == "SPKY_TOO_LARGE"
+        await socket.send_json({"type": "unwatch", "id": "a"})
+        talk.folded.views["c"] = FoldedView(revision=token(2))
+        await socket.send_json({"type": "watch", "id": "c", "since": token(2)})
+        while (await talk.next("up-to-date"))["revision"] != token(3):
+            pass
+        mesh.ssp.put({"a": [3], "b": [3]})
+        assert (await talk.next("delta"))["id"] == "b"
+        assert mesh.ssp.reads == 1, "since what it has, which is what it is"
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("no JSON", "INVALID"),
+        ('{"type": "dance"}', "INVALID"),
+        ('{"type": "watch"}', "INVALID"),
+        ('{"type": "watch", "id": "v"}', "CONFLICT"),
+        ('{"type": "watch", "id": "nope"}', "NOT_FOUND"),
+        ('{"type": "watch", "id": "b", "since": "yesterday"}', "INVALID"),
+        ('{"type": "watch", "id": "b", "auth": "nobody"}', "INVALID"),
+        ('{"type": "watch", "id": 7}', "INVALID"),
+        ('{"type": "unwatch", "id": "b"}', "NOT_FOUND"),
+        ("[]", "INVALID"),
+    ],
+)
+async def test_what_is_wrong_is_said_and_the_socket_goes_on(scene: Build, message: str, code: str) -> None:
+    mesh = await scene()
+    mesh.ssp.put({"v": [1], "b": [1]})
+    async with mesh.client.ws_connect("/view/v/ws") as socket:
+        talk = Talk(socket)
+        await talk.next("up-to-date")
+        await socket.send_str(message)
+        assert (await talk.next("error"))["code"] == f"SPKY_{code}"
+        mesh.ssp.put({"v": [2]})
+        assert (await talk.next())["type"] == "delta"
+
+
+async def test_a_view_that_is_gone_leaves_the_socket_open(scene: Build) -> None:
+    mesh = await scene()
+    mesh.ssp.put({"v": [1], "b": [1]})
+    async with mesh.client.ws_connect("/view/v/ws") as socket:
+        talk = Talk(socket)
+        await talk.next("up-to-date")
+        mesh.ssp.drop("v")
+        assert (await talk.next())["type"] == "gone"
+        await socket.send_json({"type": "watch", "id": "b"})
+        assert (await talk.next())["type"] == "snapshot"
+
+
+async def test_a_message_that_is_too_long_closes_the_socket(scene: Build) -> None:
+    mesh = await scene()
+    mesh.ssp.put({"v": [1]})
+    async with mesh.client.ws_connect("/view/v/ws") as socket:
+        await socket.send_str("x" * 20_000)
+        assert await Talk(socket).closed() == 1009
+
+
+async def test_a_socket_says_why_it_is_over(scene: Build) -> None:
+    mesh = await scene(secret=SECRET, jwt_secret=JWT_SECRET, jwt_leeway_s=0)
+    mesh.ssp.put({("v", "user:1"): [1], "v": [1]})
+    user = jwt.encode({"ID": "user:1", "exp": int(time.time()) + 2}, JWT_SECRET)
+    async with mesh.client.ws_connect("/view/v/ws", protocols=("sp00ky.v1", f"bearer.{user}")) as socket:
+        assert socket.protocol == "sp00ky.v1"
+        assert await Talk(socket).closed() == 1008
+    async with mesh.client.ws_connect(f"/view/v/ws?access_token={SECRET}") as socket:
+        await Talk(socket).next("up-to-date")
+        stopping = asyncio.create_task(mesh.server.stop())
+        assert await Talk(socket).closed() == 1001
+        await asyncio.wait_for(stopping, 3)
+
+
+async def test_a_page_of_another_origin_opens_no_socket(scene: Build) -> None:
+    mesh = await scene(cors_origins="https://app.example.org")
+    mesh.ssp.put({"v": [1]})
+    with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+        await mesh.client.ws_connect("/view/v/ws", origin="https://evil.example.org")
+    async with mesh.client.ws_connect("/view/v/ws", origin="https://app.example.org") as socket:
+        assert (await Talk(socket).next())["type"] == "snapshot"
+
+
+async def test_a_socket_whose_reader_left_is_closed(scene: Build) -> None:
+    mesh = await scene(feed_linger_ms=0)
+    mesh.ssp.put({"v": [1]})
+    async with mesh.client.ws_connect("/view/v/ws") as socket:
+        await Talk(socket).next()
+        assert mesh.counted("spky_gateway_streams", transport="ws") == 1
+    await eventually(lambda: mesh.counted("spky_gateway_streams", transport="ws") == 0 and mesh.ssp.watches == 0)
+
+
+async def test_l6_a_socket_that_is_not_read_is_cut_off(scene: Build) -> None:
+    mesh = await scene(write_timeout_ms=300, feed_bytes_max=100_000_000)
+    mesh.ssp.padding = 300_000
+    mesh.ssp.put({"v": []})
+    async with aiohttp.ClientSession(mesh.client._base_url, read_bufsize=1024) as lazy:
+        response = await lazy.get(
+            "/view/v/ws?rows=1",
+            headers={
+                "Upgrade": "websocket", "Connection": "Upgrade",
+                "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version": "13",
+            },
+        )  # fmt: skip
+        assert response.status == 101
+
+        def flood() -> bool:
+            mesh.ssp.put({"v": [mesh.ssp.seq]})
+            return mesh.counted("spky_gateway_streams", transport="ws") == 0
+
+        await eventually(flood, 30)
+        response.close()
