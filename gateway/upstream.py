@@ -1,7 +1,7 @@
 """The services behind this server: one channel each, and every rpc of the endpoint table as one call with a deadline.
 
-A failed call is raised as the `Fault` it stands for. Nothing is retried here: a client that sees 503 repeats the
-request itself, and knows whether it may. A service that does not answer may have moved, so its address is asked for
+A failed call is raised as the `Fault` it stands for. Nothing is retried here (gRPC itself repeats reads that nobody has
+answered, `proto/channel.py`): a client that sees 503 repeats the request itself, and knows whether it may. A service that does not answer may have moved, so its address is asked for
 again meanwhile; names are resolved anew by gRPC itself.
 """
 
