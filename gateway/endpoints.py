@@ -45,7 +45,8 @@ from sp00ky.gateway.watched import WATCHED
 from sp00ky.proto.faults import Code, Fault
 
 _OF_A_VIEW = frozenset({Code.NOT_FOUND, Code.NOT_READY, Code.NO_READY_SSP})
-_READ = _OF_A_VIEW | {Code.REVISION_GONE, Code.CONFLICT}
+_ANSWERED = _OF_A_VIEW | {Code.UNIMPLEMENTED}  # not by an SSP that speaks HTTP only
+_READ = _ANSWERED | {Code.REVISION_GONE, Code.CONFLICT}
 
 
 def _status(
@@ -181,7 +182,7 @@ ENDPOINTS: Sequence[Endpoint] = (
         asks=why.WHY_QUERY,
         roles=USERS,
         result=answers.Why,
-        may=_OF_A_VIEW,
+        may=_ANSWERED,
     ),
     Endpoint(
         "GET",

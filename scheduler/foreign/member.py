@@ -161,7 +161,7 @@ class HttpMember:
         try:
             await self._until_ready()
             if self._welcome.at_seq >= self._welcome.incarnation:
-                await self._carry_out(self._views.joined(self._welcome.incarnation, 0))
+                await self._carry_out(self._views.joined(self._scheduler.coordinator.wall_ms))
         except Lost as lost:
             self.reason = str(lost)
         except Exception:
@@ -198,7 +198,7 @@ class HttpMember:
                 await self._post_change(entry)
             if entry.txn_last:
                 self._delivered = Seq(entry.seq)
-                self._maybe_ack()
+            self._maybe_ack()  # a sign of life, too, however large the transaction
         self._ack(1)
 
     async def _post_change(self, entry: common_pb2.Entry) -> None:
@@ -213,6 +213,7 @@ class HttpMember:
             answer = await self._post(call.path, call.body, VIEW_ATTEMPTS_MAX)
             if call.registers and not answer.taken:
                 self._refused(call, f"its ssp refused it with {answer}")
+            self._maybe_ack()
 
     async def _fence(self, call: Call) -> None:
         delay = RETRY_SECONDS
@@ -240,7 +241,8 @@ class HttpMember:
             if answer.taken or answer.refused or attempts == attempts_max:
                 return answer
             self._counters.retries += 1
-            log.debug("http ssp %s: %s answered %s", self.ssp_id, path, answer)
+            level = logging.WARNING if attempts == 1 else logging.DEBUG
+            log.log(level, "http ssp %s: %s is sent again, answered %s", self.ssp_id, path, answer)
             delay = await self._pause(delay)
 
     async def _pause(self, delay: float) -> float:

@@ -48,12 +48,13 @@ class HttpViews:
     def welcome(self, welcome: replication_pb2.Welcome) -> None:
         self._incarnation, self._owned = welcome.incarnation, list(welcome.views)
 
-    def joined(self, seq: int, at_ms: int) -> list[Call]:
-        """It has come to its incarnation: the views that it owns there."""
+    def joined(self, at_ms: int) -> list[Call]:
+        """It has come to its incarnation: the views that it owns there. Whom to fence is fenced as of the assignment,
+        since one that has joined again is above that. `at_ms`: unix milliseconds."""
         owned, self._owned = self._owned, ()
         calls = []
         for view in owned:
-            calls += self._assigned(view.spec, seq, at_ms, view.fence_ssp_ids, view.handing_over_ssp_id)
+            calls += self._assigned(view.spec, view.assigned_seq, at_ms, view.fence_ssp_ids, view.handing_over_ssp_id)
         return calls
 
     @staticmethod
@@ -66,7 +67,7 @@ class HttpViews:
     def calls_of(self, entry: common_pb2.Entry, leaving: dict[ViewKey, int]) -> list[Call]:
         """What a command comes to. Those up to its incarnation are in its welcome."""
         if entry.seq <= self._incarnation:
-            return self.joined(entry.seq, entry.at_ms) if entry.seq == self._incarnation else []
+            return self.joined(entry.at_ms) if entry.seq == self._incarnation else []
         match entry.WhichOneof("body"):
             case "view_assigned":
                 return self._handle_assigned(entry, leaving)

@@ -248,8 +248,19 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         answers = await asyncio.gather(*(self._views_on(member) for member in members))
         known = {key_of(summary.key): summary for summaries in answers for summary in summaries}
         return views_pb2.ListViewsResponse(
-            views=[_merged(view, known.get(view.key)) for _, view in sorted(coordinator.views.items())]
+            views=[
+                _merged(view, known.get(view.key) or self._said_over_http(view))
+                for _, view in sorted(coordinator.views.items())
+            ]
         )
+
+    def _said_over_http(self, view: View) -> views_pb2.ViewSummary | None:
+        """An SSP that speaks HTTP only has the view once it has taken it, and is where the changes are that it took."""
+        owner = self._driver.coordinator.ssps.get(view.ssp_id)
+        if owner is None or not owner.http_only or owner.written_seq < view.assigned_seq:
+            return None
+        revision = self._driver.token(owner.progress.acked_seq)
+        return views_pb2.ViewSummary(state=views_pb2.VIEW_STATE_LIVE, revision=revision)
 
     async def _views_on(self, member: Ssp) -> Iterable[views_pb2.ViewSummary]:
         """What an SSP says of its views; nothing when it does not answer, since the registry still names them."""

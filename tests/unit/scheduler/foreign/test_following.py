@@ -129,6 +129,13 @@ async def test_views_are_placed_on_it_and_taken_from_it() -> None:
         told = ssp.views["v"]
         assert (told["clientId"], told["params"], told["format"]) == ("c", {"kind": "a"}, "streaming")
         assert told["ttl"] and told["lastActiveAt"].endswith("Z")
+
+        async def live() -> bool:
+            async with at.http.get("/views") as response:
+                (view,) = await response.json()
+                return (view["state"], view["ssp_id"]) == ("live", "h") and bool(view["revision"])
+
+        await eventually(live)
         async with at.http.get("/view/v") as response:
             assert (response.status, (await response.json())["hint"]) == (501, "follow its edges in SurrealDB")
         assert (await at.post("/view/unregister", {"id": "v"}))[0] == 200

@@ -256,12 +256,13 @@ def test_a_view_that_it_is_only_to_remove_is_not_registered_first() -> None:
 
 
 def test_commands_up_to_its_incarnation_are_in_its_welcome() -> None:
-    mine = replication_pb2.AssignedView(spec=SPEC, fence_ssp_ids=["lost"])
+    mine = replication_pb2.AssignedView(spec=SPEC, fence_ssp_ids=["lost"], assigned_seq=8)
+    assert [(call.seq, call.fence_ssp_ids) for call in joined(mine).joined(0)] == [(8, ("lost",))]
     views = joined(mine)
     entries = assigned(8, "me"), unregistered(9), common_pb2.Entry(seq=10), assigned(11, "other", former="me")
     assert calls(views, *entries) == [(REGISTER, ("lost",)), (UNREGISTER, ())]
     held = joined(replication_pb2.AssignedView(spec=SPEC, handing_over_ssp_id="other"))
-    assert held.joined(10, 0) == [] and calls(held, released(11, "me")) == [(REGISTER, ())]
+    assert held.joined(0) == [] and calls(held, released(11, "me")) == [(REGISTER, ())]
 
 
 def test_params_are_sent_as_json() -> None:
