@@ -88,7 +88,8 @@ def fold(result: Result, change: Change) -> None:
 
 
 def diff(old: Result, new: Result, reshown: Collection[Place] = ()) -> Change:
-    """The change from `old` to `new`. `reshown`: members that show something else though their version is the same."""
+    """The change from `old` to `new`. `reshown`: members that show something else though their version is the same.
+    It is quick where members that stand are the same objects."""
     removed, added, updated = _members(old.members, new.members, reshown)
     return Change(removed, added, updated, splices(old.rows, new.rows))
 
@@ -96,25 +97,51 @@ def diff(old: Result, new: Result, reshown: Collection[Place] = ()) -> Change:
 def _members(
     old: Sequence[Member], new: Sequence[Member], reshown: Collection[Place]
 ) -> tuple[list[Member], list[Placed], list[Placed]]:
-    if old == new and not reshown:
-        return [], [], []
-    before = {member.place: index for index, member in enumerate(old)}
-    after = {member.place for member in new}
-    if len(before) != len(old) or len(after) != len(new):  # a place that is taken twice has no name: all is new
-        return list(old), [Placed(*each) for each in enumerate(new)], []
-    removed = [member for member in old if member.place not in after]
-    standing = [
-        (index, before[place])
-        for index, member in enumerate(new)
-        if (place := member.place) in before and old[before[place]] == member and place not in reshown
-    ]
-    kept = {standing[each][0] for each in _increasing([place for _, place in standing])}
-    added: list[Placed] = []
-    updated: list[Placed] = []
-    for index, member in enumerate(new):
-        if index not in kept:
-            (updated if member.place in before else added).append(Placed(index, member))
+    known = {id(member) for member in old}
+    if old and new and not any(id(member) in known for member in new):  # made elsewhere: equal ones become the same
+        canonical = {member: member for member in old}
+        new = [canonical.get(member, member) for member in new]
+    here = {id(member) for member in new}
+    if len(known) != len(old) or len(here) != len(new):
+        return _all_anew(old, new)
+    if reshown:
+        ids = {place.id for place in reshown}
+        here -= {id(member) for member in new if member.id in ids and member.place in reshown}
+    standing = known & here
+    left = [member for member in old if id(member) not in standing]
+    places = [(at, member) for at, member in enumerate(new) if id(member) not in standing]
+    if not _in_order(old, new, standing):
+        standing = _kept(old, new, standing)
+        left = [member for member in old if id(member) not in standing]
+        places = [(at, member) for at, member in enumerate(new) if id(member) not in standing]
+    before = {member.place for member in left}
+    after = {member.place for _, member in places}
+    named = before | after
+    ids = {place.id for place in named}
+    twice = any(member.id in ids and id(member) in standing and member.place in named for member in new)
+    if twice or len(before) != len(left) or len(after) != len(places):
+        return _all_anew(old, new)
+    removed = [member for member in left if member.place not in after]
+    added = [Placed(at, member) for at, member in places if member.place not in before]
+    updated = [Placed(at, member) for at, member in places if member.place in before]
     return removed, added, updated
+
+
+def _all_anew(old: Sequence[Member], new: Sequence[Member]) -> tuple[list[Member], list[Placed], list[Placed]]:
+    """A place that is taken twice is no name."""
+    return list(old), [Placed(*each) for each in enumerate(new)], []
+
+
+def _in_order(old: Sequence[Member], new: Sequence[Member], standing: Collection[int]) -> bool:
+    """Whether what stands has the same order in both."""
+    return [id(each) for each in old if id(each) in standing] == [id(each) for each in new if id(each) in standing]
+
+
+def _kept(old: Sequence[Member], new: Sequence[Member], standing: Collection[int]) -> set[int]:
+    """As many as possible of what stands, so that their order is the same in both."""
+    place_of = {id(member): at for at, member in enumerate(old)}
+    both = [member for member in new if id(member) in standing]
+    return {id(both[each]) for each in _increasing([place_of[id(member)] for member in both])}
 
 
 def splices(old: Sequence[str], new: Sequence[str]) -> list[Splice]:
@@ -128,6 +155,10 @@ def splices(old: Sequence[str], new: Sequence[str]) -> list[Splice]:
         old_end, new_end = old_end - 1, new_end - 1
     if start == old_end and start == new_end:
         return []
+    if old_end == new_end:
+        others = [at for at in range(start, new_end) if old[at] != new[at]]
+        if 2 * len(others) <= new_end - start:  # most stand where they stood
+            return _replaced(new, others)
     places: dict[str, list[int]] = {}
     for index in range(old_end - 1, start - 1, -1):
         places.setdefault(old[index], []).append(index)
@@ -139,6 +170,18 @@ def splices(old: Sequence[str], new: Sequence[str]) -> list[Splice]:
         if index > at_new or place > at_old:
             made.append(Splice(at_new, place - at_old, tuple(new[at_new:index])))
         at_new, at_old = index + 1, place + 1
+    return made
+
+
+def _replaced(new: Sequence[str], places: Sequence[int]) -> list[Splice]:
+    """One row for one, at these places; neighbours together."""
+    made: list[Splice] = []
+    for at in places:
+        if made and made[-1].at + made[-1].removed == at:
+            last = made.pop()
+            made.append(Splice(last.at, last.removed + 1, (*last.inserted, new[at])))
+        else:
+            made.append(Splice(at, 1, (new[at],)))
     return made
 
 

@@ -11,17 +11,27 @@ A view without a result keeps what it has shown, unless it is a user's: he may n
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from sp00ky.proto.folding import Member, Place, Result, diff
+from sp00ky.proto.folding import Member, Result, diff
 from sp00ky.proto.v1 import views_pb2
 from sp00ky.proto.values.json import encode_json
-from sp00ky.proto.values.kinds import RecordId, Value
+from sp00ky.proto.values.kinds import Value
 from sp00ky.proto.values.text import record_id_text
 from sp00ky.proto.whole.scope import NotPlain
 from sp00ky.ssp.engine.reading import ViewReading
 from sp00ky.ssp.engine.ready import MemberChange
 from sp00ky.ssp.views.lifecycle import State
 from sp00ky.ssp.watching.wire import MODES, STATES, changed_message, shown_message
+
+
+@dataclass(slots=True)
+class Kept:
+    """A member as the engine holds it, which keeps its identity from being another's, and what was made of it."""
+
+    change: MemberChange
+    member: Member
+    row: str | None = None
 
 
 class Exhibit:
@@ -32,18 +42,18 @@ class Exhibit:
         self.result: Result | None = None  # None: nothing was ever shown
         self.state = views_pb2.ResultState()
         self.single = False
-        self._known: dict[int, tuple[MemberChange, Member]] = {}  # by identity of what the engine holds
-        self._rows_of: dict[Place, tuple[int, str]] = {}  # version and row
-        self._reshown: set[RecordId] = set()
+        self._kept: dict[int, Kept] = {}  # by the identity of `change`
+        self._reshown: dict[int, MemberChange] = {}  # likewise
 
     def reshow(self, changes: Iterable[MemberChange]) -> None:
         """These members may show something else than when they were last looked at."""
         for change in changes:
-            self._reshown.add(change.id)
+            self._reshown[id(change)] = change
 
     def forget_rows(self) -> None:
         """Any member may show something else."""
-        self._rows_of = {}
+        for kept in self._kept.values():
+            kept.row = None
 
     def look(self, reading: ViewReading, revision: str) -> views_pb2.ResultChanged | views_pb2.ResultShown | None:
         """Follow the view to `revision`: the change (`from_revision` is the caller's to say), the whole result where it
@@ -57,8 +67,8 @@ class Exhibit:
         )
         before, was, old = self.result, self.state, self.single
         new = self._made(reading, state)
-        reshown = {Place(record_id_text(id_)) for id_ in self._reshown} if self._reshown else ()
-        self._reshown.clear()
+        reshown = {_member(each).place for each in self._reshown.values()}
+        self._reshown = {}
         self.result, self.state = new, state
         if before is None:
             return self.whole()
@@ -77,51 +87,36 @@ class Exhibit:
         return 0 if self.result is None else max(len(self.result.members), len(self.result.rows))
 
     def _made(self, reading: ViewReading, state: views_pb2.ResultState) -> Result:
-        changes = reading.members
-        members = self._members(changes)
+        standing = self._keep(reading.members)
+        members = [kept.member for kept in standing]
         try:
-            rows = self._rows(reading, members) if self.rows else []
+            rows = self._rows(reading, standing) if self.rows else []
         except NotPlain as error:
             state.state, state.error = views_pb2.VIEW_STATE_FAILED, f"its result cannot be evaluated: {error}"
             rows, self.single = [], False
         return Result(members, rows)
 
-    def _members(self, changes: Sequence[MemberChange]) -> list[Member]:
-        known, before = {}, self._known
-        members: list[Member] = []
-        for change in changes:
-            at = id(change)
-            held = before.get(at)
-            if held is None:  # what is held is kept alive, so no other object can have its identity
-                held = change, _member(change)
-            known[at] = held
-            members.append(held[1])
-        self._known = known
-        return members
+    def _keep(self, changes: Sequence[MemberChange]) -> list[Kept]:
+        before = self._kept
+        standing = [before.get(id(change)) or Kept(change, _member(change)) for change in changes]
+        self._kept = {id(kept.change): kept for kept in standing}
+        return standing
 
-    def _rows(self, reading: ViewReading, members: Sequence[Member]) -> list[str]:
+    def _rows(self, reading: ViewReading, standing: Sequence[Kept]) -> list[str]:
         count = reading.row_members
         if not count:
-            self._rows_of = {}
             result = reading.rows()
             self.single = not isinstance(result, list)
             return list(map(_json, result)) if isinstance(result, list) else [_json(result)]
         self.single = False
-        stale = {record_id_text(id_) for id_ in self._reshown} if self._reshown else ()
-        known, rows_of = self._rows_of, dict[Place, tuple[int, str]]()
-        missing = [
-            at
-            for at, member in enumerate(members[:count])
-            if (held := known.get(member.place)) is None or held[0] != member.version or member.id in stale
-        ]
-        made = dict(zip(missing, map(_json, reading.rows_at(missing)), strict=True)) if missing else {}
-        rows: list[str] = []
-        for at, member in enumerate(members[:count]):
-            row = made[at] if at in made else known[member.place][1]
-            rows_of[member.place] = member.version, row
-            rows.append(row)
-        self._rows_of = rows_of
-        return rows
+        owners = standing[:count]
+        for at in self._reshown:
+            if (kept := self._kept.get(at)) is not None:
+                kept.row = None
+        missing = [at for at, kept in enumerate(owners) if kept.row is None]
+        for at, row in zip(missing, reading.rows_at(missing) if missing else (), strict=True):
+            owners[at].row = _json(row)
+        return [kept.row or "" for kept in owners]
 
 
 def withdrawn(reading: ViewReading) -> bool:
