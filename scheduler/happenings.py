@@ -71,13 +71,15 @@ class Happening:
 def told_by(commands: Sequence[common_pb2.Entry]) -> Iterator[Happening]:
     """What the commands of one commit say, in their order. A view that is registered and given to an SSP at once is one
     happening; one that is only renewed is none."""
-    registered = None
+    registered: tuple[str, str] | None = None
     for entry in commands:
         match entry.WhichOneof("body"):
             case "view_registered":
-                registered = entry.view_registered.spec.key
+                key = entry.view_registered.spec.key
+                registered = key.id, key.auth_id
             case "view_assigned":
-                yield _assigned(entry.view_assigned, is_new=registered == entry.view_assigned.spec.key)
+                key = entry.view_assigned.spec.key
+                yield _assigned(entry.view_assigned, is_new=registered == (key.id, key.auth_id))
             case "view_released":
                 released = entry.view_released
                 text = f"{_name(released.key)} is handed over: {released.ssp_id} writes its edges"
@@ -129,6 +131,19 @@ class Standing:
     phase: Phase
     draining: bool
     views_failed: int = 0
+
+
+def is_as_before(before: Mapping[str, Standing], ssps: Mapping[str, Ssp]) -> bool:
+    """Whether there is nothing to tell of the SSPs: asked after every commit."""
+    if len(before) != len(ssps):
+        return False
+    for ssp_id, member in ssps.items():
+        then = before.get(ssp_id)
+        if then is None or then.phase is not member.phase or then.draining != member.draining:
+            return False
+        if then.views_failed != member.heartbeat.views_failed:
+            return False
+    return True
 
 
 def standings_of(ssps: Mapping[str, Ssp]) -> dict[str, Standing]:

@@ -34,7 +34,7 @@ class Journal:
 
     def __init__(self, epoch: Epoch, limit: int) -> None:
         self._last_id = epoch << 32
-        self._events: deque[events_pb2.MeshEvent] = deque(maxlen=limit)
+        self._events: deque[tuple[int, int, Happening]] = deque(maxlen=limit)
 
     @property
     def last_id(self) -> int:
@@ -47,18 +47,7 @@ class Journal:
     def add(self, happening: Happening, at_ms: int) -> None:
         """`at_ms`: unix, for people."""
         self._last_id += 1
-        self._events.append(
-            events_pb2.MeshEvent(
-                id=self._last_id,
-                at_ms=at_ms,
-                kind=happening.kind,
-                text=happening.text,
-                ssp_id=happening.ssp_id,
-                view_id=happening.view_id,
-                auth_id=happening.auth_id,
-                trouble=happening.kind in TROUBLE,
-            )
-        )
+        self._events.append((self._last_id, at_ms, happening))
 
     def after(self, event_id: int) -> Read:
         """The next events after a reader's place, 0: the oldest that are kept. An id that was never given out, or is of
@@ -66,8 +55,21 @@ class Journal:
         begin = self._last_id - len(self._events)
         missed = bool(event_id) and not begin <= event_id <= self._last_id
         skipped = event_id - begin if begin <= event_id <= self._last_id else 0
-        found = list(islice(self._events, skipped, skipped + ANSWER_EVENTS_MAX))
+        found = [message(*event) for event in islice(self._events, skipped, skipped + ANSWER_EVENTS_MAX)]
         return Read(found, begin + skipped + len(found), missed)
+
+
+def message(event_id: int, at_ms: int, happening: Happening) -> events_pb2.MeshEvent:
+    return events_pb2.MeshEvent(
+        id=event_id,
+        at_ms=at_ms,
+        kind=happening.kind,
+        text=happening.text,
+        ssp_id=happening.ssp_id,
+        view_id=happening.view_id,
+        auth_id=happening.auth_id,
+        trouble=happening.kind in TROUBLE,
+    )
 
 
 class History:

@@ -20,6 +20,7 @@ from sp00ky.scheduler.happenings import (
     Outlook,
     Standing,
     between,
+    is_as_before,
     of_letter,
     since,
     standings_of,
@@ -82,9 +83,10 @@ class Observer:
 
     def handle_released(self, ready: Ready) -> None:
         """A group of events has been carried out, and what is in it is durable."""
-        happened = list(told_by(ready.commands))
-        standings = standings_of(self._driver.coordinator.ssps)
-        if standings != self._standings:
+        happened = list(told_by(ready.commands)) if ready.commands else []
+        ssps = self._driver.coordinator.ssps
+        if not is_as_before(self._standings, ssps):
+            standings = standings_of(ssps)
             happened += between(self._standings, standings)
             self._standings = standings
         if happened:
