@@ -17,6 +17,8 @@ from sp00ky.ssp.engine.engine import Engine
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.ready import Ready
 
+COUNT_SECONDS = 1.0  # how old a count of views by state may be: it walks over all, and a status is asked for often
+
 
 class SspMeasures:
     """`databases`: of the edges, then of the queries; they may be one."""
@@ -27,6 +29,8 @@ class SspMeasures:
         self._apply_seconds = Distribution(FINE_SECONDS)
         self._hydrate_seconds = Distribution()
         self._views = 0
+        self._states: dict[str, float] = {}
+        self._count_again_at = 0.0
         self._frame_begun = 0.0  # of the frame that is applied now, else 0
         self._awaited: dict[ViewKey, float] = {}  # views without a result, and since when
 
@@ -61,9 +65,13 @@ class SspMeasures:
             self._awaited.pop(dropped.key, None)
 
     def metrics(self) -> dict[str, float]:
-        states = {key_of("views", state=state): count for state, count in self._engine.views_by_state().items()}
+        now = time.monotonic()
+        if now >= self._count_again_at:
+            counted = self._engine.views_by_state().items()
+            self._states = {key_of("views", state=state): count for state, count in counted}
+            self._count_again_at = now + COUNT_SECONDS
         return {
-            **states,
+            **self._states,
             "view_shapes": self._engine.shape_count,
             **connection_metrics(self._databases),
         }

@@ -172,6 +172,21 @@ async def test_everything_that_is_counted_has_a_name_and_a_meaning(scene: Scene)
     assert {sample.labels["stage"] for sample in seqs.samples} == {"wal", "broadcast", "applied", "written"}
 
 
+async def test_views_are_counted_by_state(scene: Scene) -> None:
+    async def counted(url: str) -> dict[str, float]:
+        async with scene.mesh.http.get(f"{url}/metrics") as response:
+            metrics = (await response.json())["metrics"]
+        return {key: value for key, value in metrics.items() if key.startswith("views") and value}
+
+    assert (await counted(scene.mesh.ready["scheduler"]))["views_owned"] == 1
+
+    async def held() -> list[dict[str, float]]:
+        views = [await counted(ssp["http"]) for ssp in scene.mesh.ready["ssps"]]
+        return [each for each in views if each.get('views{state="live"}') == 1]
+
+    assert len(await eventually(held, 5, what="a live view")) == 1
+
+
 @pytest.mark.long
 async def test_a_database_that_is_away_is_said_and_holds_nothing_up(scene: Scene) -> None:
     async def detail() -> str:
