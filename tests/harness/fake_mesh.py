@@ -201,10 +201,11 @@ class _Events(events_pb2_grpc.EventServiceServicer):
     async def WatchEvents(
         self, request: events_pb2.WatchEventsRequest, context: Any
     ) -> AsyncIterator[events_pb2.WatchEventsResponse]:
+        broken = self._mesh.broken
         self._mesh.asked.append(request)
         for answer in self._mesh.told:
             yield answer
-        await self._mesh.broken.wait()
+        await broken.wait()
 
 
 def _empty(method: str) -> Message:
