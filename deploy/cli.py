@@ -40,6 +40,27 @@ app.command("events")(cli_events.events)
 app.command("ingest")(cli_client.ingest)
 
 
+def mesh_version() -> str:
+    from importlib.metadata import version as version_of
+
+    return version_of("sp00ky-mesh")
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"spky {mesh_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def spky(
+    version: Annotated[
+        bool, typer.Option("--version", help="print the version", is_eager=True, callback=_say_version)
+    ] = False,
+) -> None:
+    """Keeps every user's SurrealDB query result current, incrementally."""
+
+
 @app.command()
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="leave the mesh running afterwards")] = False,
@@ -55,9 +76,7 @@ def demo(
 @app.command()
 def version(as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) -> None:
     """Print the version."""
-    from importlib.metadata import version as version_of
-
-    mesh = version_of("sp00ky-mesh")
+    mesh = mesh_version()
     typer.echo(json.dumps({"version": mesh}) if as_json else f"spky {mesh}")
 
 

@@ -43,11 +43,12 @@ def asked(url: str, secret: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
     """What a serving scheduler answers. Raises Fault."""
     from grpc.aio import AioRpcError
     from sp00ky.proto.channel import fault_of, open_channel
-    from sp00ky.proto.discovery import resolve_scheduler
     from sp00ky.proto.v1 import admin_pb2_grpc
 
+    address = url.removeprefix("grpc://") if url.startswith(("grpc://", "unix:")) else _grpc_address(url, secret)
+
     async def call() -> Any:
-        channel = open_channel(await resolve_scheduler(url, ANSWER_SECONDS / 12), secret)
+        channel = open_channel(address, secret)
         try:
             stub_of: Any = admin_pb2_grpc.AdminServiceStub
             return await ask(stub_of(channel))
@@ -57,6 +58,20 @@ def asked(url: str, secret: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
             await channel.close()
 
     return asyncio.run(call())
+
+
+def _grpc_address(url: str, secret: str) -> str:
+    """Of the scheduler behind an HTTP API. Raises Fault."""
+    from sp00ky.deploy.remote import Remote
+    from sp00ky.proto.discovery import with_host_of
+    from sp00ky.proto.faults import Code, Fault
+
+    remote = Remote(url, secret)
+    entities = remote.get("/info")
+    address = entities[0].get("grpc_address", "") if isinstance(entities, list) and entities else ""
+    if not address:
+        raise Fault(Code.INVALID, f"{remote.url} is not an API of the mesh", "see --url, SPKY_URL")
+    return with_host_of(remote.url, address)
 
 
 @app.command()
@@ -73,10 +88,16 @@ def status(url: Url = DEFAULT_URL, secret: Secret = "", as_json: AsJson = False)
         return
     lists = {name: facts.pop(name, []) for name in ("tables", "pins", "snapshots")}
     metrics = facts.pop("metrics", {})
-    print_table(["fact", "value"], [[name, value] for name, value in {**facts, **metrics}.items()])
+    print_table(["fact", "value"], [[name, _plain(value)] for name, value in {**facts, **metrics}.items()])
     for name, found in lists.items():
         if found:
-            print_table([name, ""], [[next(iter(item.values())), list(item.values())[1:]] for item in found])
+            columns = list(dict.fromkeys(column for item in found for column in item))
+            print_table([name, *columns[1:]], [[_plain(item.get(column, "")) for column in columns] for item in found])
+
+
+def _plain(value: Any) -> Any:
+    """A whole number without a fraction."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @app.command()

@@ -74,11 +74,12 @@ def register(
     answer = Remote(url, secret).post("/view/register", body)
     if as_json:
         print_json(answer)
-        return
-    typer.echo(
-        f"{answer['query_id']} is kept by {answer['ssp_id']} ({answer['ssp_url']}), revision {answer['revision']}"
-    )
-    if rows:
+    else:
+        kept_by = f"{answer['query_id']} is kept by {answer['ssp_id']} ({answer['ssp_url']})"
+        typer.echo(f"{kept_by}, revision {answer['revision']}")
+    if rows and answer.get("state") == "failed":
+        raise Fault(Code.INVALID, f'view "{view_id}" has failed: {answer.get("error", "")}', "`spky view explain`")
+    if rows and not as_json:
         print_json(answer.get("rows"))
 
 

@@ -39,6 +39,11 @@ def test_every_documented_command_is_there() -> None:
     )
 
 
+def test_the_version_is_an_option_and_a_command() -> None:
+    assert run("--version") == run("version")
+    assert json.loads(run("version", "--json"))["version"] in run("--version")
+
+
 def test_client_commands_import_no_server() -> None:
     """They start fast because of it."""
     heavy = ("grpc", "aiohttp", "rocksdict", "surrealdb", "structlog")
