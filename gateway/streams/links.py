@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,6 +50,7 @@ class Link:
         self.address = address
         self.progress = Progress()
         self.watches: dict[int, Watch] = {}
+        self.heard = False  # anything from the ssp
         self._waiting = waiting
         self._numbers = 0
         self._asks: deque[views_pb2.WatchViewsRequest] = deque()
@@ -79,21 +80,28 @@ class Link:
 
     async def run(self) -> str:
         """Follow the SSP until the stream breaks; why it did."""
+        call = self._stub.WatchViews()
+        asking = asyncio.create_task(self._say(call))
         try:
-            async for message in self._stub.WatchViews(self._requests()):
+            while (message := await call.read()) is not aio.EOF:
+                self.heard = True
                 self._handle(message)
             return "the ssp ended the stream"
         except aio.AioRpcError as error:
             return str(fault_of(error))
         except Fault as fault:
             return str(fault)
+        finally:
+            asking.cancel()
+            call.cancel()
 
-    async def _requests(self) -> AsyncIterator[views_pb2.WatchViewsRequest]:
-        while True:
-            self._asked.clear()
-            while self._asks:
-                yield self._asks.popleft()
-            await self._asked.wait()
+    async def _say(self, call: Any) -> None:
+        with contextlib.suppress(aio.AioRpcError, asyncio.InvalidStateError):  # whoever reads hears why
+            while True:
+                self._asked.clear()
+                while self._asks:
+                    await call.write(self._asks.popleft())
+                await self._asked.wait()
 
     def _handle(self, message: views_pb2.WatchViewsResponse) -> None:
         match message.WhichOneof("frame"):
@@ -164,7 +172,7 @@ class Links:
     async def _run(self, link: Link) -> None:
         try:
             why = await link.run()
-            if link.watches:
+            if link.heard and link.watches:
                 log.warning("views are no longer followed at %s: %s", link.address, why)
         finally:
             self._forget(link)

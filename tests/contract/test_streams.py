@@ -155,7 +155,7 @@ async def test_the_header_of_a_browser_that_comes_back_counts_before_its_address
         folded = source.folded
     mesh.ssp.put({"v": [1, 2]})
     async with EventSource(mesh.client, f"/view/v/events?rows=1&since={token(1)}", folded) as source:
-        assert (await source.next()).kind == "delta"
+        assert (await source.next("delta")).body["from"] == token(2)
         mesh.folded_is(source)
 
 
@@ -355,7 +355,7 @@ async def test_a_restart_of_the_gateway_is_one_ordinary_change(scene: Build) -> 
     await mesh.serve()
     mesh.ssp.put({"v": [1, 2, 3]})
     async with EventSource(mesh.client, "/view/v/events?rows=1", folded) as source:
-        assert (await source.next()).kind == "delta"
+        assert (await source.next("delta")).body["from"] == token(2)
         mesh.folded_is(source)
 
 
