@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -10,6 +11,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from sp00ky.proto import tracing
+from sp00ky.proto.channel import Server, open_channel
+from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc
 from sp00ky.proto.v1.common_pb2 import OP_CREATE, Change
 from sp00ky.proto.values.kinds import RecordId
 from sp00ky.proto.values.pack import pack
@@ -112,3 +115,22 @@ def test_a_change_on_a_stream_may_say_itself_whose_it_is(stated: str, kept: str)
     [change] = canonical([sent("a", traceparent=stated)])
     assert Change.FromString(change.encoded).traceparent == kept
     assert change.packed == pack({"id": RecordId("reading", "a")})
+
+
+async def test_a_service_knows_whose_request_it_answers() -> None:
+    class Admin(admin_pb2_grpc.AdminServiceServicer):
+        async def GetStatus(self, request: Any, context: Any) -> admin_pb2.GetStatusResponse:
+            return admin_pb2.GetStatusResponse(detail=tracing.REQUEST_ID.get())
+
+    server = Server("127.0.0.1:0")
+    server.add(admin_pb2_grpc.add_AdminServiceServicer_to_server, Admin(), "sp00ky.v1.AdminService")
+    channel = open_channel(await server.start())
+    stub: Any = admin_pb2_grpc.AdminServiceStub
+    ask = stub(channel).GetStatus
+    try:
+        for given, told in (("r-1", "r-1"), ("", ""), ("r" * 200, "r" * 128)):
+            metadata = (("x-request-id", given),) if given else ()
+            assert (await ask(admin_pb2.GetStatusRequest(), metadata=metadata)).detail == told
+    finally:
+        await channel.close()
+        await server.stop(0)
