@@ -1,8 +1,9 @@
 """The services behind this server: one channel each, and every rpc of the endpoint table as one call with a deadline.
 
 A failed call is raised as the `Fault` it stands for. Nothing is retried here (gRPC itself repeats reads that nobody has
-answered, `proto/channel.py`): a client that sees 503 repeats the request itself, and knows whether it may. A service that does not answer may have moved, so its address is asked for
-again meanwhile; names are resolved anew by gRPC itself.
+answered, `proto/channel.py`): a client that sees 503 repeats the request itself, and knows whether it may. A service
+that does not answer may have moved, so its address is asked for again meanwhile; names are resolved anew by gRPC
+itself.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from google.protobuf.message import Message
 from grpc import aio
 from sp00ky.proto.channel import fault_of, open_channel
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.tracing import REQUEST_ID, REQUEST_ID_METADATA
+from sp00ky.proto.tracing import passed_on
 from sp00ky.proto.v1 import (
     admin_pb2_grpc,
     events_pb2_grpc,
@@ -63,11 +64,6 @@ _STUBS: Mapping[str, Callable[[aio.Channel], Any]] = {
 }
 
 
-def _identity() -> tuple[tuple[str, str], ...]:
-    request_id = REQUEST_ID.get()
-    return ((REQUEST_ID_METADATA, request_id),) if request_id else ()
-
-
 class Upstream:
     """Calls to one service at a gRPC address; `resolve` answers where it is now."""
 
@@ -88,13 +84,13 @@ class Upstream:
     async def call(self, rpc: Rpc, request: Message, timeout_s: float) -> Any:
         """The response message; raises Fault."""
         try:
-            return await self._calls[rpc](request, timeout=timeout_s, metadata=_identity())
+            return await self._calls[rpc](request, timeout=timeout_s, metadata=passed_on())
         except aio.AioRpcError as error:
             raise self._failed(error) from error
 
     async def watch(self, rpc: Rpc, request: Message) -> AsyncGenerator[Any, None]:
         """The messages of a call that goes on answering; raises Fault. Closing the generator ends the call."""
-        call = self._calls[rpc](request, metadata=_identity())
+        call = self._calls[rpc](request, metadata=passed_on())
         try:
             async for message in call:
                 yield message

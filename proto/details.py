@@ -16,7 +16,7 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
-from sp00ky.proto.faults import FIELD, RESOURCE_NAME, RESOURCE_TYPE, RETRY_AFTER_MS, STATUS, Code, Fault
+from sp00ky.proto.faults import FIELD, INDEX, RESOURCE_NAME, RESOURCE_TYPE, RETRY_AFTER_MS, STATUS, Code, Fault
 
 DOMAIN: Final = "sp00ky.v1"
 TRAILER: Final = "grpc-status-details-bin"
@@ -59,10 +59,12 @@ def _retry(facts: Mapping[str, str]) -> error_details_pb2.RetryInfo | None:
 
 
 def _violation(fault: Fault, facts: Mapping[str, str]) -> error_details_pb2.BadRequest | None:
-    if FIELD not in facts:
+    field = facts.get(FIELD, "surql" if fault.code is Code.UNSUPPORTED_QUERY else "")
+    if not field:
         return None
+    path = f"changes[{facts[INDEX]}].{field}" if INDEX in facts else field
     bad = error_details_pb2.BadRequest()
-    bad.field_violations.add(field=facts[FIELD], description=cut(fault.message))
+    bad.field_violations.add(field=path, description=cut(fault.message))
     return bad
 
 

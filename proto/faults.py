@@ -55,7 +55,7 @@ STATUS: Mapping[Code, str] = {
 
 # Details that have a form of their own in gRPC (`details.py`).
 RETRY_AFTER_MS = "retry_after_ms"  # when the same request may succeed
-FIELD = "field"  # of the request: what is wrong with it
+FIELD, INDEX = "field", "index"  # what is wrong with the request, and in which of its changes
 RESOURCE_TYPE, RESOURCE_NAME = "resource_type", "resource_name"  # what is not there, or there already
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
-from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.faults import RESOURCE_NAME, RESOURCE_TYPE, Code, Fault
 from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler.capture.poison import Poison, Record
 from sp00ky.scheduler.datastore.datastore import Datastore, MetaWrite
@@ -86,7 +86,8 @@ class DeadLetters:
         """Raises Fault NOT_FOUND."""
         letter = self._letters.get(letter_id)
         if letter is None:
-            raise Fault(Code.NOT_FOUND, f"dead letter {letter_id} does not exist")
+            resource = {RESOURCE_TYPE: "dead letter", RESOURCE_NAME: str(letter_id)}
+            raise Fault(Code.NOT_FOUND, f"dead letter {letter_id} does not exist", "", resource)
         return letter
 
     def after(self, letter_id: int, limit: int) -> list[DeadLetter]:

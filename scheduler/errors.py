@@ -5,7 +5,7 @@ They are `Fault`s (proto/faults.py is the one table from code to status); this f
 
 from __future__ import annotations
 
-from sp00ky.proto.faults import RESOURCE_NAME, RESOURCE_TYPE, RETRY_AFTER_MS, Code, Fault
+from sp00ky.proto.faults import FIELD, INDEX, RESOURCE_NAME, RESOURCE_TYPE, RETRY_AFTER_MS, Code, Fault
 
 INTAKE_RETRY_MS = 500  # a full queue is durable by then
 REGISTRATION_RETRY_MS = 1_000
@@ -22,7 +22,7 @@ class SchedulerInvariantError(AssertionError):
 
 def invalid_change(index: int, field: str, reason: str, hint: str = "") -> Fault:
     """A change of a batch that can never be applied; the whole request is refused and nothing of it is applied."""
-    details = {"index": str(index), "field": field}
+    details = {INDEX: str(index), FIELD: field}
     return Fault(Code.INVALID, f"change {index}: {field} {reason}", hint, details)
 
 

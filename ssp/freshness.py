@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import time
 
-from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.faults import RESOURCE_NAME, RESOURCE_TYPE, Code, Fault
 from sp00ky.ssp.engine.engine import Engine
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.reading import ViewReading
@@ -38,7 +38,8 @@ class Freshness:
         while True:
             reading = engine.view(key)
             if reading is None and engine.loaded and engine.applied_seq >= seq:
-                raise Fault(Code.NOT_FOUND, f'view "{key.id}" is not on this ssp')
+                resource = {RESOURCE_TYPE: "view", RESOURCE_NAME: key.id}
+                raise Fault(Code.NOT_FOUND, f'view "{key.id}" is not on this ssp', "", resource)
             if reading is not None and (reading.seq >= max(seq, 1) or self._failed_for_good(reading, seq)):
                 return reading
             remaining = deadline - time.monotonic()

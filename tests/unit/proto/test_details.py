@@ -57,7 +57,9 @@ def test_each_kind_of_detail_stands_where_clients_look_for_it() -> None:
     assert detail(busy, error_details_pb2.RetryInfo).retry_delay.ToMilliseconds() == 1500
     wrong = Fault(Code.INVALID, "change 3: key is empty", "", {FIELD: "key", "index": "3"})
     (violation,) = detail(wrong, error_details_pb2.BadRequest).field_violations
-    assert (violation.field, violation.description) == ("key", "change 3: key is empty")
+    assert (violation.field, violation.description) == ("changes[3].key", "change 3: key is empty")
+    (violation,) = detail(Fault(Code.UNSUPPORTED_QUERY, "RANDOM"), error_details_pb2.BadRequest).field_violations
+    assert violation.field == "surql"
     gone = Fault(Code.NOT_FOUND, "no view", "", {RESOURCE_TYPE: "view", RESOURCE_NAME: "v"})
     resource = detail(gone, error_details_pb2.ResourceInfo)
     assert (resource.resource_type, resource.resource_name) == ("view", "v")
