@@ -29,10 +29,13 @@ class HttpSsp:
         self.rows: dict[str, dict[str, Any]] = {}
         self.views: dict[str, dict[str, Any]] = {}
         self.seqs: list[int] = []  # of every change that was sent, in order
+        self.taken: list[int] = []  # of those that were new when they came
         self.asked: list[tuple[str, Any]] = []  # every POST, in order
         self.bearers: set[str] = set()
         self.answers: dict[str, int] = {}
         self.held: dict[str, asyncio.Event] = {}
+        self.losing: dict[str, int] = {}  # path → how many requests are carried out, and not answered
+        self.polls = 0
         self.registered: dict[str, Any] = {}
         self.loaded_at: set[str] = set()  # revisions at which it was answered
         self.beats: list[int] = []  # statuses
@@ -77,7 +80,7 @@ class HttpSsp:
 
     async def register(self, **stated: Any) -> None:
         self.status = "bootstrapping"
-        self.rows, self.views, self.seqs, self.applied = {}, {}, [], 0
+        self.rows, self.views, self.seqs, self.taken, self.applied = {}, {}, [], [], 0
         body = {"ssp_id": self.id, "url": self.url, "version": "test", **stated}
         async with self._http.post("/ssp/register", json=body) as response:
             self.registered = await response.json()
@@ -131,6 +134,7 @@ class HttpSsp:
     # --- what it is asked --------------------------------------------------------------------------------------------
 
     async def _health(self, request: web.Request) -> web.Response:
+        self.polls += 1
         await self._hold("/health")
         status = self.answers.get("/health", 200 if self.status in {"ready", "ok"} else 503)
         return web.json_response({"status": self.status}, status=status)
@@ -144,6 +148,8 @@ class HttpSsp:
         return web.json_response({**shown, "snapshot_seq": self.registered.get("snapshot_seq", 0)})
 
     async def _posted(self, request: web.Request) -> web.Response:
+        if self.status not in {"ready", "ok"}:
+            return web.json_response({"code": "SSP_NOT_READY"}, status=503)
         body = await request.json()
         self.asked.append((request.path, body))
         self.bearers.add(request.headers.get("Authorization", ""))
@@ -153,6 +159,9 @@ class HttpSsp:
             {"/ingest": self._ingest, "/view/register": self._register, "/view/unregister": self._unregister}[
                 request.path
             ](body)
+        if self.losing.get(request.path, 0) > 0 and request.transport is not None:
+            self.losing[request.path] -= 1
+            request.transport.abort()
         return web.Response(status=status, headers={"Location": "/ingest"} if status // 100 == 3 else {})
 
     async def _hold(self, path: str) -> None:
@@ -164,6 +173,7 @@ class HttpSsp:
         if body["seq"] <= self.applied:
             return
         self.applied = body["seq"]
+        self.taken.append(body["seq"])
         table = self.rows.setdefault(body["table"], {})
         if body["op"] == "DELETE":
             table.pop(body["id"], None)

@@ -187,6 +187,8 @@ async def test_views_move_between_kinds_and_whoever_is_lost_is_fenced(parts: Par
     (epoch,) = await parts.database.query("SELECT VALUE epoch FROM ONLY $owner", {"owner": RecordId("_00_owner", "s")})
     incarnations = [ssp["incarnation"] for ssp in await parts.get("scheduler", "/ssps")]
     assert epoch > min(incarnations), "the lost owner can write no more"
+    foreign = {"in": RecordId("_00_query", "v"), "out": RecordId("item", 2), "version": 1, "clientId": "test"}
+    await parts.database.query("INSERT RELATION INTO _00_list_ref $edge", {"edge": foreign})  # under an id of its own
     await parts.start_ssp("s")
     await parts.kill("h")
     await eventually(
@@ -194,7 +196,9 @@ async def test_views_move_between_kinds_and_whoever_is_lost_is_fenced(parts: Par
     )
 
     async def written() -> bool:
-        (edges,) = await parts.database.query("SELECT VALUE out FROM _00_list_ref")
-        return len(edges) == 10
+        edges, members = await parts.database.query(
+            "SELECT VALUE out FROM _00_list_ref; SELECT VALUE id FROM item WHERE bin = 1"
+        )
+        return len(edges) == len(members) == 10 and set(edges) == set(members)
 
-    await eventually(written, 10.0, what="its edges", every_s=0.05)
+    await eventually(written, 10.0, what="its edges, and no others", every_s=0.05)

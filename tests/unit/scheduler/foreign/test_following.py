@@ -52,7 +52,7 @@ class Mesh:
 
 @contextlib.asynccontextmanager
 async def mesh(**settings: object) -> AsyncIterator[Mesh]:
-    async with Scheduler(MemoryDatastore(), ssp_poll_interval_ms=POLL_MS, **settings) as scheduler:
+    async with Scheduler(MemoryDatastore(), **{"ssp_poll_interval_ms": POLL_MS, **settings}) as scheduler:
         server = GatewayServer(GatewaySettings(listen_addr="127.0.0.1:0"), "scheduler", scheduler.address)
         url = await server.start()
         async with aiohttp.ClientSession(url) as http:
@@ -246,6 +246,7 @@ async def test_what_it_says_when_it_loads_is_heard() -> None:
     async with mesh(heartbeat_timeout_ms=500) as at, http_ssp("h", at.url) as ssp, http_ssp("bad", at.url) as bad:
         await ssp.register()
         polled = at.driver.coordinator.ssps["h"].seen_ms
+        await eventually(lambda: ssp.polls > 3, what="its health to be asked for again and again")
         # A load that is longer than the heartbeat timeout is no silence: health is asked for, and answered.
         await eventually(lambda: at.driver.coordinator.ssps["h"].seen_ms > polled + 700, what="a sign of life")
         assert at.state("h") == "bootstrapping"
@@ -259,6 +260,13 @@ async def test_what_it_says_when_it_loads_is_heard() -> None:
 
         await eventually(told)
         assert bad.beats[0] in {200, 409}
+
+
+async def test_it_is_not_asked_before_the_interval_is_over() -> None:
+    async with mesh(ssp_poll_interval_ms=60_000) as at, http_ssp("h", at.url) as ssp:
+        await ssp.join()
+        await at.write(1)
+        assert (at.state("h"), ssp.polls, await ssp.beat()) == ("bootstrapping", 0, 200)
 
 
 async def test_a_drained_one_hands_its_views_over() -> None:
