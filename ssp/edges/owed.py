@@ -10,6 +10,9 @@ Order within a flush: claim our own owner row (once an incarnation) · raise the
 that were unregistered · reconcile views that were hydrated here (read the stored edges, keep the difference) · write
 what is pending. No stored edge is read before every fence told until then is up.
 
+An SSP may load at a revision that is older than its incarnation, since others load there too, and than what it wrote
+under the one before. Until it has applied its own joining, nothing but claim and fences is paid: no view goes back.
+
 A view is *muted* while another SSP writes its edges: before a living owner has released it to us, and after we have
 handed it over. What was owed before the hand-over is still paid.
 
@@ -185,6 +188,8 @@ class Owed:
                 yield from self._step(Claim(), incarnation)
                 self._claimed = True
             yield from self._fence(incarnation)
+            if seq < incarnation:
+                return  # applying what comes wakes the writer again
             yield from self._forget(incarnation)
             yield from self._reconcile(incarnation)
             yield from self._write_pending(incarnation, seq)

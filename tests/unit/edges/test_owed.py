@@ -23,8 +23,10 @@ def hydrated(key: ViewKey = KEY, *members: MemberChange, writes: bool = True) ->
 
 
 def begun(incarnation: int = 5) -> Owed:
+    """Of an SSP that loaded at its own incarnation."""
     owed = Owed("a")
     owed.begin(incarnation)
+    owed.applied_to(incarnation)
     return owed
 
 
@@ -59,6 +61,26 @@ def test_nothing_counts_as_written_before_the_claim() -> None:
     assert owed.written_seq == 9
 
 
+def test_no_view_goes_back_where_an_ssp_loads_behind_its_incarnation() -> None:
+    """It may have written up to 4 before it started over; others were loading at 3."""
+    owed = Owed("a")
+    owed.begin(5)
+    owed.fence({"b": 3})
+    owed.hydrate(hydrated(KEY, member(1)))
+    owed.applied_to(3)
+    assert paid(owed) == [Claim(), Fence("b", 3)]
+    assert owed.busy and owed.written_seq == 0
+    owed.fold(ViewDelta([KEY], 4, added=[member(2, 4)]))
+    owed.drop(ViewDropped(OTHER, unregistered=True))
+    owed.applied_to(4)
+    assert paid(owed) == []
+    owed.applied_to(5)
+    steps = paid(owed)
+    assert steps[:2] == [Forget(OTHER), Register(hydrated(KEY, member(1)))]
+    assert written(steps) == {edge_of(KEY, member(1)), edge_of(KEY, member(2))}
+    assert not owed.busy and owed.written_seq == 5
+
+
 def test_every_fence_is_up_before_a_stored_edge_is_read() -> None:
     """Also one that is told while others are being reconciled; several of one owner are one."""
     owed = begun()
@@ -80,12 +102,12 @@ def test_a_fence_holds_back_what_counts_as_written() -> None:
     paid(owed)
     owed.fence({"b": 12})
     owed.applied_to(12)
-    assert owed.written_seq == 0
+    assert owed.written_seq == 5
     flush = owed.flush()
     assert next(flush) == Fence("b", 12)
     with pytest.raises(ConnectionError):
         flush.throw(ConnectionError())
-    assert owed.written_seq == 0 and owed.busy
+    assert owed.written_seq == 5 and owed.busy
     assert paid(owed) == [Fence("b", 12)]
     assert owed.written_seq == 12
 

@@ -42,8 +42,8 @@ def hydrated(members: list[MemberChange], key: ViewKey = KEY) -> ViewHydrated:
 def tell(
     writer: EdgeWriter, *told: ViewHydrated | ViewDelta | ViewDropped, applied_seq: int = 0, **fences: int
 ) -> None:
-    """One engine step's worth."""
-    ready = Ready(fences=fences, applied_seq=applied_seq)
+    """One engine step's worth, of an SSP that has applied its own joining."""
+    ready = Ready(fences=fences, applied_seq=applied_seq or writer.owed.incarnation)
     for each in told:
         match each:
             case ViewHydrated():
