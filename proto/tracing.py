@@ -39,6 +39,12 @@ REQUEST_ID_METADATA: Final = "x-request-id"
 _tracer: Tracer | None = None
 
 
+def passed_on() -> tuple[tuple[str, str], ...]:
+    """Metadata of a call that is made to answer the request of this task."""
+    request_id = REQUEST_ID.get()
+    return ((REQUEST_ID_METADATA, request_id),) if request_id else ()
+
+
 def trace_with(tracer: Tracer | None) -> None:
     """Trace from here on, in all of the process; with None, no more."""
     global _tracer  # noqa: PLW0603 — what one process is traced by is one thing

@@ -18,6 +18,7 @@ from sp00ky.proto.channel import fault_of, open_channel
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.surrealql.admit import admit
 from sp00ky.proto.surrealql.shape import lift
+from sp00ky.proto.tracing import passed_on
 from sp00ky.proto.v1 import common_pb2, views_pb2, views_pb2_grpc
 from sp00ky.proto.values.json import from_json
 from sp00ky.proto.values.pack import holds_only_i64, pack, unpack
@@ -156,7 +157,7 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         while True:
             view = self._view(key)
             server = self._server(view, silent)
-            call = self._stub(server).GetView(forwarded, timeout=max(0.001, deadline - clock()))
+            call = self._stub(server).GetView(forwarded, timeout=max(0.001, deadline - clock()), metadata=passed_on())
             try:
                 response = await self._unless_moved(call, key, server.id)
             except aio.AioRpcError as error:
@@ -266,7 +267,7 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         """What an SSP says of its views; nothing when it does not answer, since the registry still names them."""
         stub = self._stub(member)
         with contextlib.suppress(aio.AioRpcError):
-            response = await stub.ListViews(views_pb2.ListViewsRequest(), timeout=LIST_SECONDS)
+            response = await stub.ListViews(views_pb2.ListViewsRequest(), timeout=LIST_SECONDS, metadata=passed_on())
             owned = self._driver.coordinator.views
             return [
                 summary
@@ -281,7 +282,9 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         for member in self._driver.coordinator.ready_ssps():
             stub = self._stub(member)
             try:
-                response: views_pb2.ExplainViewResponse = await stub.ExplainView(request, timeout=LIST_SECONDS)
+                response: views_pb2.ExplainViewResponse = await stub.ExplainView(
+                    request, timeout=LIST_SECONDS, metadata=passed_on()
+                )
                 return response
             except aio.AioRpcError as error:
                 fault = fault_of(error)
@@ -295,7 +298,9 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         forwarded = views_pb2.WhyViewRequest(key=wire_key(key), record=request.record)
         try:
             response: views_pb2.WhyViewResponse
-            response = await self._stub(self._server(view)).WhyView(forwarded, timeout=WHY_SECONDS)
+            response = await self._stub(self._server(view)).WhyView(
+                forwarded, timeout=WHY_SECONDS, metadata=passed_on()
+            )
             return response
         except aio.AioRpcError as error:
             fault = fault_of(error)

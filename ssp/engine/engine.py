@@ -276,7 +276,7 @@ class Engine:
         return len(self._hosting.circuits)
 
     def views_by_state(self) -> Mapping[str, int]:
-        return Counter(view.state.value for view in self._registry.views.values())
+        return {state.value: 0 for state in State} | Counter(view.state.value for view in self._registry.views.values())
 
     def views(self) -> list[ViewReading]:
         return [self._keeping.reading(view) for view in self._registry.views.values()]

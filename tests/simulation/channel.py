@@ -27,7 +27,7 @@ class FakeChannel:
     ) -> Callable[..., asyncio.Task[Any]]:
         target = Target(self._process, self._address, path, request_serializer, response_deserializer)
 
-        def call(request: Any, timeout: float | None = None) -> asyncio.Task[Any]:
+        def call(request: Any, timeout: float | None = None, metadata: object = ()) -> asyncio.Task[Any]:
             task = self._process.create_task(self._call(target, request, timeout))
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             return task
