@@ -22,6 +22,7 @@ from sp00ky.gateway.errors import Misshapen
 from sp00ky.gateway.exchange import Answer, Api, Asked, Limits
 from sp00ky.gateway.middleware import Entrance, edge, marked, read_body, to_response
 from sp00ky.gateway.origins import Origins
+from sp00ky.gateway.proxies import Proxies
 from sp00ky.gateway.sse import Streams
 from sp00ky.gateway.streams.bearers import authorization_of
 from sp00ky.gateway.streams.service import ViewStreams
@@ -49,6 +50,7 @@ class Edge:
     admission: Admission
     streams: Streams
     views: ViewStreams
+    proxies: Proxies
 
 
 def build_app(edge_of: Edge) -> web.Application:
@@ -86,7 +88,7 @@ def _handler(edge_of: Edge, endpoint: Endpoint) -> Callable[[web.Request], Await
     async def handle(request: web.Request) -> web.StreamResponse:
         principal = ANYONE if is_open else admitted(edge_of, endpoint, request)
         begun = time.monotonic()
-        edge_of.admission.pace(endpoint.load_class, caller_of(principal, request), begun)
+        edge_of.admission.pace(endpoint.load_class, caller_of(edge_of, principal, request), begun)
         deadline = begun + seconds
         asked = await _asked(edge_of, endpoint, request, principal)
         if endpoint.stream is not None:
@@ -97,9 +99,9 @@ def _handler(edge_of: Edge, endpoint: Endpoint) -> Callable[[web.Request], Await
     return handle
 
 
-def caller_of(principal: Principal, request: web.Request) -> str:
+def caller_of(edge_of: Edge, principal: Principal, request: web.Request) -> str:
     """Whose rate a request counts to: a user's, else an address's, since a secret is shared by many."""
-    return principal.name if principal.viewer is not None else request.remote or ""
+    return principal.name if principal.viewer is not None else edge_of.proxies.client_of(request)
 
 
 def admitted(edge_of: Edge, endpoint: Endpoint, request: web.Request) -> Principal:

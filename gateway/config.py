@@ -52,6 +52,11 @@ class GatewaySettings(MeshSettings):
         env="SPKY_GATEWAY_CORS_ORIGINS",
         about="origins whose pages may call, with commas between; * is every one; unset: none but the dashboard's own",
     )
+    trusted_proxies: str = setting(
+        "",
+        env="SPKY_GATEWAY_TRUSTED_PROXIES",
+        about="addresses or networks, with commas between, of proxies whose X-Forwarded-For is believed; unset: none",
+    )
     body_bytes_max: int = setting(
         16 * 1024 * 1024, env="SPKY_GATEWAY_BODY_BYTES_MAX", unit="bytes", gt=0, about="longest request body accepted"
     )

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from aiohttp import web
 from sp00ky.gateway.exchange import Limits
+from sp00ky.gateway.proxies import Proxies
 from sp00ky.gateway.telemetry import Telemetry
 
 DESCRIPTORS_SHARE: Final = 0.5  # of what the process may open; the rest is for its files and its other connections
@@ -30,8 +31,11 @@ log = logging.getLogger(__name__)
 class Connections:
     """`protocol` is what a listening socket makes of each connection."""
 
-    def __init__(self, limits: Limits, telemetry: Telemetry, http: Callable[[], Any]) -> None:
+    def __init__(
+        self, limits: Limits, telemetry: Telemetry, http: Callable[[], Any], proxies: Proxies | None = None
+    ) -> None:
         self.limits, self.telemetry, self.http = limits, telemetry, http
+        self._proxies = proxies or Proxies("")
         self.most = min(limits.connections_max, int(descriptors(limits.connections_max) * DESCRIPTORS_SHARE))
         self._of_address: Counter[str] = Counter()
         self._count = 0
@@ -46,7 +50,7 @@ class Connections:
         if self._count >= self.most:
             return "connections"
         if self._of_address[address] >= self.limits.connections_per_address_max:
-            return "address"
+            return "" if self._proxies.are_trusted(address) else "address"  # a proxy's are of many clients
         return ""
 
     def opened(self, address: str) -> None:

@@ -17,6 +17,7 @@ from sp00ky.gateway.connections import Connections
 from sp00ky.gateway.exchange import Api, Limits
 from sp00ky.gateway.exposure import split_address
 from sp00ky.gateway.origins import Origins
+from sp00ky.gateway.proxies import Proxies
 from sp00ky.gateway.sse import Streams
 from sp00ky.gateway.streams.service import ViewStreams
 from sp00ky.gateway.telemetry import Telemetry
@@ -52,6 +53,7 @@ class GatewayServer:
         self._settings = settings
         self.api: Api = api
         self._addresses = (upstream, scheduler)
+        self._proxies = Proxies(settings.trusted_proxies)
         self._resolve = resolve
         self._limits = limits or limits_of(settings)
         self._gatekeeper = Gatekeeper(settings)
@@ -81,7 +83,7 @@ class GatewayServer:
         self._runner = runner
         await runner.setup()
         assert runner.server is not None
-        connections = Connections(self._limits, edge.telemetry, runner.server)
+        connections = Connections(self._limits, edge.telemetry, runner.server, self._proxies)
         try:
             await GuardedSite(runner, connections, host, port).start()
         except OSError as error:
@@ -116,6 +118,7 @@ class GatewayServer:
             Admission(self._limits),
             Streams(self._limits, telemetry),
             self._views,
+            self._proxies,
         )
 
     async def metrics(self) -> Sequence[Metric]:

@@ -29,6 +29,12 @@ from sp00ky.deploy.telemetry import _resource
 from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.exchange import Limits
 from sp00ky.gateway.server import limits_of
+from sp00ky.gateway.streams.events import OVERHEAD_BYTES, Event
+from sp00ky.gateway.streams.history import Budget, Entry, History
+from sp00ky.gateway.streams.points import Point
+from sp00ky.gateway.streams.service import ViewStreams
+from sp00ky.gateway.telemetry import Telemetry
+from sp00ky.gateway.upstream import Upstream
 from sp00ky.proto import tls
 from sp00ky.proto.channel import fault_of, open_channel
 from sp00ky.proto.database import Database
@@ -91,6 +97,12 @@ ELSEWHERE = {
     "gateway.connections_per_address_max": LIMITS_TEST,
     "gateway.keep_alive_ms": "tests/unit/gateway/test_sse.py",
     "gateway.rate_log": "tests/contract/test_of_an_ssp.py",
+    "gateway.streams_max": "tests/contract/test_streams.py",
+    "gateway.stream_views_max": "tests/contract/test_sockets.py",
+    "gateway.feeds_max": "tests/contract/test_streams.py",
+    "gateway.feed_linger_ms": "tests/contract/test_streams.py",
+    "gateway.feed_entries_max": "tests/contract/test_streams.py",
+    "gateway.feed_bytes_max": "tests/contract/test_streams.py",
 }
 # Set by environment, in real processes.
 for service in ("scheduler", "ssp", "gateway"):
@@ -679,6 +691,16 @@ async def test_a_page_may_ask_if_its_origin_is_listed(serve: Serve) -> None:
             assert response.headers.get("Access-Control-Allow-Origin") == allowed
 
 
+@shows("gateway.trusted_proxies")
+async def test_a_rate_counts_to_whom_a_trusted_proxy_names(serve: Serve) -> None:
+    for settings, status in (({}, 429), ({"trusted_proxies": "127.0.0.1"}, 200)):
+        client, _ = await serve("scheduler", rate_read=1, **settings)
+        for number in range(6):
+            async with client.get("/views", headers={"X-Forwarded-For": f"203.0.113.{number}"}) as response:
+                last = response.status
+        assert last == status
+
+
 @shows("gateway.body_bytes_max", "gateway.header_bytes_max")
 async def test_bodies_and_headers_are_as_long_as_is_set(serve: Serve) -> None:
     event = {"table": "t", "op": "CREATE", "id": "t:1", "record": {"text": "x" * 4000}}
@@ -706,13 +728,46 @@ async def test_a_caller_may_ask_as_often_as_is_set(serve: Serve) -> None:
         assert statuses == {200, 429}, setting
 
 
+@shows("gateway.feeds_bytes_max")
+def test_all_feeds_together_keep_as_much_as_is_set() -> None:
+    for settings, kept in (({}, 4000), ({"feeds_bytes_max": 2500}, 2000)):
+        limits = limits_of(GatewaySettings.model_validate(settings))
+        budget = Budget(limits.feed_entries_max, limits.feed_bytes_max, limits.feeds_bytes_max)
+        for history in (History(budget), History(budget)):
+            history.restart(Point(0, "v1.0", "s"))
+            for seq in (1, 2):
+                event = Event("delta", "v1", b"x" * (1000 - OVERHEAD_BYTES))
+                history.append(Entry(Point(seq - 1, "v1", "s"), Point(seq, "v1", "s"), seq, event))
+        assert budget.held == kept
+
+
+@shows("gateway.resume_reads_max")
+async def test_as_many_who_come_back_are_read_for_as_is_set() -> None:
+    for settings, most in (({}, 16), ({"resume_reads_max": 3}, 3)):
+        limits = limits_of(GatewaySettings.model_validate(settings))
+        upstream = Upstream("127.0.0.1:1", "")
+        streams = ViewStreams(limits, Telemetry(), "", upstream, None)
+        reads: list[object] = []
+
+        async def read(request: object, *_: object, reads: list[object] = reads) -> Any:
+            reads.append(request)
+            await asyncio.Event().wait()
+
+        streams._rereading._read = read
+        feed: Any = type("AnyFeed", (), {"key": common_pb2.ViewKey(id="v"), "generation": 1, "rows": False})()
+        asked = [asyncio.create_task(streams._rereading.bridge(feed, f"v1.{number}")) for number in range(20)]
+        await eventually(lambda reads=reads, most=most: len(reads) >= most, 10)
+        assert len(reads) == most
+        await streams.close()
+        await upstream.close()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+
 LIMITED = [
     field for field in GatewaySettings.model_fields if field in {each.name for each in dataclasses.fields(Limits)}
 ]
-STREAMS = [field for field in LIMITED if field.startswith(("stream", "feed", "resume_"))]
 
 
-@shows(*(f"gateway.{field}" for field in STREAMS))
 @pytest.mark.parametrize("field", LIMITED)
 def test_a_limit_that_is_set_is_the_servers_and_is_read(field: str) -> None:
     other = GatewaySettings().__getattribute__(field) + 1
