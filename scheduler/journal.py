@@ -8,7 +8,7 @@ would have told it. Readers keep a place here and nothing is kept for them; a sl
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -77,7 +77,7 @@ class History:
 
     def __init__(self) -> None:
         self._points: deque[events_pb2.MeshSample] = deque(maxlen=HISTORY_MS // HISTORY_STEP_MS)
-        self._since_point: list[events_pb2.MeshSample] = []
+        self._since_point: list[tuple[events_pb2.MeshSample, int]] = []  # with the ms that each stands for
         self.latest: events_pb2.MeshSample | None = None
         self.latest_number = 0
 
@@ -86,23 +86,25 @@ class History:
         return list(self._points)
 
     def add(self, sample: events_pb2.MeshSample) -> None:
+        before_ms = self.latest.at_ms if self.latest is not None else sample.at_ms - 1
         self.latest = sample
         self.latest_number += 1
-        self._since_point.append(sample)
-        if sample.at_ms - self._since_point[0].at_ms >= HISTORY_STEP_MS - 500:
+        self._since_point.append((sample, max(1, sample.at_ms - before_ms)))
+        if sample.at_ms - self._since_point[0][0].at_ms >= HISTORY_STEP_MS - 500:
             self._points.append(mean_of(self._since_point))
             self._since_point.clear()
 
 
-def mean_of(samples: Iterable[events_pb2.MeshSample]) -> events_pb2.MeshSample:
-    """One for several: rates are their mean, all else is the last one's."""
-    several = list(samples)
+def mean_of(several: Sequence[tuple[events_pb2.MeshSample, int]]) -> events_pb2.MeshSample:
+    """One for several: rates are their mean by the time that each stands for, all else is the last one's."""
     mean = events_pb2.MeshSample()
-    mean.CopyFrom(several[-1])
+    mean.CopyFrom(several[-1][0])
+    whole_ms = sum(ms for _, ms in several)
     for name in ("captured_per_second", "appended_per_second"):
-        setattr(mean, name, sum(getattr(sample, name) for sample in several) / len(several))
+        setattr(mean, name, sum(getattr(sample, name) * ms for sample, ms in several) / whole_ms)
     for own in mean.ssps:
-        rates = [each for sample in several for each in sample.ssps if each.id == own.id]
-        own.applied_per_second = sum(each.applied_per_second for each in rates) / len(rates)
-        own.edges_per_second = sum(each.edges_per_second for each in rates) / len(rates)
+        rates = [(each, ms) for sample, ms in several for each in sample.ssps if each.id == own.id]
+        own_ms = sum(ms for _, ms in rates)
+        own.applied_per_second = sum(each.applied_per_second * ms for each, ms in rates) / own_ms
+        own.edges_per_second = sum(each.edges_per_second * ms for each, ms in rates) / own_ms
     return mean

@@ -1,4 +1,5 @@
-"""Looks at the scheduler and tells the journal what became of it: after every commit, and once a second.
+"""Looks at the scheduler and tells the journal what became of it: after every commit, once a second, and soon after an
+SSP has become another.
 
 Nothing waits for it and nothing depends on it. Whoever reads the journal is woken (`changed`) and reads by itself.
 """
@@ -6,6 +7,7 @@ Nothing waits for it and nothing depends on it. Whoever reads the journal is wok
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Final
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from sp00ky.scheduler.driver import SchedulerDriver
 
 SAMPLE_SECONDS: Final = 1.0
+HURRY_SECONDS: Final = 0.1  # several changes at once are shown at once
 LETTERS_MAX: Final = 20  # told of one look
 
 log = logging.getLogger(__name__)
@@ -56,6 +59,7 @@ class Observer:
         self._last_lag: events_pb2.StageLag | None = None
         self._process = psutil.Process()
         self._wakes: set[asyncio.Event] = set()
+        self._hurry = asyncio.Event()
         self.ended = False
         self._tell(
             Happening(Kind.EPOCH_STARTED, f"scheduler {driver.settings.scheduler_id} began epoch {driver.epoch}")
@@ -89,6 +93,7 @@ class Observer:
             standings = standings_of(ssps)
             happened += between(self._standings, standings)
             self._standings = standings
+            self._hurry.set()
         if happened:
             self._tell(*happened)
 
@@ -102,7 +107,10 @@ class Observer:
                     self._wake()
                 except Exception:  # figures are missing, and nothing else
                     log.exception("scheduler could not be looked at")
-                await asyncio.sleep(SAMPLE_SECONDS)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), SAMPLE_SECONDS)
+                    await asyncio.sleep(HURRY_SECONDS)
+                self._hurry.clear()
         finally:
             self.ended = True
             self._wake()

@@ -96,8 +96,10 @@ async def test_it_shows_a_running_mesh_and_acts_on_it_by_keyboard_alone(
         assert ADMIN not in kept
 
         killed = next(ssp for ssp in ("ssp-1", "ssp-2") if ssp != drained)
+        await page.value(WATCH_STATES)
         mesh.kill(killed)
         await page.until(f"document.querySelector('#events-list').innerText.includes('{killed} lost its stream')")
+        await page.until(f"states.has('{killed} stale')")
         await page.until(f"document.querySelector('.member[data-key=\"{killed}\"]')?.dataset.state === 'ready'", 60)
         # What a browser itself logs of the token that was refused is the one thing that may be there.
         page.complaints[:] = [each for each in page.complaints if "401" not in each]
@@ -277,6 +279,12 @@ async def test_a_theme_is_chosen_by_hand_and_text_can_be_read_in_both(page: Page
     await page.press("Enter")
     assert await page.value("'theme' in document.documentElement.dataset") is False
 
+
+WATCH_STATES = """
+window.states = new Set();
+new MutationObserver((all) => all.forEach(({ target }) => states.add(`${target.dataset.key} ${target.dataset.state}`)))
+  .observe(document.querySelector('#ssps-list'), { subtree: true, attributes: true, attributeFilter: ['data-state'] });
+0"""
 
 # WCAG 2.2, relative luminance
 CONTRAST = """(() => {

@@ -115,6 +115,17 @@ def test_the_history_has_a_point_every_five_seconds_for_fifteen_minutes() -> Non
     assert {round(point.captured_per_second, 1) for point in history.points} == {0.5}
 
 
+def test_a_point_of_the_history_weighs_figures_by_their_time() -> None:
+    history = History()
+    for at_ms, rate in ((1_000, 0), (2_000, 10), (2_100, 1_000), (3_100, 10), (4_100, 10), (5_600, 10)):
+        ssps = [events_pb2.SspSample(id="a", applied_per_second=rate)]
+        history.add(events_pb2.MeshSample(at_ms=at_ms, captured_per_second=rate, ssps=ssps))
+    [point] = history.points
+    whole = (10 * 1_000 + 1_000 * 100 + 10 * 3_500) / 4_601
+    assert (point.at_ms, round(point.captured_per_second, 3)) == (5_600, round(whole, 3))
+    assert point.ssps[0].applied_per_second == pytest.approx(whole)
+
+
 def test_rates_are_growth_by_time_and_a_new_process_counts_from_nothing() -> None:
     sample = events_pb2.MeshSample(ssps=[events_pb2.SspSample(id="a"), events_pb2.SspSample(id="new")])
     before = Counted(10.0, captured=100, appended=200, cpu_s=1.0, applied={"a": 50}, edges={"a": 90})
