@@ -70,7 +70,7 @@ def registrations_overloaded(waiting: int, waiting_max: int) -> Fault:
 
 
 def no_ready_ssp(purpose: str) -> Fault:
-    return Fault(Code.NO_READY_SSP, f"no ready ssp {purpose}", "start an ssp, or wait until one has loaded")
+    return Fault(Code.NO_READY_SSP, f"no ready ssp {purpose}", "start or undrain an ssp, or wait until one has loaded")
 
 
 def unknown_view(view_id: str) -> Fault:
