@@ -16,6 +16,18 @@ README = Path(__file__).parents[2] / "gateway" / "README.md"
 QUERY = "SELECT * FROM product WHERE price < $max ORDER BY price LIMIT 3"
 SHOWN = "[...document.querySelectorAll('li')].map((item) => item.textContent).join()"
 
+TOKEN = SECRET.replace(" ", "%20")
+OVER_A_SOCKET = """new Promise((resolve, reject) => {
+  window.told = [];
+  const socket = new WebSocket("URL".replace("http", "ws"));
+  socket.onerror = () => reject("no socket");
+  socket.onmessage = ({ data }) => {
+    const { type, members, removed } = JSON.parse(data);
+    told.push([type, (members ?? removed ?? []).map((member) => member.id)]);
+    resolve(told);
+  };
+})"""
+
 
 def the_page(url: str) -> str:
     """For this mesh, which asks for a bearer."""
@@ -23,7 +35,7 @@ def the_page(url: str) -> str:
     assert page.count("\n") <= 30
     address = "http://localhost:7667/view/cheap/events?rows=1"
     assert page.count(address) == 1
-    return str(page.replace(address, f"{url}/view/cheap/events?rows=1&access_token={SECRET.replace(' ', '%20')}"))
+    return str(page.replace(address, f"{url}/view/cheap/events?rows=1&access_token={TOKEN}"))
 
 
 @pytest.mark.processes
@@ -56,6 +68,12 @@ async def test_the_page_follows_its_view_through_writes_and_a_killed_gateway(pag
             await mesh.sql("DELETE product:mat; UPDATE product:tea SET price = 2")
             await page.until(f"{SHOWN} === 'product:pot 1,product:tea 2,product:cup 3'")
             assert await page.value("rows.length") == 3
+            url = mesh.url.replace("0.0.0.0", "127.0.0.1")
+            told = await page.value(OVER_A_SOCKET.replace("URL", f"{url}/view/cheap/ws?access_token={TOKEN}"))
+            assert told[0] == ["snapshot", ["product:pot", "product:tea", "product:cup"]]
+            await mesh.sql("DELETE product:pot")
+            await page.until("told.some(([type]) => type === 'delta')")
+            assert (await page.value("told.find(([type]) => type === 'delta')")) == ["delta", ["product:pot"]]
             await mesh.unregister("cheap")
             await page.until("document.querySelector('#state').textContent.includes('cheap')")
     finally:
