@@ -5,6 +5,13 @@ import { act } from "./session.js";
 
 const LIFE = ["bootstrapping", "replaying", "ready"];
 const MANY = 12;
+const FIRST = ["stale", "bootstrapping", "replaying", "ready"];
+
+/** By name; where there are many, those that need a look come first. */
+function ordered(ssps) {
+  const need = (ssp) => (ssps.length > MANY ? FIRST.indexOf(ssp.state) * 2 + (ssp.draining ? 0 : 1) : 0);
+  return [...ssps].sort((one, other) => need(one) - need(other) || one.id.localeCompare(other.id, "en", { numeric: true }));
+}
 
 export class Ssps {
   /** `told(text)`: says what came of an action. */
@@ -26,7 +33,7 @@ export class Ssps {
       return;
     }
     list.querySelector(".empty")?.remove();
-    keyed(list, sample.ssps, (ssp) => ssp.id, (ssp) => this.build(ssp), (child, ssp) => this.show(child, ssp));
+    keyed(list, ordered(sample.ssps), (ssp) => ssp.id, (ssp) => this.build(ssp), (child, ssp) => this.show(child, ssp));
   }
 
   build(ssp) {
