@@ -146,6 +146,10 @@ class Streams:
 
     async def _write(self, request: web.Request, response: web.StreamResponse, chunk: bytes) -> None:
         """Raises ConnectionError when the reader is gone, or is cut off now."""
+        transport = request.transport
+        if len(chunk) <= PIECE_BYTES // 2 and transport is not None and not transport.get_write_buffer_size():
+            await response.write(chunk)  # all that was written has been taken: this fits, and needs no clock
+            return
         try:
             async with asyncio.timeout(self._limits.write_timeout_ms / 1000):
                 await response.write(chunk)

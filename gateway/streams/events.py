@@ -12,6 +12,7 @@ import orjson
 from sp00ky.gateway.sse import encode_event
 
 FORMS_MAX: Final = 4  # spellings that are kept of one event
+OVERHEAD_BYTES: Final = 700  # of one event that is kept, beside its text
 
 
 class Event:
@@ -25,7 +26,12 @@ class Event:
 
     @property
     def size(self) -> int:
-        return len(self.rest)
+        """About what it takes to keep it."""
+        return len(self.rest) + OVERHEAD_BYTES
+
+    def rest_alone(self) -> None:
+        """Most readers have it: what was encoded for them need not be kept."""
+        self._made = {}
 
     def as_sse(self, view_id: str | None, *, resumable: bool) -> bytes:
         """As a server-sent event; `resumable`: its id is a revision that a reader may come back with."""

@@ -77,6 +77,8 @@ class History:
 
     def append(self, entry: Entry) -> None:
         assert entry.at > entry.since.seq >= self.seq, "entries follow each other"
+        if self._entries and (last := self._entries[-1].event) is not None:
+            last.rest_alone()
         self._entries.append(entry)
         self._bytes += entry.size
         self._budget.held += entry.size

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 
 from sp00ky.gateway.streams.feeds import Feeds
 from sp00ky.gateway.streams.links import Links
@@ -17,6 +18,7 @@ from sp00ky.gateway.streams.metering import StreamMeters
 from sp00ky.gateway.streams.points import point_of
 from sp00ky.gateway.streams.rereading import Rereading
 from sp00ky.gateway.streams.session import Session, Step, Told, Viewed
+from sp00ky.gateway.streams.waking import Waking
 from sp00ky.gateway.translate.streams import Watched
 from sp00ky.proto.faults import Code, Fault
 
@@ -33,6 +35,7 @@ class Reader:
         rereading: Rereading,
         links: Links,
         meters: StreamMeters,
+        waking: Waking,
         *,
         refresh_s: float,
         ahead_s: float,
@@ -43,10 +46,11 @@ class Reader:
         self._ends_with_view = ends_with_view
         self._session = Session(ahead_s, meters.refetched, single_token=ends_with_view)
         self._awake = asyncio.Event()
-        self._wake: Callable[[], None] = self._awake.set
+        self._wake: Callable[[], None] = partial(waking.wake, self._awake)
         self._reads: set[asyncio.Task[None]] = set()
         self._read: list[Told] = []
         self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def size(self) -> int:
@@ -99,7 +103,8 @@ class Reader:
             if step.gone and self._ends_with_view:
                 return
             if not told:
-                await self._rest(min(refresh_at, step.deadline or refresh_at) - now)
+                self._wake_by(min(refresh_at, step.deadline or refresh_at))
+                await self._awake.wait()
 
     def _follow(self, step: Step) -> None:
         for viewed in step.gone:
@@ -125,14 +130,16 @@ class Reader:
             self._read.append(told)
         self._wake()
 
-    async def _rest(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(max(0.0, seconds)):
-                await self._awake.wait()
-        except TimeoutError:
-            return
+    def _wake_by(self, when: float) -> None:
+        timer = self._timer
+        if timer is None or timer.when() > when or timer.when() <= self._loop.time():
+            if timer is not None:
+                timer.cancel()
+            self._timer = self._loop.call_at(when, self._awake.set)
 
     def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._links.waiting.pop(self._wake, None)
         for task in self._reads:
             task.cancel()

@@ -15,6 +15,7 @@ from sp00ky.gateway.streams.links import Links
 from sp00ky.gateway.streams.metering import StreamMeters
 from sp00ky.gateway.streams.reader import Reader
 from sp00ky.gateway.streams.rereading import Rereading
+from sp00ky.gateway.streams.waking import Waking
 from sp00ky.gateway.telemetry import Telemetry
 from sp00ky.gateway.translate.streams import Watched
 from sp00ky.gateway.upstream import Rpc, Upstream
@@ -49,6 +50,7 @@ class ViewStreams:
             reads_max=limits.resume_reads_max,
             timeout_s=limits.request_timeout_ms / 1000,
         )
+        self._waking = Waking()
         self._open = 0
 
     @contextlib.asynccontextmanager
@@ -70,6 +72,7 @@ class ViewStreams:
             self._rereading,
             self._links,
             self.meters,
+            self._waking,
             refresh_s=self._limits.keep_alive_ms / 1000,
             ahead_s=self._limits.request_timeout_ms / 1000,
             ends_with_view=ends_with_view,
