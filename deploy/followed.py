@@ -11,10 +11,11 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from sp00ky.deploy.remote import Remote, fault_of_response
+from sp00ky.gateway.event_reader import EventReader
 from sp00ky.proto.faults import Code, Fault
 
 SILENCE_SECONDS: Final = 45.0
@@ -57,31 +58,13 @@ def _once(remote: Remote, path: str, last: str) -> Iterator[Event]:
     try:
         request = urllib.request.Request(remote.url + path, headers=headers)
         with _OPENER.open(request, timeout=SILENCE_SECONDS) as response:
-            yield from parse(line.decode("utf-8", "replace") for line in response)
+            reader = EventReader()
+            for line in response:
+                for event in reader.feed(line):
+                    yield Event(event.name, event.event_id, json.loads(event.data))
     except urllib.error.HTTPError as error:
         raise fault_of_response(remote.url + path, error.code, error.read()) from None
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(getattr(error, "reason", error), "strerror", None) or str(error) or type(error).__name__
         hint = "is it running? see --url, SPKY_URL"
         raise Fault(Code.UNAVAILABLE, f"cannot reach {remote.url}: {reason.lower()}", hint) from None
-
-
-def parse(lines: Iterable[str]) -> Iterator[Event]:
-    """The events of a stream's lines; comments and what is cut off at the end are none."""
-    name, event_id, data = "", "", list[str]()
-    for line in lines:
-        field, _, text = line.rstrip("\r\n").partition(":")
-        text = text.removeprefix(" ")
-        match field:
-            case "event":
-                name = text
-            case "id":
-                event_id = text
-            case "data":
-                data.append(text)
-            case "" if not line.strip():
-                if data:
-                    yield Event(name or "message", event_id, json.loads("\n".join(data)))
-                name, event_id, data = "", "", []
-            case _:
-                continue  # a comment, or a field we have no use for

@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 import aiohttp
 from sp00ky.gateway.client.delta import Delta, Step
-from sp00ky.gateway.client.sse import EventReader, ServerEvent
 from sp00ky.gateway.client.views import Registration, View, registration_of, view_of
 from sp00ky.gateway.client.watch import Watch
+from sp00ky.gateway.event_reader import EventReader, ServerEvent
 from sp00ky.proto.faults import Code, Fault
 
 CALL_SECONDS: Final = 35.0  # a little more than the server takes to give up

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sp00ky.gateway.client.delta import Folded, Step
-from sp00ky.gateway.client.sse import ServerEvent
+from sp00ky.gateway.event_reader import ServerEvent
 from sp00ky.proto.faults import Code, Fault
 
 

@@ -13,13 +13,12 @@ import pytest
 from rich.console import Console
 from sp00ky.deploy.cli_events import line_of
 from sp00ky.deploy.cli_top import Glance, bars, frame
-from sp00ky.deploy.followed import Event, parse
 from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.server import GatewayServer
 from sp00ky.proto.v1 import events_pb2
 
-from tests.harness.fake_mesh import FakeMesh
 from tests.harness.eventually import eventually
+from tests.harness.fake_mesh import FakeMesh
 from tests.harness.processes import Child, spawn
 
 SECRET = "correct horse"
@@ -69,11 +68,6 @@ async def printed(url: str, *arguments: str, lines: int = 0) -> list[str]:
 KEPT = events_pb2.WatchEventsResponse(
     last_id=2, events=[happened(1), happened(2, "ssp.stale", "ssp-1 lost its stream")]
 )
-
-
-def test_a_stream_is_parsed_as_the_standard_has_it() -> None:
-    lines = [":\n", "event: mesh\r\n", "id: 7\n", 'data: {"a":\n', "data: 1}\n", "\n", "data: 2\n", "\n", "data: 3\n"]
-    assert list(parse(lines)) == [Event("mesh", "7", {"a": 1}), Event("message", "", 2)]
 
 
 def test_bars_show_the_highest_of_each_stretch() -> None:

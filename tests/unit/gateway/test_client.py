@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sp00ky.gateway.client import sse
-from sp00ky.gateway.client.sse import EventReader, ServerEvent
+from sp00ky.gateway import event_reader
 from sp00ky.gateway.client.watch import Watch
+from sp00ky.gateway.event_reader import EventReader, ServerEvent
 from sp00ky.gateway.sse import encode_event
 from sp00ky.proto.faults import Code, Fault
 
@@ -33,8 +33,16 @@ def test_any_pieces_give_the_events_that_were_written(events: list[tuple[str, st
     assert read == [ServerEvent(name, event_id, text.encode()) for event_id, name, text in events]
 
 
+def test_a_stream_is_read_as_the_standard_has_it() -> None:
+    written = b':\nevent: mesh\r\nid: 7\ndata: {"a":\ndata: 1}\n\ndata: 2\n\nevent: empty\n\ndata: cut off\n'
+    assert list(EventReader().feed(written)) == [
+        ServerEvent("mesh", "7", b'{"a":\n1}'),
+        ServerEvent("message", "", b"2"),
+    ]
+
+
 def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "EVENT_BYTES_MAX", 100)
+    monkeypatch.setattr(event_reader, "EVENT_BYTES_MAX", 100)
     reader = EventReader()
     list(reader.feed(b"data: " + b"x" * 90))
     with pytest.raises(ValueError, match="larger than 100"):
@@ -42,7 +50,7 @@ def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_many_events_are_no_large_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "EVENT_BYTES_MAX", 100)
+    monkeypatch.setattr(event_reader, "EVENT_BYTES_MAX", 100)
     reader = EventReader()
     for _ in range(50):
         assert len(list(reader.feed(b"data: x\n\n"))) == 1
