@@ -66,6 +66,8 @@ def statuses_of(endpoint: Endpoint, api: Api) -> frozenset[int]:
     """Every status that the endpoint may answer, except 500, which is a bug."""
     statuses = set(_OF_ANY) | {HTTP_STATUS[code] for code in endpoint.may}
     statuses.add(501 if endpoint.later else endpoint.status)
+    if endpoint.status == HTTPStatus.SWITCHING_PROTOCOLS:
+        statuses.add(426)
     if api not in endpoint.open_on:
         statuses |= _BEHIND_BEARER
     if endpoint.body is not None:

@@ -90,6 +90,8 @@ class ViewStreams:
         if self._scheduler is not None:
             request = views_pb2.LocateViewRequest(key=key, at_least=at_least)
             located = await self._scheduler.call(Rpc.LOCATE_VIEW, request, LOCATE_CALL_SECONDS)
+            if not located.grpc_address:
+                raise Fault(Code.NOT_READY, f'view "{key.id}" is on an SSP that has no address yet')
             return str(located.grpc_address)
         try:
             await self._own.call(Rpc.GET_VIEW, views_pb2.GetViewRequest(key=key), LOCATE_CALL_SECONDS)

@@ -126,6 +126,7 @@ class FakeMesh:
             "ListViews": views_pb2.ListViewsResponse(views=[_summary()]),
             "ExplainView": _explanation(),
             "WhyView": _why(),
+            "LocateView": lambda request: views_pb2.LocateViewResponse(ssp_id="ssp-1", grpc_address=self.address),
             "GetStatus": status or scheduler_status(),
             "Barrier": admin_pb2.BarrierResponse(revision=token(50), seq=50),
             "DrainSsp": admin_pb2.DrainSspResponse(views=3, revision=token(44)),
