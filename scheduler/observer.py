@@ -108,7 +108,8 @@ class Observer:
                 except Exception:  # figures are missing, and nothing else
                     log.exception("scheduler could not be looked at")
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._hurry.wait(), SAMPLE_SECONDS)
+                    async with asyncio.timeout(SAMPLE_SECONDS):  # wait_for may lose a cancellation that comes with it
+                        await self._hurry.wait()
                     await asyncio.sleep(HURRY_SECONDS)
                 self._hurry.clear()
         finally:
