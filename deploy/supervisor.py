@@ -88,7 +88,8 @@ class Child:
             pause = backoff_seconds(crashes)
             log.warning("%s ended (%s); starting it again in %g s", self.spec.name, ending(code), pause)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
             if self._stopping.is_set():
                 return
 

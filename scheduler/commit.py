@@ -158,7 +158,8 @@ class Committer:
     async def _turn(self) -> None:
         if not self._queue:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._tick_seconds)
+                async with asyncio.timeout(self._tick_seconds):
+                    await self._wake.wait()
         self._wake.clear()
         claims = self._step_group()
         ready = self.coordinator.ready()

@@ -249,4 +249,5 @@ class Session:
         """Until there may be something to send, or a checkpoint is due."""
         remaining = CHECKPOINT_SECONDS - self._quiet_seconds()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), remaining if remaining > 0 else CHECKPOINT_SECONDS)
+            async with asyncio.timeout(max(remaining, 0.001) if remaining > 0 else CHECKPOINT_SECONDS):
+                await self._wake.wait()

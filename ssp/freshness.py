@@ -53,7 +53,8 @@ class Freshness:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.add(waiter)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(waiter, remaining)
+                async with asyncio.timeout(remaining):
+                    await waiter
             self._waiters.discard(waiter)
 
     def _failed_for_good(self, reading: ViewReading, seq: int) -> bool:
