@@ -6,11 +6,12 @@ the mesh and is a `Refused`, which names its status. An SSP says `SSP_NOT_READY`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
 from sp00ky.gateway.exchange import Answer, Api, json_answer
-from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.faults import RETRY_AFTER_MS, Code, Fault
 
 HTTP_STATUS: Mapping[Code, int] = {
     Code.INVALID: 400,
@@ -85,7 +86,8 @@ def error_answer(fault: Fault, api: Api, accept: str = "") -> Answer:
     media_type = PROBLEM if PROBLEM in accept.lower() else answer.media_type
     headers = dict(fault.headers) if isinstance(fault, Refused) else {}
     if status in RETRYABLE:
-        headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+        wait_ms = int(fault.details.get(RETRY_AFTER_MS, 0))
+        headers.setdefault("Retry-After", str(max(RETRY_AFTER_SECONDS, math.ceil(wait_ms / 1000))))
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Answer(answer.body, status, media_type, headers)

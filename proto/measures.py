@@ -133,7 +133,8 @@ EDGE: Final = (  # counted by the HTTP edge itself
         Kind.COUNTER,
         "Requests shed, and what found no room before the log.",
         ("class", "reason"),
-        {f"refused_{work}": {"class": work, "reason": "room"} for work in _WORK},
+        {f"refused_{work}": {"class": work, "reason": "room"} for work in _WORK}
+        | {"refused_for_memory": {"class": "registrations", "reason": "memory"}},
     ),
 )
 
@@ -221,6 +222,9 @@ SCHEDULER: Final = (
     _gauge("spky_ssps_ready", "SSPs that are ready.", "ready_ssps"),
     _gauge("spky_ssps_draining", "SSPs that drain.", "ssps_draining"),
     _gauge("spky_ssps_loading", "SSPs that load.", "ssps_loading"),
+    _gauge("spky_ssps_without_room", "SSPs that get no new view, since they take 85 % of their memory.",
+           "ssps_without_room"),
+    _counter("spky_views_shed_total", "Views that moved since their SSP took 95 % of its memory.", "views_shed"),
     _counter("spky_ssp_rebootstraps_total", "How often an SSP was told to load anew.", "ssp_rebootstraps",
              labels=("reason",)),
     _gauge("spky_ssp_inflight_frames", "Frames sent and not acknowledged.", "ssp_inflight_frames"),
@@ -259,10 +263,15 @@ SSP: Final = (
     _counter("spky_reevaluation_rounds_total", "Rounds of re-evaluated views.", "reevaluation_rounds_total"),
     _counter("spky_reevaluations_total", "Queries run on SurrealDB for them.", "reevaluations_total"),
     _counter("spky_exact_reads_total", "Reads at an exact revision.", "exact_reads_total"),
+    _counter(
+        "spky_exact_reads_refused_total", "Of them, those refused for want of memory.", "exact_reads_refused_total"
+    ),
     _gauge("spky_watches", "Views that somebody watches.", "watches"),
     _gauge("spky_watch_streams", "Streams of watched views.", "watch_streams"),
     _counter("spky_watch_overflows_total", "Watches that were told too late to be told all.", "watch_overflows_total"),
     _counter("spky_watches_refused_total", "Watches for which there was no room.", "watches_refused_total"),
+    _gauge("spky_memory_bytes", "Resident memory of the process.", "memory_bytes"),
+    _gauge("spky_memory_max_bytes", "The most that it may take; 0: without a limit.", "memory_bytes_max"),
     _gauge("spky_stream_connected", "Whether the scheduler's stream is open.", "stream_connected"),
 )
 

@@ -10,6 +10,7 @@ from sp00ky.proto.faults import FIELD, INDEX, RESOURCE_NAME, RESOURCE_TYPE, RETR
 INTAKE_RETRY_MS = 500  # a full queue is durable by then
 REGISTRATION_RETRY_MS = 1_000
 QUERY_RETRY_MS = 1_000
+MEMORY_RETRY_MS = 5_000  # a heartbeat of an SSP says whether there is room
 
 
 def _resource(kind: str, name: str) -> dict[str, str]:
@@ -71,6 +72,15 @@ def registrations_overloaded(waiting: int, waiting_max: int) -> Fault:
 
 def no_ready_ssp(purpose: str) -> Fault:
     return Fault(Code.NO_READY_SSP, f"no ready ssp {purpose}", "start or undrain an ssp, or wait until one has loaded")
+
+
+def no_memory(view_id: str, besides: str) -> Fault:
+    return Fault(
+        Code.OVERLOADED,
+        f'no ssp has memory for view "{view_id}"{besides}',
+        "retry after a moment, start an ssp, or raise SPKY_SSP_MEMORY_BYTES_MAX; views that are registered go on",
+        {RETRY_AFTER_MS: str(MEMORY_RETRY_MS)},
+    )
 
 
 def unknown_view(view_id: str) -> Fault:

@@ -78,6 +78,14 @@ class SspSettings(SourceSettings):
         le=100_000,
         about="rows asked for in one page of the load",
     )
+    memory_bytes_max: int = setting(
+        0,
+        env="SPKY_SSP_MEMORY_BYTES_MAX",
+        unit="bytes",
+        ge=0,
+        about="memory this process may take: from 85 % on it gets no new view, from 95 % on views move away; 0 is the "
+        "limit of its container, if that has one",
+    )
     job_config: str = setting(
         "", env="SPKY_JOB_CONFIG", unit="json", later="jobs are not run", about="backends that jobs are run against"
     )

@@ -17,12 +17,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
 
-import psutil
 from sp00ky.proto.channel import Server
 from sp00ky.proto.database import Database
 from sp00ky.proto.failpoints import failpoint
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.guard import limits_of
+from sp00ky.proto.memory import Memory
 from sp00ky.proto.revision import Epoch, Revision, Seq, StoreId, parse_revision
 from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc, replication_pb2, views_pb2, views_pb2_grpc
 from sp00ky.proto.values.kinds import Value
@@ -41,6 +41,7 @@ from sp00ky.ssp.reruns import Reruns
 from sp00ky.ssp.rpc.admin import AdminServicer
 from sp00ky.ssp.rpc.upstream import Upstream, dial
 from sp00ky.ssp.rpc.views import ViewServicer
+from sp00ky.ssp.vitals import Vitals
 from sp00ky.ssp.watching.pacing import Watching
 
 CREDIT = 4  # entry frames in flight: more gains nothing (reference: performance, backpressure)
@@ -85,8 +86,9 @@ class SspDriver:
         self._on_step = on_step
         self.engine = Engine(ssp_id=settings.ssp_id)
         self.freshness = Freshness(self.engine)
-        self.exact = ExactReads(self._read_page)
-        self.watching = Watching(self.engine, self.token)
+        self.memory = Memory(settings.memory_bytes_max)
+        self.exact = ExactReads(self._read_page, self.memory)
+        self.watching = Watching(self.engine, self.token, self.memory)
         self._garbage = Garbage()
         self._epoch = Epoch(0)
         self._incarnation = 0
@@ -96,7 +98,6 @@ class SspDriver:
         self._bootstrapped = False
         self._started = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
-        self._process = psutil.Process()
         secrets = settings.auth_secret, settings.auth_secret_previous
         self._server = Server(settings.grpc_addr, *secrets, limits_of(settings))
         self._server.add(
@@ -116,6 +117,7 @@ class SspDriver:
             facts_of=self._facts_of,
             prepare=prepare,
         )
+        self._vitals = Vitals(self.engine, self._edges, self.memory, settings.heartbeat_interval_ms / 1000)
         self._measures = SspMeasures(self.engine, self._edges.measures, (database, queries or database))
         self._upstream: Upstream | None = None
         self._reruns = Reruns(queries or database, self._barrier, self._query_replica, self._step)
@@ -129,7 +131,6 @@ class SspDriver:
     async def start(self) -> str:
         """Serve and follow the scheduler; returns the gRPC address. Raises OSError if it cannot be bound."""
         address = self._server.address or await self.listen()
-        self._process.cpu_percent()
         for work in (self._follow(), self._edges.run(), self._reruns.run(), self._tick(), self._heartbeat()):
             task = asyncio.create_task(work)
             task.add_done_callback(self._ended)
@@ -261,6 +262,7 @@ class SspDriver:
         self.store_id = StoreId(welcome.store_id)
         self._incarnation = self._known_as = welcome.incarnation
         self._said_written_seq = 0
+        self._vitals.welcomed()
         if not welcome.resume:
             self._bootstrapped = False
             self._reruns.clear()
@@ -330,20 +332,10 @@ class SspDriver:
     async def _heartbeat(self) -> None:
         while True:
             if self._upstream is not None and self._upstream.connected:
-                self._upstream.send(replication_pb2.ReplicateRequest(heartbeat=self.heartbeat()))
+                beat = self._vitals.heartbeat(self.written_seq)
+                self._upstream.send(replication_pb2.ReplicateRequest(heartbeat=beat))
             await self._server.serving(self.ready)
-            await asyncio.sleep(self.settings.heartbeat_interval_ms / 1000)
-
-    def heartbeat(self) -> replication_pb2.Heartbeat:
-        return replication_pb2.Heartbeat(
-            views=self.engine.view_count,
-            cpu_ratio=self._process.cpu_percent() / 100,
-            memory_bytes=self._process.memory_info().rss,
-            applied_seq=self.engine.applied_seq,
-            written_seq=self.written_seq,
-            edges_written=self._edges.owed.edges_written,
-            views_failed=self.engine.views_by_state().get("failed", 0),
-        )
+            await self._vitals.until_due()
 
     # --- reads ---
 
@@ -393,7 +385,8 @@ class SspDriver:
             **self._measures.metrics(),
             "reevaluation_rounds_total": self._reruns.rounds,
             "reevaluations_total": self._reruns.runs,
-            "exact_reads_total": self.exact.reads,
+            **self.memory.metrics(),
+            **self.exact.metrics(),
             "stream_connected": float(self._upstream is not None and self._upstream.connected),
             **self.watching.hub.metrics(),
             **self._server.metrics(),

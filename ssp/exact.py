@@ -13,7 +13,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.faults import RETRY_AFTER_MS, Code, Fault
+from sp00ky.proto.memory import Memory
+from sp00ky.proto.pressure import Pressure
 from sp00ky.proto.v1 import common_pb2, replication_pb2
 from sp00ky.ssp.engine.engine import Engine
 from sp00ky.ssp.engine.events import PageReceived, ViewKey, WelcomeReceived
@@ -21,24 +23,34 @@ from sp00ky.ssp.engine.reading import ViewReading
 
 READS_WAITING_MAX: Final = 16
 ROWS_MAX: Final = 1_000_000
+RETRY_MS: Final = 5_000  # views have moved away by then, if there is where to
 
 ReadPage = Callable[[replication_pb2.Load], Awaitable[replication_pb2.Page]]
 
 
 class ExactReads:
-    """One read at a time, `READS_WAITING_MAX` waiting, `ROWS_MAX` rows each: a read of the past holds whole tables."""
+    """One read at a time, `READS_WAITING_MAX` waiting, `ROWS_MAX` rows each: a read of the past holds whole tables,
+    so there is none where memory is short."""
 
-    def __init__(self, read_page: ReadPage) -> None:
-        self._read_page = read_page
+    def __init__(self, read_page: ReadPage, memory: Memory) -> None:
+        self._read_page, self._memory = read_page, memory
         self._running = asyncio.Semaphore(1)
         self._waiting = 0
         self.reads = 0
+        self.refused = 0  # for want of memory
+
+    def metrics(self) -> dict[str, float]:
+        return {"exact_reads_total": self.reads, "exact_reads_refused_total": self.refused}
 
     async def view_at(self, spec: common_pb2.ViewSpec, at_seq: int) -> ViewReading:
         """The view at `at_seq`. Raises Fault REVISION_GONE, OVERLOADED, TOO_LARGE."""
         if self._waiting >= READS_WAITING_MAX:
             message = f"{self._waiting} reads of past revisions are waiting"
             raise Fault(Code.OVERLOADED, message, "retry after a moment, or read the view as it is now")
+        if self._memory.measure() is Pressure.PRESSED:
+            self.refused += 1
+            message = f"this ssp takes {self._memory.bytes} of the {self._memory.bytes_max} bytes that it may"
+            raise Fault(Code.OVERLOADED, message, "read the view as it is now", {RETRY_AFTER_MS: str(RETRY_MS)})
         self._waiting += 1
         try:
             async with self._running:

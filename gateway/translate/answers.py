@@ -250,6 +250,7 @@ class Ssp(TypedDict):
     views: int
     cpu_usage: float
     memory_usage: int
+    memory_limit: int  # bytes; 0: none
     last_heartbeat_seconds_ago: float
     applied_seq: int
     written_seq: int

@@ -187,6 +187,7 @@ def ssps_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
             "views": ssp.views,
             "cpu_usage": ssp.cpu_ratio,
             "memory_usage": ssp.memory_bytes,
+            "memory_limit": ssp.memory_bytes_max,
             "last_heartbeat_seconds_ago": ssp.heartbeat_age_seconds,
             "applied_seq": ssp.applied_seq,
             "written_seq": ssp.written_seq,

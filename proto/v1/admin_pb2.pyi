@@ -232,7 +232,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class SspStatus(_message.Message):
-    __slots__ = ("id", "http_url", "grpc_address", "state", "views", "cpu_ratio", "memory_bytes", "heartbeat_age_seconds", "applied_seq", "written_seq", "version", "incarnation", "env", "uptime_seconds", "draining", "frozen", "lag_seconds", "http_only")
+    __slots__ = ("id", "http_url", "grpc_address", "state", "views", "cpu_ratio", "memory_bytes", "heartbeat_age_seconds", "applied_seq", "written_seq", "version", "incarnation", "env", "uptime_seconds", "draining", "frozen", "lag_seconds", "http_only", "memory_bytes_max")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -258,6 +258,7 @@ class SspStatus(_message.Message):
     FROZEN_FIELD_NUMBER: _ClassVar[int]
     LAG_SECONDS_FIELD_NUMBER: _ClassVar[int]
     HTTP_ONLY_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
     id: str
     http_url: str
     grpc_address: str
@@ -276,7 +277,8 @@ class SspStatus(_message.Message):
     frozen: bool
     lag_seconds: float
     http_only: bool
-    def __init__(self, id: _Optional[str] = ..., http_url: _Optional[str] = ..., grpc_address: _Optional[str] = ..., state: _Optional[str] = ..., views: _Optional[int] = ..., cpu_ratio: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., heartbeat_age_seconds: _Optional[float] = ..., applied_seq: _Optional[int] = ..., written_seq: _Optional[int] = ..., version: _Optional[str] = ..., incarnation: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., uptime_seconds: _Optional[float] = ..., draining: _Optional[bool] = ..., frozen: _Optional[bool] = ..., lag_seconds: _Optional[float] = ..., http_only: _Optional[bool] = ...) -> None: ...
+    memory_bytes_max: int
+    def __init__(self, id: _Optional[str] = ..., http_url: _Optional[str] = ..., grpc_address: _Optional[str] = ..., state: _Optional[str] = ..., views: _Optional[int] = ..., cpu_ratio: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., heartbeat_age_seconds: _Optional[float] = ..., applied_seq: _Optional[int] = ..., written_seq: _Optional[int] = ..., version: _Optional[str] = ..., incarnation: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., uptime_seconds: _Optional[float] = ..., draining: _Optional[bool] = ..., frozen: _Optional[bool] = ..., lag_seconds: _Optional[float] = ..., http_only: _Optional[bool] = ..., memory_bytes_max: _Optional[int] = ...) -> None: ...
 
 class TableStatus(_message.Message):
     __slots__ = ("name", "rows", "captured")

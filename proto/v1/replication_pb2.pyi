@@ -185,7 +185,7 @@ class Ack(_message.Message):
     def __init__(self, applied_seq: _Optional[int] = ..., written_seq: _Optional[int] = ..., frames: _Optional[int] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("views", "cpu_ratio", "memory_bytes", "applied_seq", "written_seq", "edges_written", "views_failed")
+    __slots__ = ("views", "cpu_ratio", "memory_bytes", "applied_seq", "written_seq", "edges_written", "views_failed", "memory_bytes_max")
     VIEWS_FIELD_NUMBER: _ClassVar[int]
     CPU_RATIO_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -193,6 +193,7 @@ class Heartbeat(_message.Message):
     WRITTEN_SEQ_FIELD_NUMBER: _ClassVar[int]
     EDGES_WRITTEN_FIELD_NUMBER: _ClassVar[int]
     VIEWS_FAILED_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
     views: int
     cpu_ratio: float
     memory_bytes: int
@@ -200,4 +201,5 @@ class Heartbeat(_message.Message):
     written_seq: int
     edges_written: int
     views_failed: int
-    def __init__(self, views: _Optional[int] = ..., cpu_ratio: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., applied_seq: _Optional[int] = ..., written_seq: _Optional[int] = ..., edges_written: _Optional[int] = ..., views_failed: _Optional[int] = ...) -> None: ...
+    memory_bytes_max: int
+    def __init__(self, views: _Optional[int] = ..., cpu_ratio: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., applied_seq: _Optional[int] = ..., written_seq: _Optional[int] = ..., edges_written: _Optional[int] = ..., views_failed: _Optional[int] = ..., memory_bytes_max: _Optional[int] = ...) -> None: ...

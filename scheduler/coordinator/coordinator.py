@@ -86,6 +86,15 @@ class Coordinator:
         return self._roster.rebootstraps
 
     @property
+    def registrations_refused_for_memory(self) -> int:
+        return self._roster.placement.refused_for_memory
+
+    @property
+    def views_shed(self) -> int:
+        """Views that moved since their SSP was pressed for memory."""
+        return self._roster.moves.shed
+
+    @property
     def views_handing_over(self) -> int:
         return self._assignments.handing_over
 

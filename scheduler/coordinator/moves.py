@@ -1,8 +1,12 @@
-"""Views move from living SSPs, a bounded number at a time: off those that drain, and to those that came.
+"""Views move from living SSPs, a bounded number at a time: off those that drain or have too little memory, and to those
+that came.
 
 A plan is a list of views to move; it is made anew when it has run out and there may be something to do, and each of
 its moves is checked again when its turn comes. Only an OWNED view moves, so a view is in one hand-over at a time; at
 most `inflight_max` hand-overs are under way, counting those from before a restart.
+
+An SSP that is pressed for memory sheds, for each heartbeat that says so, the newest tenth of its views to those that
+have room: nobody knows what a view takes before it is gone, so the next heartbeat is awaited before more are moved.
 
 Draining goes first. Rebalancing begins when an SSP has become ready and ends when nothing is skewed: between the two
 every view stays where it is.
@@ -12,8 +16,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from sp00ky.proto.pressure import Pressure
 from sp00ky.scheduler.coordinator.assignments import Assignments, View
 from sp00ky.scheduler.coordinator.balance import Transfer, levelling, levelling_by_shape
 from sp00ky.scheduler.coordinator.events import ViewKey
@@ -22,11 +27,14 @@ from sp00ky.scheduler.coordinator.ownership import State
 from sp00ky.scheduler.coordinator.placement import Placement, may_keep
 from sp00ky.scheduler.coordinator.ssp import Ssp
 
+SHED_PART: Final = 10  # of the views of an SSP, each time
+
 
 class Move(NamedTuple):
     key: ViewKey
     from_id: str
     to_id: str  # "": by policy
+    sheds: bool = False
 
 
 class Moves:
@@ -42,6 +50,7 @@ class Moves:
     ) -> None:
         self._assignments, self._ssps, self._placement = assignments, ssps, placement
         self._inflight_max, self._rebalances, self._by_shape = inflight_max, rebalances, by_shape
+        self.shed = 0  # views
         self._plan: deque[Move] = deque()
         self._unsettled = False  # an SSP has become ready, and what that means has not been carried out
 
@@ -59,6 +68,7 @@ class Moves:
         if replan and not self._plan:
             self._plan.extend(self._drained())
             self._plan.extend(self._misplaced())
+            self._plan.extend(self._shed())
             if not self._plan and self._unsettled:
                 self._plan.extend(self._rebalanced())
                 self._unsettled = bool(self._plan) or bool(self._assignments.handing_over)
@@ -73,6 +83,7 @@ class Moves:
             view = self._assignments.views.get(move.key)
             if view is not None and self._stands(move, view):
                 self._placement.move(view, move.to_id)
+                self.shed += move.sheds
                 room -= 1
                 began = True
         return began
@@ -102,15 +113,35 @@ class Moves:
             if view.state is State.OWNED and others:
                 yield Move(view.key, view.ssp_id, "")
 
+    def _shed(self) -> Iterator[Move]:
+        """The newest views of SSPs that are pressed: those who use them have waited for them anyway."""
+        if not self._placement.candidates():
+            return
+        for member in self._placement.staying():
+            if member.pressure is Pressure.PRESSED and not member.shed_since_beat:
+                member.shed_since_beat = True
+                owned = [view for view in self._assignments.owned_by(member.id) if view.state is State.OWNED]
+                newest = sorted(owned, key=lambda view: (-view.assigned_seq, view.key))
+                for view in newest[: -(-len(owned) // SHED_PART)]:
+                    yield Move(view.key, member.id, "", sheds=True)
+
+    def _sharing(self) -> list[str]:
+        """Whose views are to be made even. One without room gives what it has more than the mean, and takes none."""
+        views = {member.id: self._assignments.count_of(member.id) for member in self._placement.staying()}
+        mean = sum(views.values()) / max(1, len(views))
+        return [ssp_id for ssp_id, count in views.items() if self._ssps[ssp_id].has_room or count > mean]
+
     def _rebalanced(self) -> Iterator[Move]:
         owned = self._assignments
-        ids = [member.id for member in self._placement.candidates()]
+        ids = self._sharing()
         if self._by_shape:
             transfers = levelling_by_shape({ssp_id: owned.shapes_of(ssp_id) for ssp_id in ids})
         else:
             transfers = levelling({ssp_id: owned.count_of(ssp_id) for ssp_id in ids})
         left: dict[str, list[View]] = {}
         for transfer in transfers:
+            if not self._ssps[transfer.to_id].has_room:
+                return  # what follows may build on it
             views = left.setdefault(transfer.from_id, owned.owned_by(transfer.from_id))
             yield from self._transferred(transfer, views)
 

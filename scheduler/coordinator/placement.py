@@ -1,9 +1,10 @@
 """Views come, are given to SSPs, move, and go. Every such step is a log entry and a meta value in one commit.
 
 Sticky: the same query under the same key keeps its owner; another query under it is refused. A new view needs a ready
-SSP; a view whose SSP is gone waits for one, and its next owner is told whom to fence. A view whose SSP lives moves by
-handing over: `ViewAssigned` names the former owner, who writes its edges up to there and serves it on; once it has
-written that far, and the new owner has its result, `ViewReleased` lets the one go and the other write.
+SSP with memory for it (`proto/pressure.py`); a view whose SSP is gone waits for one, and its next owner is told whom to
+fence. A view whose SSP lives moves by handing over: `ViewAssigned` names the former owner, who writes its edges up to
+there and serves it on; once it has written that far, and the new owner has its result, `ViewReleased` lets the one go
+and the other write.
 
 Who gets a view in whichever order SSPs are lost, return and restart is in `ownership.py`'s table; what each entry must
 say follows from the view alone, so nothing is forgotten with a restart of ours.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from sp00ky.proto.faults import Fault
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.scheduler import errors
@@ -42,6 +44,7 @@ class Placement:
         self._policy, self._rejoin = policy, rejoin
         self._leaving = Leaving(staging, assignments, ssps)
         self._last_placed = ""
+        self.refused_for_memory = 0  # registrations
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
@@ -52,7 +55,7 @@ class Placement:
         if view is not None:
             self._renew(view, event)
         elif not (leaving is not None and leaving.ssp_id) and not self.candidates_for(View(key, event.spec)):
-            self._staging.refuse(event.ticket, errors.no_ready_ssp(f'for view "{key.id}"'))
+            self._staging.refuse(event.ticket, self._no_owner(View(key, event.spec), ""))
         else:
             view = self._assignments.add(event.spec, event.shape, self._staging.now_ms)
             self._register(view, txn_last=False)
@@ -70,10 +73,15 @@ class Placement:
             self._register(view, txn_last=True)
             self._staging.keep(view.meta())
         if view.ssp_id == UNASSIGNED:
-            waits = errors.no_ready_ssp(f'for view "{view.key.id}"; it is registered and waits for one')
-            self._staging.refuse(event.ticket, waits)
+            self._staging.refuse(event.ticket, self._no_owner(view, "; it is registered and waits for one"))
         else:
             self._staging.reply(event.ticket, view.assigned_seq)
+
+    def _no_owner(self, view: View, besides: str) -> Fault:
+        if not self._able(view):
+            return errors.no_ready_ssp(f'for view "{view.key.id}"{besides}')
+        self.refused_for_memory += 1
+        return errors.no_memory(view.key.id, besides)
 
     def _register(self, view: View, txn_last: bool) -> None:
         registered = common_pb2.ViewRegistered(spec=view.spec)
@@ -95,12 +103,20 @@ class Placement:
     def ready_ssps(self) -> list[Ssp]:
         return [member for member in self._ssps.values() if member.phase is Phase.READY]
 
-    def candidates(self) -> list[Ssp]:
-        """Ready SSPs on which views may be placed."""
+    def staying(self) -> list[Ssp]:
+        """Ready SSPs that keep what they have."""
         return [member for member in self.ready_ssps() if not member.draining]
+
+    def candidates(self) -> list[Ssp]:
+        """Of them, those on which views may be placed."""
+        return [member for member in self.staying() if member.has_room]
 
     def candidates_for(self, view: View) -> list[Ssp]:
         return [member for member in self.candidates() if may_keep(member, view)]
+
+    def _able(self, view: View) -> list[Ssp]:
+        """Whether there is room or not."""
+        return [member for member in self.staying() if may_keep(member, view)]
 
     def _picked(self, view: View) -> str:
         """The SSP for a view; there is a candidate."""
@@ -118,12 +134,12 @@ class Placement:
 
     def maybe_place_unassigned(self) -> bool:
         """Place what waits for an owner; False if nothing waits or no SSP may take it."""
-        if not self.candidates():
+        if not self.staying():
             return False
         waiting = [view for view in self._assignments.unassigned() if self.candidates_for(view)]
         for view in waiting:
             self._assign(view, self._picked(view))
-        self._leaving.maybe_take_over(self.candidates_for)
+        self._leaving.maybe_take_over(self._able)  # to remove its edges, for which there is room
         return bool(waiting)
 
     def _assign(self, view: View, ssp_id: str) -> None:

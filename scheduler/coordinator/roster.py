@@ -95,6 +95,7 @@ class Roster:
         self._take(member, Signal.HELLO_SNAPSHOT)
         if not event.hello.incarnation:
             member.draining = False  # another process than the one that was to drain
+            member.heartbeat = replication_pb2.Heartbeat()  # and than the one whose memory it tells of
         self.placement.rejoining(member.id)
         joined = common_pb2.SspJoined(ssp_id=member.id)
         member.incarnation = self._staging.command(common_pb2.Entry(ssp_joined=joined))
@@ -179,7 +180,10 @@ class Roster:
         member = self._seen(event.session_id)
         if member is None:
             return
-        member.heartbeat, member.placed_since_beat = event.heartbeat, 0
+        had_room = member.has_room
+        member.heartbeat, member.placed_since_beat, member.shed_since_beat = event.heartbeat, 0, False
+        if member.has_room and not had_room:
+            self.placement.maybe_place_unassigned()
         applied, written = Seq(event.heartbeat.applied_seq), Seq(event.heartbeat.written_seq)
         if member.progress.flowing and member.progress.maybe_acked_to(applied, 0, self._staging.durable_seq):
             self._written_to(member, written)

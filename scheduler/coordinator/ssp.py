@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sp00ky.proto.pressure import Pressure, pressure_of
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import replication_pb2
 from sp00ky.proto.values.pack import pack, unpack
@@ -40,6 +41,7 @@ class Ssp:
     draining: bool = False  # no view is placed on it, and those it has move away
     lag: Lag = field(default_factory=Lag)
     placed_since_beat: int = 0  # views
+    shed_since_beat: bool = False  # views were to move away, since it is pressed
     caught_up_seq: Seq = NO_SEQ  # ready once it has acknowledged this
     seen_ms: int = 0
     joined_ms: int = 0
@@ -54,6 +56,15 @@ class Ssp:
     def claimed(self) -> bool:
         """It has written under its incarnation, so the database refuses its earlier ones."""
         return self.written_seq > NO_SEQ
+
+    @property
+    def pressure(self) -> Pressure:
+        """By its last heartbeat; one that has told of none has room."""
+        return pressure_of(self.heartbeat.memory_bytes, self.heartbeat.memory_bytes_max)
+
+    @property
+    def has_room(self) -> bool:
+        return self.pressure is Pressure.ROOM
 
     @property
     def loading(self) -> bool:

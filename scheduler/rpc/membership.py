@@ -47,6 +47,7 @@ def ssp_status(driver: SchedulerDriver, member: Ssp, now_ms: int) -> admin_pb2.S
         views=driver.coordinator.views_of(member.id),
         cpu_ratio=beat.cpu_ratio,
         memory_bytes=beat.memory_bytes,
+        memory_bytes_max=beat.memory_bytes_max,
         heartbeat_age_seconds=max(0, now_ms - member.seen_ms) / 1000,
         applied_seq=member.progress.acked_seq,
         written_seq=member.written_seq,
@@ -67,6 +68,9 @@ def membership_metrics(driver: SchedulerDriver) -> dict[str, float]:
     return {
         "ssps_draining": sum(member.draining for member in members),
         "ssps_loading": sum(member.loading for member in members),
+        "ssps_without_room": sum(not member.has_room for member in members),
+        "refused_for_memory": coordinator.registrations_refused_for_memory,
+        "views_shed": coordinator.views_shed,
         **driver.http_members.metrics(),
         **{key_of("ssp_rebootstraps", reason=reason): count for reason, count in coordinator.rebootstraps.items()},
         **{key_of("sent_seq", ssp=member.id): member.progress.next_seq - 1 for member in members},

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.memory import Memory
+from sp00ky.proto.pressure import Pressure
 from sp00ky.proto.v1 import views_pb2
 from sp00ky.ssp.engine.engine import Engine
 from sp00ky.ssp.engine.events import ViewKey
@@ -160,12 +162,12 @@ class Peer:
 class Hub:
     """The watches of one SSP. `token` makes the revision of a seq."""
 
-    def __init__(self, engine: Engine, token: Callable[[int], str]) -> None:
+    def __init__(self, engine: Engine, token: Callable[[int], str], memory: Memory) -> None:
         self.seq = 0  # of the last cut that was shown
         self.refused = 0
         self._overflows = 0
         self._engine = engine
-        self._token = token
+        self._token, self._memory = token, memory
         self._watched: dict[tuple[ViewKey, bool], Watched] = {}
         self._of_key: dict[ViewKey, list[Watched]] = {}
         self._looked: dict[Watched, None] = {}  # to be looked at: touched, held back, or with somebody who waits
@@ -207,12 +209,17 @@ class Hub:
             self.close(peer, watch_id)
 
     def open(self, peer: Peer, watch_id: int, key: ViewKey, *, rows: bool, at_least_seq: int) -> None:
-        """Raises Fault INVALID for a number that is in use. Past WATCHES_MAX the watch is ended at once."""
+        """Raises Fault INVALID for a number that is in use. Past WATCHES_MAX, or where memory is short, the watch is
+        ended at once."""
         if watch_id in peer.watches:
             raise Fault(Code.INVALID, f"watch {watch_id} is open already", "number the watches of a stream anew")
         if self.watches >= WATCHES_MAX:
             self.refused += 1
             peer.refuse(watch_id, f"this ssp has {WATCHES_MAX} watches")
+            return
+        if self._memory.pressure is Pressure.PRESSED:
+            self.refused += 1
+            peer.refuse(watch_id, "this ssp has no memory for it")
             return
         watched = self._watched.get((key, rows))
         if watched is None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from sp00ky.proto.memory import Memory
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.ssp.engine.engine import Engine
 from sp00ky.ssp.engine.ready import Ready
@@ -21,8 +22,8 @@ IDLE_SECONDS: Final = 0.02  # without entries, until what came after the last cu
 class Watching:
     """The hub, and its clock. `token` makes the revision of a seq."""
 
-    def __init__(self, engine: Engine, token: Callable[[int], str]) -> None:
-        self.hub = Hub(engine, token)
+    def __init__(self, engine: Engine, token: Callable[[int], str], memory: Memory) -> None:
+        self.hub = Hub(engine, token, memory)
         self._timer: asyncio.TimerHandle | None = None
 
     def parts(self, entries: Sequence[common_pb2.Entry]) -> Iterator[tuple[Sequence[common_pb2.Entry], bool]]:

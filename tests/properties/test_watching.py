@@ -8,6 +8,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sp00ky.proto.folding import Member
+from sp00ky.proto.memory import Memory
 from sp00ky.proto.values.json import encode_json
 from sp00ky.proto.values.text import record_id_text
 from sp00ky.ssp.engine.events import ViewKey
@@ -35,7 +36,7 @@ class Watched(Driven):
 
     def __init__(self) -> None:
         super().__init__()
-        self.hub = Hub(self.engine, token)
+        self.hub = Hub(self.engine, token, Memory())
 
     def step(self, event: object):  # type: ignore[no-untyped-def]
         ready = super().step(event)

@@ -185,10 +185,12 @@ class Stage:
         )
 
     def do_beat(self, command: Command) -> None:
+        """`memory` of `of` bytes is what it has until it says otherwise."""
         member = self.coordinator.ssps[command.args[0]]
         heartbeat = replication_pb2.Heartbeat(
             cpu_ratio=float(command.option("cpu", "0")),
-            memory_bytes=command.number("memory"),
+            memory_bytes=command.number("memory", member.heartbeat.memory_bytes),
+            memory_bytes_max=command.number("of", member.heartbeat.memory_bytes_max),
             applied_seq=member.progress.acked_seq,
         )
         self.coordinator.step(events.SspBeat(self.sessions[command.args[0]], heartbeat))

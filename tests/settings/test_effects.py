@@ -79,6 +79,7 @@ ELSEWHERE = {
     "scheduler.http_ssps_max": "tests/unit/scheduler/foreign/test_following.py",
     "scheduler.ssp_secret": "tests/unit/scheduler/foreign/test_strangers.py",
     "scheduler.events_max": "tests/unit/scheduler/test_happenings.py",
+    "ssp.memory_bytes_max": "tests/faults/test_memory.py",
     "scheduler.dead_letters_max": "tests/unit/scheduler/test_driver_letters.py",
     "scheduler.snapshot_update_interval_secs": UPKEEP_TEST,
     "scheduler.replica_snapshots_max": UPKEEP_TEST,
@@ -689,6 +690,16 @@ async def test_a_page_may_ask_if_its_origin_is_listed(serve: Serve) -> None:
         client, _ = await serve("scheduler", **settings)
         async with client.get("/health/live", headers={"Origin": "https://app.example"}) as response:
             assert response.headers.get("Access-Control-Allow-Origin") == allowed
+
+
+@shows("gateway.trusted_proxies")
+async def test_a_rate_counts_to_whom_a_trusted_proxy_names(serve: Serve) -> None:
+    for settings, status in (({}, 429), ({"trusted_proxies": "127.0.0.1"}, 200)):
+        client, _ = await serve("scheduler", rate_read=1, **settings)
+        for number in range(6):
+            async with client.get("/views", headers={"X-Forwarded-For": f"203.0.113.{number}"}) as response:
+                last = response.status
+        assert last == status
 
 
 @shows("gateway.body_bytes_max", "gateway.header_bytes_max")

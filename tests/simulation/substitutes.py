@@ -26,6 +26,7 @@ import sp00ky.ssp.driver
 import sp00ky.ssp.edges.writer
 import sp00ky.ssp.reruns
 import sp00ky.ssp.rpc.upstream
+from sp00ky.proto.memory import Memory
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.scheduler.rpc.views import shape_of as product_shape_of
 
@@ -35,7 +36,7 @@ from tests.simulation.wire import FakeServer, Network
 
 PACKAGES = ("sp00ky.scheduler", "sp00ky.ssp")
 # Seconds between what a process does when nothing happens: fewer turns for the same history.
-PACE: dict[str, float] = {"TICK_SECONDS": 0.4, "READINESS_SECONDS": 0.5, "RETRY_SECONDS": 0.1}
+PACE: dict[str, float] = {"TICK_SECONDS": 0.4, "READINESS_SECONDS": 0.5, "RETRY_SECONDS": 0.1, "LOOK_SECONDS": 60.0}
 SMALL: dict[str, int] = {"FRAME_ENTRIES_MAX": 4, "RING_ENTRIES_MAX": 40, "FRAMES_CACHED_MAX": 4}
 
 
@@ -76,6 +77,14 @@ class Idle:
 
     def cpu_times(self) -> SimpleNamespace:
         return SimpleNamespace(user=0.0, system=0.0)
+
+
+class Boundless(Memory):
+    """What this machine has left, or its container allows, is none of the history's."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__(read=lambda: 1)
+        self.bytes_max = 0
 
 
 class Ears(logging.Handler):
@@ -140,6 +149,7 @@ def surroundings(kernel: Kernel, network: Network) -> Iterator[None]:
         "Server": FakeServer,
         "Garbage": Idle,
         "psutil": SimpleNamespace(Process=Idle),
+        "Memory": Boundless,
         "version": lambda _: "simulated",
         "admit": admitted,
         "shape_of": shape_of,

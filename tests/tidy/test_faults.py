@@ -10,7 +10,7 @@ IDS = {
     *(f"C{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12)),
     *(f"D{number}" for number in range(1, 10)),
     *(f"N{number}" for number in range(1, 9)),
-    *("T1", "T2", "L3", "L5"),
+    *("T1", "T2", "L3", "L5", "L8"),
 }
 TABLE = ROOT / "tests" / "faults" / "README.md"
 
