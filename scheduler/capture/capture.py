@@ -226,7 +226,7 @@ class Capture:
         await self._comparing.refresh_schema()
         await self._align()
         closed = [MetaWrite(READABLE_META, pack(int(self._sink.store.head_seq))), *self._clone_progress.end()]
-        await self._reader.keep(closed, cloned=True)
+        await self._reader.keep(closed, cloned=not self._reader.owes_comparison)
         self.state = "ready"
         log.info("every table is equal: %d changes offered", self.offering.changes)
 
@@ -304,6 +304,8 @@ class Capture:
         waiters = self._take_waiters()
         try:
             await self._reader.sweep()
+            if waiters and self._reader.owes_comparison:  # there may be commits that no sweep shows
+                self.offering.stale |= self.offering.schema.keys()
             health = await self._link.health()
             self._link.require_same(health, self._reader.progress.instance)
             if not await has_feed(self._database):

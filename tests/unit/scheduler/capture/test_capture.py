@@ -20,6 +20,7 @@ from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler.capture.capture import Capture
 from sp00ky.scheduler.capture.link import INSTANCE_TABLE
 from sp00ky.scheduler.capture.progress import PROGRESS_META, progress_of
+from sp00ky.scheduler.capture.reader import FeedReader
 from sp00ky.scheduler.datastore.datastore import Append, RowWrite
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
 
@@ -138,6 +139,32 @@ async def _write_pairs(database: Database, writer: int, rounds: int) -> None:
         )
         await database.query(text, conflict_retries=100)
         await database.query(f"CREATE own{writer} SET n = {n}, writer = {writer}")
+
+
+async def test_what_no_sweep_shows_is_behind_a_barrier_and_compared_after_a_restart(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the clock went back over what was on its way, a comparison is owed: until it is made, a barrier makes one,
+    and another process makes it if this one does not come to it."""
+    restart_at = FeedReader.restart_at
+
+    async def owing(self: FeedReader, *arguments: Any) -> None:
+        await restart_at(self, *arguments)
+        self._compare_again_ms = self._now_ms() + 3_600_000
+
+    await database.query("CREATE person:1 SET n = 1")
+    sink = ReplicaSink()
+    with monkeypatch.context() as patched:
+        patched.setattr(FeedReader, "restart_at", owing)
+        async with capturing(database, sink) as capture:
+            await database.query("OPTION IMPORT; UPDATE person:1 SET n = 2")  # the feed does not tell of it
+            await asyncio.wait_for(capture.barrier(), 10)
+            await assert_equal(database, sink)
+    await database.query("OPTION IMPORT; UPDATE person:1 SET n = 3")
+    async with capturing(database, sink):
+        await assert_equal(database, sink)
+    progress = progress_of(sink.store.meta(PROGRESS_META))
+    assert progress is not None and progress.cloned
 
 
 async def test_concurrent_writers_lose_nothing_and_tear_nothing(fresh_database: FreshDatabase) -> None:
