@@ -89,12 +89,13 @@ def check_barrier(
 
 
 def check_scheduler_bounds(driver: SchedulerDriver) -> None:
-    """Every queue has its limit."""
+    """Every queue has its limit. An offer of the capture that is larger is let in where no other changes wait, however
+    many commands do."""
     committer = driver.committer
-    captured = committer.room.depth[Work.CAPTURED]
-    others = sum(committer.room.depth.values()) - captured
-    if others and captured + others > INGEST_QUEUE_MAX:  # one offer of the capture alone is let in, however large
-        raise Violation(f"{captured} captured and {others} other changes wait in a queue of {INGEST_QUEUE_MAX}")
+    depth = committer.room.depth
+    is_larger = depth[Work.CAPTURED] > INGEST_QUEUE_MAX and not depth[Work.CHANGES]
+    if sum(depth.values()) > INGEST_QUEUE_MAX and not is_larger:
+        raise Violation(f"{depth} wait in a queue of {INGEST_QUEUE_MAX}")
     coordinator = committer.coordinator
     for member in coordinator.ssps.values():
         progress = member.progress
