@@ -34,7 +34,7 @@ from sp00ky.scheduler.config import SchedulerSettings
 from sp00ky.ssp.config import SspSettings
 
 if TYPE_CHECKING:
-    pass
+    from sp00ky.ssp.driver import SspDriver
 
 S = TypeVar("S", bound=ProcessSettings)
 DISCOVERY_SECONDS = 20.0
@@ -207,9 +207,24 @@ async def compose_ssp(stack: AsyncExitStack, loaded: Loaded[SspSettings], config
     edge = edge.model_copy(update={"scheduler_url": settings.scheduler_url})
     http = await start_edge(stack, edge, "ssp", grpc, scheduler)
     driver.http_url = advertised(settings.advertise_addr, http)
+    await start_jobs(stack, settings, driver)
     await driver.start()
     crash_when_failed(stack, "ssp", driver.failed)
     return Listening("ssp", settings.ssp_id, http, grpc)
+
+
+async def start_jobs(stack: AsyncExitStack, settings: SspSettings, driver: SspDriver) -> None:
+    """The jobs of the configured outbox tables, on a connection of their own. Raises Fault INVALID."""
+    from sp00ky.ssp.jobs.jobs import Jobs
+
+    backends = settings.job_backends()
+    if not any(backend.table for backend in backends):
+        return
+    jobs = Jobs(await connect(stack, settings), backends, settings.ssp_id)
+    stack.push_async_callback(jobs.stop)
+    jobs.start()
+    driver.beside.append(jobs)
+    crash_when_failed(stack, "ssp", jobs.failed)
 
 
 def identified(settings: SspSettings) -> SspSettings:

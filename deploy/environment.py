@@ -35,10 +35,9 @@ LATER: Mapping[str, str] = {
         "records are kept in RocksDB or in memory": ("SPKY_REPLICA_URI",),
         "it is only passed on to applications": ("SPKY_ENV",),
         "backups are not made": ("S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_BUCKET", "S3_REGION"),
-        "backends are not checked": ("health_check_interval_secs",),
         "applications are not deployed": (
             *("slug", "mode", "cloudApi", "migrationEngine", "surrealkit", "surrealdb", "version", "schema"),
-            *("buckets", "clientTypes", "logLevel", "deployment", "apps"),
+            *("buckets", "clientTypes", "logLevel", "deployment"),
         ),
     }.items()
     for name in names

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator, model_validator
-from sp00ky.proto.settings import SourceSettings, setting
+from sp00ky.proto.jobs.settings import JobSettings
+from sp00ky.proto.settings import setting
 
 LISTEN_HOST = "0.0.0.0"
 LISTEN_PORT = 9667
 
 
-class SchedulerSettings(SourceSettings):
+class SchedulerSettings(JobSettings):
     """`replica_db_path` and `wal_path` left empty lie under `data_dir`. `max_buffer_per_ssp` is how many entries an SSP
     may fall behind before it must load anew; `ssp_poll_interval_ms` concerns SSPs that speak HTTP only."""
 
@@ -327,16 +328,19 @@ class SchedulerSettings(SourceSettings):
         le=1_000_000,
         about="events of the mesh that are kept for those who ask what has happened",
     )
-    backends: str = setting(
-        "",
-        env="SPKY_SCHEDULER_BACKENDS",
-        aliases=("SPKY_BACKENDS",),
-        unit="json",
-        later="jobs are not dispatched",
-        about="backends that jobs are dispatched to",
-    )
     job_tables: tuple[str, ...] = setting(
-        (), env="SPKY_SCHEDULER_JOB_TABLES", yaml="job_tables", later="jobs are not dispatched", about="outbox tables"
+        (),
+        env="SPKY_SCHEDULER_JOB_TABLES",
+        yaml="job_tables",
+        about="outbox tables that operators may look at beside those that have a backend here",
+    )
+    health_check_interval_secs: int = setting(
+        15,
+        env="SPKY_HEALTH_CHECK_INTERVAL_SECS",
+        yaml="health_check_interval_secs",
+        unit="s",
+        gt=0,
+        about="how often backends are asked how they are",
     )
 
     @property

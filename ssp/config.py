@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import Literal
 
-from sp00ky.proto.settings import SourceSettings, setting
+from sp00ky.proto.jobs.settings import JobSettings
+from sp00ky.proto.settings import setting
 
 
-class SspSettings(SourceSettings):
+class SspSettings(JobSettings):
     """With `scheduler_url` empty the process carries a private scheduler of its own. `db_ns` and `db_name` that nobody
     stated (`model_fields_set`) are taken over from the scheduler."""
 
@@ -85,9 +86,6 @@ class SspSettings(SourceSettings):
         ge=0,
         about="memory this process may take: from 85 % on it gets no new view, from 95 % on views move away; 0 is the "
         "limit of its container, if that has one",
-    )
-    job_config: str = setting(
-        "", env="SPKY_JOB_CONFIG", unit="json", later="jobs are not run", about="backends that jobs are run against"
     )
     crdt_cache_size: int = setting(
         10_000,

@@ -26,6 +26,7 @@ from sp00ky.proto.memory import Memory
 from sp00ky.proto.revision import Epoch, Revision, Seq, StoreId, parse_revision
 from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc, replication_pb2, views_pb2, views_pb2_grpc
 from sp00ky.proto.values.kinds import Value
+from sp00ky.ssp.beside import Besides
 from sp00ky.ssp.config import SspSettings
 from sp00ky.ssp.edges.statements import Facts
 from sp00ky.ssp.edges.writer import EdgeWriter
@@ -89,6 +90,7 @@ class SspDriver:
         self.memory = Memory(settings.memory_bytes_max)
         self.exact = ExactReads(self._read_page, self.memory)
         self.watching = Watching(self.engine, self.token, self.memory)
+        self.beside = Besides()
         self._garbage = Garbage()
         self._epoch = Epoch(0)
         self._incarnation = 0
@@ -243,6 +245,7 @@ class SspDriver:
                     for entries, frame_ends in self.watching.parts(response.entries.entries):
                         self._step(events.EntriesReceived(entries, frame_ends))
                         self.watching.entered(entries)
+                self.beside.entered(response.entries.entries)
             case "welcome":
                 self._welcome(response.welcome)
             case "page":
@@ -374,7 +377,7 @@ class SspDriver:
             detail=self.detail or self._edges_late(),
             grpc_address=self.advertised_grpc(),
             metrics=self.metrics(),
-            distributions=self._measures.distributions(),
+            distributions=[*self._measures.distributions(), *self.beside.distributions()],
         )
 
     def metrics(self) -> Mapping[str, float]:
@@ -390,4 +393,5 @@ class SspDriver:
             "stream_connected": float(self._upstream is not None and self._upstream.connected),
             **self.watching.hub.metrics(),
             **self._server.metrics(),
+            **self.beside.metrics(),
         }

@@ -1,0 +1,129 @@
+"""One outbox table as the runner's queue: searches and claims, by one's own connection to SurrealDB.
+
+A claim is a compare-and-set of status and time, so that of several runners one gets a job; `lease_epoch`, counted up by
+it, fences the others from then on.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sp00ky.proto.database import Database, QueryError, StatementResult
+from sp00ky.proto.jobs import statements
+from sp00ky.proto.jobs.backend import TIMEOUT_S_MAX, Backend
+from sp00ky.proto.jobs.row import Claimed
+from sp00ky.proto.values.kinds import NONE, Duration, RecordId, Value
+
+LEASE_MARGIN_S = 5.0  # beyond an attempt's timeout: to record what it came to
+OTHERS_FIRST_S = 2.0
+SPREAD = 4  # times as many candidates as are wanted, where others look for them too
+EXPIRED_MAX = 200
+
+
+def duration(seconds: float) -> Duration:
+    return Duration(int(seconds * 1_000_000_000))
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Jobs that are ours, how long each was due (seconds), whether others wait, and the seconds until one is due."""
+
+    jobs: Sequence[Claimed]
+    waited_s: Sequence[float]
+    are_more: bool
+    next_due_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A job whose lease is over, and who had it."""
+
+    id: RecordId
+    epoch: Value
+    lost: int
+    assignee: str
+
+
+class Outbox:
+    """Errors of all its operations: Fault; QueryError where the table refuses."""
+
+    def __init__(self, database: Database, backend: Backend, ssp_id: str) -> None:
+        self._database = database
+        self._backend = backend
+        self._ssp_id = ssp_id
+        self._is_prepared = False
+
+    async def prepare(self) -> bool:
+        """Fields and index, once the application has made the table; False until then."""
+        if not self._is_prepared:
+            tables = (await self._database.query("INFO FOR DB"))[0]["tables"]
+            if self._backend.table not in tables:
+                return False
+            for result in await self._database.query_raw(statements.definitions(self._backend.table)):
+                _must(result)
+            self._is_prepared = True
+        return True
+
+    async def take(self, wanted: int, *, alone: bool) -> Taken:
+        """Claim up to `wanted` jobs that are due. Where another runner is quicker, fewer."""
+        limit = wanted if alone else wanted * SPREAD
+        whose: dict[str, Value] = {"ssp": self._ssp_id, "alone": alone, "grace": duration(OTHERS_FIRST_S)}
+        due, coming = await self._database.query(statements.find_due(self._backend.table), {"limit": limit, **whose})
+        next_due_s = coming[0].ns / 1e9 if coming else None
+        if not due:
+            return Taken([], [], False, next_due_s)
+        chosen = due if alone else random.sample(due, min(wanted, len(due)))
+        params = statements.claim_params(
+            ids=[row["id"] for row in chosen],
+            margin=duration(LEASE_MARGIN_S),
+            timeout=duration(self._backend.timeout),
+            timeout_max=TIMEOUT_S_MAX,
+            overridable=self._backend.timeout_overridable,
+            **whose,
+        )
+        try:
+            rows = (await self._database.query(statements.CLAIM, params))[0]
+        except QueryError as error:
+            if not error.retryable:
+                raise
+            rows = []  # others are at the same ones: look again
+        due_at = {row["id"]: row["due_at"] for row in chosen}
+        waited = [_waited_s(row, due_at.get(row["id"], NONE)) for row in rows]
+        return Taken(
+            [Claimed.of(row) for row in rows], waited, len(due) == limit or len(rows) < len(chosen), next_due_s
+        )
+
+    async def expired(self) -> Sequence[Expired]:
+        rows = (await self._database.query(statements.find_expired(self._backend.table), {"limit": EXPIRED_MAX}))[0]
+        return [
+            Expired(
+                row["id"],
+                row.get("lease_epoch", NONE),
+                int(row.get("leases_lost") or 0),
+                str(row.get("assignee") or "unknown"),
+            )
+            for row in rows
+        ]
+
+    async def still_held(self, jobs: Sequence[Claimed]) -> set[RecordId]:
+        """Those of them that nobody has taken from us."""
+        rows = (await self._database.query(statements.HELD, {"ids": [job.id for job in jobs]}))[0]
+        epochs = {row["id"]: row.get("lease_epoch") for row in rows if row.get("status") == "processing"}
+        return {job.id for job in jobs if epochs.get(job.id) == job.epoch}
+
+    async def remove(self) -> int:
+        """Delete some of what has been finished for long enough; how many."""
+        results = await self._database.query_raw(statements.remove_expired(self._backend.table))
+        return sum(len(_must(result)) for result in results)
+
+
+def _must(result: StatementResult) -> Value:
+    if not result.ok:
+        raise QueryError(result.error, result.kind, 0)
+    return result.result
+
+
+def _waited_s(row: Mapping[str, Value], due_at: Value) -> float:
+    return max(0.0, (row["updated_at"].ns - due_at.ns) / 1e9) if due_at else 0.0
