@@ -32,6 +32,7 @@ KEEPALIVE_TIMEOUT_MS = 10_000  # without an answer it is dead: half-open ones ar
 DRAIN_SECONDS = 5.0
 # Trailers carry what is wrong (`details.py` bounds it); peers of other makes take 8 KiB.
 METADATA_BYTES_MAX = 32 * 1024
+CONNECTION_CALLS_MAX = 1_024  # in flight on one connection; a gateway's callers share one
 
 # Methods that may be made twice: they only read, or the second time finds everything done.
 IDEMPOTENT: Final = {
@@ -45,7 +46,7 @@ _RETRIES: Final = {
     "initialBackoff": "0.05s",
     "maxBackoff": "0.5s",
     "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"],
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],  # by the server: too many calls wait there
 }
 SERVICE_CONFIG: Final = {
     "methodConfig": [
@@ -84,7 +85,15 @@ _CHANNEL_OPTIONS: list[tuple[str, Any]] = [
 # That long an attempt to connect may take: a handshake needs several round trips, and a busy peer.
 _TLS_CONNECT = ("grpc.min_reconnect_backoff_ms", 5_000)
 _TLS_CHANNEL_OPTIONS = [*(option for option in _CHANNEL_OPTIONS if option[0] != _TLS_CONNECT[0]), _TLS_CONNECT]
-_SERVER_OPTIONS: list[tuple[str, Any]] = [*_OPTIONS, ("grpc.so_reuseport", 0)]
+# A server has a place for so many calls that nobody has taken up yet, and drops some of all callers' beyond: so one
+# connection may have fewer. gRPC counts calls that were reset until they are gone, which is what a flood of them meets.
+_SERVER_OPTIONS: list[tuple[str, Any]] = [
+    *_OPTIONS,
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_concurrent_streams", CONNECTION_CALLS_MAX),
+    ("grpc.server.max_pending_requests", 2 * CONNECTION_CALLS_MAX),
+    ("grpc.server.max_pending_requests_hard_limit", 4 * CONNECTION_CALLS_MAX),
+]
 
 
 def open_channel(address: str, secret: str = "") -> aio.Channel:
@@ -129,6 +138,7 @@ _INT_MAX = 2**31 - 1  # gRPC's options are 32 bits wide
 _CHANNELZ = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
 _CODE_OF_STATUS = {
     grpc.StatusCode.UNAVAILABLE: Code.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED: Code.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED: Code.TIMEOUT,
     grpc.StatusCode.UNAUTHENTICATED: Code.UNAUTHENTICATED,
     grpc.StatusCode.UNIMPLEMENTED: Code.UNIMPLEMENTED,
