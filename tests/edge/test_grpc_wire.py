@@ -321,8 +321,7 @@ async def test_i2_floods_leave_no_memory_behind_and_others_are_served(served: Se
 async def test_i2_a_connection_has_so_many_calls_at_once_and_no_more(served: Served, server: str) -> None:
     """Fewer than a server has a place for, so that one connection cannot take every place."""
     begun = b"".join(
-        frame(HEADERS, call("/sp00ky.v1.IngestService/Ingest"), flags=END_HEADERS, stream=each)
-        for each in streams(2 * CONNECTION_CALLS_MAX)
+        frame(HEADERS, BLOCK, flags=END_HEADERS, stream=each) for each in streams(2 * CONNECTION_CALLS_MAX)
     )
     async with another_client(served.addresses[server]), opened(served.addresses[server]) as connection:
         assert (await connection.heard()).settings[3] == CONNECTION_CALLS_MAX  # MAX_CONCURRENT_STREAMS
