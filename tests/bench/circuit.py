@@ -9,6 +9,8 @@ takes twice the time from one minute to the next: read `us_p10`, and the ratios,
   the floor, measured between the frames, and `over_decode` the ratio; `touched` are the groups that got a delta,
   `touched_views` the views;
 * many_shapes: the same of 1,000 views over 100 shapes on one table;
+* thousand_shapes: 10 views of each of 100 and of 1,000 shapes, which share an index, the engines taking each frame in
+  turn: `ratio` of the two, and `us_per_shape`, what a shape costs that a change does not touch;
 * same_touch: 1 view and N views whose constants no change has, but for the one: two engines take each frame in turn, so
   that `ratio` is what the views that are not touched cost;
 * register: a view of a known shape more; `empty` has no members, so that `members_us` is what members add. Bytes by
@@ -49,6 +51,7 @@ from tests.bench.workload import (
 )
 
 REGISTERED = 1_000
+FIGURES = ["row", "change", "many_shapes", "thousand_shapes", "same_touch", "register"]
 
 
 # figure → (what is aimed at, shapes, at most); no shapes: all of them
@@ -57,6 +60,7 @@ AIMS: Mapping[str, Sequence[tuple[str, frozenset[str], float]]] = {
         ("us_p10", frozenset({"eq", "topk_user", "topk_global"}), 4.0),
         ("us_p10", frozenset({"nested"}), 8.0),
     ),
+    "thousand_shapes": (("us_per_shape", frozenset(), 0.5),),
     "many_shapes": (("us_p10", frozenset(), 15.0),),
     "same_touch": (("ratio_p50", frozenset({"topk_user", "topk_global"}), 4.0), ("ratio_p50", frozenset(), 2.0)),
     "register": (("empty_us", frozenset(), 40.0), ("bytes_per_view", frozenset(), 2_048)),
@@ -175,6 +179,29 @@ def over_many_shapes(options: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
+def over_a_thousand_shapes(options: argparse.Namespace) -> None:
+    workload = Workload(SHAPES["eq"], rows=options.rows)
+    frames, counts, engines = list(workload.frames(options.changes)), (100, 1_000), []
+    for count in counts:
+        engine = loaded(workload, views=10 * count)
+        texts = [f"SELECT * FROM thread WHERE author = $n AND f{shape} != 3" for shape in range(count)]
+        specs = [workload.spec(NOBODY + number, texts[number % count]) for number in range(10 * count)]
+        engine.step(entries_of(workload.registrations(specs, engine.applied_seq + 1)))
+        engine.ready()
+        engines.append(engine)
+    costs = Costs(), Costs()
+    with uncollected():
+        for at, frame in enumerate(frames):
+            for turn in (at % 2, 1 - at % 2):
+                costs[turn].take(engines[turn], frame)
+            if costs[1].seconds > options.seconds_max:
+                break
+    few, many = (each.shown()["us_p50"] for each in costs)
+    per_shape = (many - few) / (counts[1] - counts[0])
+    report("thousand_shapes", shapes=counts[1], views=10 * counts[1], changes=costs[0].changes, us_p50_100=few,
+           us_p50_1000=many, ratio=many / few, us_per_shape=per_shape)  # fmt: skip
+
+
 def same_touch(name: str, options: argparse.Namespace) -> None:
     shape, many = SHAPES[name], max(options.views)
     frames = list(Workload(shape, same_touch=True, rows=options.rows).frames(options.changes))
@@ -244,7 +271,7 @@ def rows(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", nargs="*", default=list(SHAPES), choices=list(SHAPES))
-    parser.add_argument("--figures", nargs="*", default=["row", "change", "many_shapes", "same_touch", "register"])
+    parser.add_argument("--figures", nargs="*", default=FIGURES)
     parser.add_argument("--views", type=int, nargs="*", default=[1, 100, 1_000, 10_000])
     parser.add_argument("--changes", type=int, default=100_000)
     parser.add_argument("--rows", type=int, default=ROWS)
@@ -257,6 +284,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             run(name, options)
     if "many_shapes" in options.figures:
         over_many_shapes(options)
+    if "thousand_shapes" in options.figures:
+        over_a_thousand_shapes(options)
 
 
 if __name__ == "__main__":
