@@ -202,6 +202,7 @@ async def compose_ssp(stack: AsyncExitStack, loaded: Loaded[SspSettings], config
         scheduler_address="" if settings.scheduler_url else scheduler,
     )
     stack.push_async_callback(driver.stop)
+    await start_collaboration(stack, settings, driver)
     grpc = await driver.listen()
     edge = edge_settings(settings, settings.listen_addr, config)
     edge = edge.model_copy(update={"scheduler_url": settings.scheduler_url})
@@ -225,6 +226,15 @@ async def start_jobs(stack: AsyncExitStack, settings: SspSettings, driver: SspDr
     jobs.start()
     driver.beside.append(jobs)
     crash_when_failed(stack, "ssp", jobs.failed)
+
+
+async def start_collaboration(stack: AsyncExitStack, settings: SspSettings, driver: SspDriver) -> None:
+    """Collaborative fields, on a connection of their own. Raises Fault INVALID."""
+    from sp00ky.ssp.rpc.crdt import serve_crdt
+
+    collaboration = serve_crdt(settings, await connect(stack, settings), driver)
+    stack.push_async_callback(collaboration.stop)
+    collaboration.start()
 
 
 def identified(settings: SspSettings) -> SspSettings:

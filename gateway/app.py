@@ -130,9 +130,14 @@ async def _asked(edge_of: Edge, endpoint: Endpoint, request: web.Request, princi
         upstream=edge_of.own.address,
         asks_bearer=edge_of.gatekeeper.asks,
         viewer=principal.viewer,
+        token=_token(request) if principal.viewer is not None else "",
         as_ssp=Role.SSP in principal.roles,
         own_metrics=edge_of.telemetry.collect() if endpoint.own_metrics else (),
     )
+
+
+def _token(request: web.Request) -> str:
+    return request.headers.get("Authorization", "").partition(" ")[2]
 
 
 async def perform(edge_of: Edge, endpoint: Endpoint, asked: Asked, deadline: float) -> Answer:

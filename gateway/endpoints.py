@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from sp00ky.gateway.collaborative import COLLABORATIVE
 from sp00ky.gateway.endpoint import (
     ADMINS,
     BOTH,
@@ -363,7 +364,7 @@ ENDPOINTS: Sequence[Endpoint] = (
     _later("GET", "/backup/status/{id}", SCHEDULER, "backups", ADMINS),
     _later("POST", "/backup/restore", SCHEDULER, "backups", ADMINS),
     _later("GET", "/backup/restore/status/{id}", SCHEDULER, "backups", ADMINS),
-    _later("POST", "/crdt/apply", SSP, "collaborative fields"),
+    *COLLABORATIVE,
     *OF_AN_SSP,
     Endpoint(
         "GET",

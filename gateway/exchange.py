@@ -40,6 +40,7 @@ class Limits:
     feed_bytes_max: int = 1024 * 1024  # of them
     feeds_bytes_max: int = 256 * 1024 * 1024  # of those of all views
     resume_reads_max: int = 16  # at the same time, for readers who come back with what is not kept [must-refetch]
+    memory_bytes_max: int = 0  # from 95 % on no new stream; 0: the container's, if it has one [429]
     line_bytes_max: int = 8_190  # of the request line [400]
     header_bytes_max: int = 16 * 1024  # of one header [400]
     changes_max: int = 10_000  # lines of NDJSON or elements of an array in one request [413]
@@ -69,6 +70,7 @@ class Asked:
     upstream: str = ""  # address of the service behind this server
     asks_bearer: bool = False  # whether this server does, at its endpoints that are not open
     viewer: Mapping[str, Value] | None = None  # the user whose token was presented; None: a service asks
+    token: str = ""  # that user's, as it was presented
     as_ssp: bool = False  # the bearer may be an SSP's
     own_metrics: Sequence[Metric] = ()  # only for endpoints that publish them
 

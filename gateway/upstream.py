@@ -20,6 +20,7 @@ from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.tracing import passed_on
 from sp00ky.proto.v1 import (
     admin_pb2_grpc,
+    crdt_pb2_grpc,
     events_pb2_grpc,
     ingest_pb2_grpc,
     membership_pb2_grpc,
@@ -50,6 +51,8 @@ class Rpc(StrEnum):
     GET_DEPENDENCIES = "ViewService.GetDependencies"
     REGISTER_SSP = "MembershipService.RegisterSsp"
     BEAT_SSP = "MembershipService.BeatSsp"
+    APPLY_UPDATE = "CrdtService.ApplyUpdate"
+    GET_DOCUMENT = "CrdtService.GetDocument"
 
 
 CLOSE_SECONDS = 5.0
@@ -61,6 +64,7 @@ _STUBS: Mapping[str, Callable[[aio.Channel], Any]] = {
     "AdminService": admin_pb2_grpc.AdminServiceStub,
     "EventService": events_pb2_grpc.EventServiceStub,
     "MembershipService": membership_pb2_grpc.MembershipServiceStub,
+    "CrdtService": crdt_pb2_grpc.CrdtServiceStub,
 }
 
 

@@ -37,6 +37,7 @@ CONNECTION_CALLS_MAX = 1_024  # in flight on one connection; a gateway's callers
 # Methods that may be made twice: they only read, or the second time finds everything done.
 IDEMPOTENT: Final = {
     "AdminService": ("GetStatus", "Barrier", "ListDeadLetters", "GetDeadLetter", "GetReplica"),
+    "CrdtService": ("ApplyUpdate", "GetDocument"),
     "ProxyService": ("Query",),
     "ReplicationService": ("ReadPage",),
     "ViewService": ("GetView", "ListViews", "ExplainView", "WhyView", "LocateView"),

@@ -289,6 +289,14 @@ SSP: Final = (
     _counter("spky_jobs_unrecorded_total", "Outcomes that a table refused in any form.", "jobs_unrecorded"),
     _histogram("spky_job_claim_delay_seconds", "From when a job was due until it was claimed.", "table"),
     _histogram("spky_job_call_duration_seconds", "One attempt at a backend.", "table"),
+    _gauge("spky_crdt_documents", "Collaborative documents in memory.", "crdt_documents"),
+    _counter("spky_crdt_updates_total", "Updates of collaborative fields taken.", "crdt_updates_total"),
+    _counter("spky_crdt_rejected_total", "Updates and presence refused.", "crdt_rejected_total", labels=("reason",)),
+    _counter("spky_crdt_writes_total", "Transactions that wrote collaborative documents.", "crdt_writes_total"),
+    _counter("spky_crdt_conflicts_total", "Of them, those that came second and merged again.", "crdt_conflicts_total"),
+    _counter("spky_crdt_loads_total", "Documents read from SurrealDB.", "crdt_loads_total"),
+    _counter("spky_crdt_evictions_total", "Documents dropped for others.", "crdt_evictions_total"),
+    _histogram("spky_crdt_merge_duration_seconds", "Updates written together, merged into their document."),
     _gauge("spky_stream_connected", "Whether the scheduler's stream is open.", "stream_connected"),
 )
 

@@ -92,15 +92,49 @@ class SspSettings(JobSettings):
         env="SPKY_CRDT_CACHE_SIZE",
         unit="documents",
         gt=0,
-        later="collaborative fields are not merged",
-        about="collaborative documents kept in memory",
+        about="collaborative documents kept in memory; one above 64 KiB counts as several",
     )
     crdt_fields: str = setting(
         "",
         env="SPKY_CRDT_FIELDS",
         unit="json",
-        later="collaborative fields are not merged",
-        about="collaborative fields by table, in place of those found in the schema",
+        about="collaborative fields by table, or a .surql file with `-- @crdt` annotations, in place of those whose "
+        "comment in the database says so",
+    )
+    crdt_update_bytes_max: int = setting(
+        256 * 1024,
+        env="SPKY_CRDT_UPDATE_BYTES_MAX",
+        unit="bytes",
+        gt=0,
+        about="size of one update of a collaborative field",
+    )
+    crdt_document_bytes_max: int = setting(
+        4 * 1024 * 1024,
+        env="SPKY_CRDT_DOCUMENT_BYTES_MAX",
+        unit="bytes",
+        gt=0,
+        about="size of one collaborative document with its history; as many operations",
+    )
+    crdt_history_bytes: int = setting(
+        256 * 1024,
+        env="SPKY_CRDT_HISTORY_BYTES",
+        unit="bytes",
+        ge=0,
+        about="up to that size a collaborative document keeps all of its history",
+    )
+    crdt_history_secs: int = setting(
+        7 * 86_400,
+        env="SPKY_CRDT_HISTORY_SECS",
+        unit="s",
+        ge=0,
+        about="how far back a larger one keeps it at least: who was away longer loads it anew",
+    )
+    crdt_presence_secs: int = setting(
+        30,
+        env="SPKY_CRDT_PRESENCE_SECS",
+        unit="s",
+        gt=0,
+        about="how long a cursor is shown that is not said again",
     )
 
     def advertised_grpc(self, bound: str) -> str:

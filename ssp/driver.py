@@ -101,13 +101,13 @@ class SspDriver:
         self._started = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
         secrets = settings.auth_secret, settings.auth_secret_previous
-        self._server = Server(settings.grpc_addr, *secrets, limits_of(settings))
-        self._server.add(
+        self.server = Server(settings.grpc_addr, *secrets, limits_of(settings))
+        self.server.add(
             views_pb2_grpc.add_ViewServiceServicer_to_server,
             ViewServicer(self),
             views_pb2.DESCRIPTOR.services_by_name["ViewService"].full_name,
         )
-        self._server.add(
+        self.server.add(
             admin_pb2_grpc.add_AdminServiceServicer_to_server,
             AdminServicer(self.status),
             admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
@@ -128,11 +128,11 @@ class SspDriver:
 
     async def listen(self) -> str:
         """Bind the gRPC server; returns its address. Separate from `start` so that hello can name all addresses."""
-        return await self._server.start()
+        return await self.server.start()
 
     async def start(self) -> str:
         """Serve and follow the scheduler; returns the gRPC address. Raises OSError if it cannot be bound."""
-        address = self._server.address or await self.listen()
+        address = self.server.address or await self.listen()
         for work in (self._follow(), self._edges.run(), self._reruns.run(), self._tick(), self._heartbeat()):
             task = asyncio.create_task(work)
             task.add_done_callback(self._ended)
@@ -141,7 +141,7 @@ class SspDriver:
 
     async def stop(self) -> None:
         """Stop following, write the edges that are pending (bounded), end the calls in flight."""
-        await self._server.serving(False)
+        await self.server.serving(False)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -150,7 +150,7 @@ class SspDriver:
                 await asyncio.wait_for(self._edges.flush(), LAST_FLUSH_SECONDS)
         if self._upstream is not None:
             await self._upstream.close()
-        await self._server.stop(1.0)
+        await self.server.stop(1.0)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """None of the loops ends by itself: one that does is our own broken invariant, and the process must go."""
@@ -186,7 +186,7 @@ class SspDriver:
                     self._forget()
                 else:
                     log.info("scheduler lost: %s", fault)
-            await self._server.serving(False)
+            await self.server.serving(False)
             await asyncio.sleep(delay)
             delay = min(RECONNECT_SECONDS_MAX, delay * 2)
 
@@ -235,7 +235,7 @@ class SspDriver:
         )
 
     def advertised_grpc(self) -> str:
-        return self.settings.advertised_grpc(self._server.address)
+        return self.settings.advertised_grpc(self.server.address)
 
     def _receive(self, response: replication_pb2.ReplicateResponse) -> None:
         match response.WhichOneof("frame"):
@@ -283,7 +283,7 @@ class SspDriver:
         self._bootstrapped = True
         self.detail = ""
         self._garbage.loaded()
-        self._tasks.append(asyncio.create_task(self._server.serving(True)))
+        self._tasks.append(asyncio.create_task(self.server.serving(True)))
 
     # --- engine ---
 
@@ -337,7 +337,7 @@ class SspDriver:
             if self._upstream is not None and self._upstream.connected:
                 beat = self._vitals.heartbeat(self.written_seq)
                 self._upstream.send(replication_pb2.ReplicateRequest(heartbeat=beat))
-            await self._server.serving(self.ready)
+            await self.server.serving(self.ready)
             await self._vitals.until_due()
 
     # --- reads ---
@@ -392,6 +392,6 @@ class SspDriver:
             **self.exact.metrics(),
             "stream_connected": float(self._upstream is not None and self._upstream.connected),
             **self.watching.hub.metrics(),
-            **self._server.metrics(),
+            **self.server.metrics(),
             **self.beside.metrics(),
         }

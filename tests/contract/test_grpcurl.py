@@ -23,6 +23,7 @@ from tests.harness.small_mesh import small_mesh
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sysconfig.get_path("scripts")
+COLLABORATIVE = "DEFINE FIELD content ON thread TYPE string DEFAULT '' COMMENT '@crdt text'; CREATE thread:1"
 OPEN_STREAMS = {"sp00ky.v1.EventService/WatchEvents"}  # end by -max-time alone
 
 
@@ -33,6 +34,7 @@ class Addresses(NamedTuple):
 
 @pytest.fixture
 async def served(database: Database, fresh_database: FreshDatabase) -> AsyncIterator[Addresses]:
+    await database.query(COLLABORATIVE)
     async with small_mesh(database, await fresh_database(database.namespace)) as mesh:
         yield Addresses(mesh.scheduler.address, mesh.ssp_address)
 
@@ -93,6 +95,8 @@ async def test_the_calls_of_the_readme_run_as_written(served: Addresses) -> None
     assert page["page"]["table"] == "sensor"
     (status,) = answers["scheduler", "AdminService/GetStatus"]
     assert status["state"] == "ready" and int(status["head_seq"]) >= int(batches[-1]["seq"])
+    (applied,), (read,) = answers["ssp", "CrdtService/ApplyUpdate"], answers["ssp", "CrdtService/GetDocument"]
+    assert (applied["rev"], read["rev"], read["value_json"]) == ("1", "1", '"Hello"')
     assert answers["ssp", "AdminService/GetStatus"][0]["service"] == "ssp"
 
 
@@ -102,7 +106,7 @@ async def test_every_service_has_a_call_there(served: Addresses) -> None:
     called = {call.split()[-1].rpartition("/")[0] for call in written_calls()}
     assert {service for service in listed if not service.startswith("grpc.reflection.")} <= called
     on_ssp = set((await run("grpcurl -plaintext 127.0.0.1:8668 list", served)).split())
-    assert {"sp00ky.v1.AdminService", "sp00ky.v1.ViewService"} <= on_ssp
+    assert {"sp00ky.v1.AdminService", "sp00ky.v1.CrdtService", "sp00ky.v1.ViewService"} <= on_ssp
 
 
 async def test_the_health_of_each_service_is_told(served: Addresses) -> None:

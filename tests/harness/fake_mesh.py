@@ -18,6 +18,8 @@ from sp00ky.proto.v1 import (
     admin_pb2,
     admin_pb2_grpc,
     common_pb2,
+    crdt_pb2,
+    crdt_pb2_grpc,
     events_pb2,
     events_pb2_grpc,
     ingest_pb2,
@@ -168,6 +170,8 @@ class FakeMesh:
         members = _servicer(membership_pb2_grpc.MembershipServiceServicer, self, "RegisterSsp", "BeatSsp")
         adder = membership_pb2_grpc.add_MembershipServiceServicer_to_server
         self._server.add(adder, members, "sp00ky.v1.MembershipService")
+        crdt = _servicer(crdt_pb2_grpc.CrdtServiceServicer, self, "ApplyUpdate", "GetDocument")
+        self._server.add(crdt_pb2_grpc.add_CrdtServiceServicer_to_server, crdt, "sp00ky.v1.CrdtService")
         self.address = await self._server.start()
         return self.address
 
@@ -211,7 +215,7 @@ class _Events(events_pb2_grpc.EventServiceServicer):
 
 def _empty(method: str) -> Message:
     """What an rpc answers that no test has anything to say of."""
-    for file in (ingest_pb2, membership_pb2, proxy_pb2, views_pb2, admin_pb2):
+    for file in (crdt_pb2, ingest_pb2, membership_pb2, proxy_pb2, views_pb2, admin_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             if method in service.methods_by_name:
                 return GetMessageClass(service.methods_by_name[method].output_type)()
@@ -231,7 +235,7 @@ def _servicer(base: type, mesh: FakeMesh, *methods: str) -> object:
 
 def _unary(base: type) -> list[str]:
     """The rpcs of a service that are no streams."""
-    for file in (ingest_pb2, membership_pb2, proxy_pb2, views_pb2, admin_pb2):
+    for file in (crdt_pb2, ingest_pb2, membership_pb2, proxy_pb2, views_pb2, admin_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             if base.__name__ == f"{service.name}Servicer":
                 return [rpc.name for rpc in service.methods if not (rpc.client_streaming or rpc.server_streaming)]

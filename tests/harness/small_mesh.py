@@ -11,6 +11,7 @@ from sp00ky.proto.database import Database
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
 from sp00ky.ssp.config import SspSettings
 from sp00ky.ssp.driver import SspDriver
+from sp00ky.ssp.rpc.crdt import serve_crdt
 
 from tests.harness.eventually import eventually
 from tests.harness.scheduler import Scheduler
@@ -30,9 +31,12 @@ async def small_mesh(database: Database, own: Database, **ssp_settings: object) 
     async with Scheduler(MemoryDatastore(), database) as scheduler:
         stated = {"ssp_id": "ssp-1", "grpc_addr": "127.0.0.1:0", "query_update_throttle_ms": 0, **ssp_settings}
         ssp = SspDriver(SspSettings.model_validate(stated), own, scheduler_address=scheduler.address)
+        collaboration = serve_crdt(ssp.settings, own, ssp)
         address = await ssp.start()
+        collaboration.start()
         try:
             await eventually(scheduler.driver.coordinator.ready_ssps, 20, what="ready ssp")
             yield SmallMesh(scheduler, ssp, address)
         finally:
+            await collaboration.stop()
             await ssp.stop()

@@ -73,8 +73,13 @@ def shows(*names: str) -> Callable[[F], F]:
     return lambda test: test
 
 
+JOBS_TEST = "tests/unit/scheduler/test_jobs.py"
 LIMITS_TEST, UPKEEP_TEST = "tests/edge/test_limits.py", "tests/unit/scheduler/test_upkeep.py"
 ELSEWHERE = {
+    **{f"{service}.job_config": "tests/processes/test_jobs.py" for service in ("ssp", "scheduler")},
+    **{f"{service}.{field}": JOBS_TEST for service in ("ssp", "scheduler") for field in ("backends", "apps")},
+    "scheduler.job_tables": JOBS_TEST,
+    "scheduler.health_check_interval_secs": JOBS_TEST,
     "scheduler.ssp_poll_interval_ms": "tests/unit/scheduler/foreign/test_following.py",
     "scheduler.http_ssps_max": "tests/unit/scheduler/foreign/test_following.py",
     "scheduler.ssp_secret": "tests/unit/scheduler/foreign/test_strangers.py",
@@ -99,12 +104,16 @@ ELSEWHERE = {
     "gateway.keep_alive_ms": "tests/unit/gateway/test_sse.py",
     "gateway.rate_log": "tests/contract/test_of_an_ssp.py",
     "gateway.streams_max": "tests/contract/test_streams.py",
+    "gateway.memory_bytes_max": "tests/unit/gateway/test_memory.py",
     "gateway.stream_views_max": "tests/contract/test_sockets.py",
     "gateway.feeds_max": "tests/contract/test_streams.py",
     "gateway.feed_linger_ms": "tests/contract/test_streams.py",
     "gateway.feed_entries_max": "tests/contract/test_streams.py",
     "gateway.feed_bytes_max": "tests/contract/test_streams.py",
 }
+for field in ("fields", "cache_size", "update_bytes_max", "document_bytes_max", "history_bytes", "history_secs"):
+    ELSEWHERE[f"ssp.crdt_{field}"] = "tests/unit/ssp/crdt/test_settings.py"
+ELSEWHERE["ssp.crdt_presence_secs"] = "tests/unit/ssp/crdt/test_settings.py"
 # Set by environment, in real processes.
 for service in ("scheduler", "ssp", "gateway"):
     for field in ("otel_endpoint", "otel_interval_ms"):
@@ -140,7 +149,7 @@ def test_what_has_no_effect_yet_says_so(name: str) -> None:
     service, _, field = name.partition(".")
     model = MODELS[service]
     names, info = fields_of(model)[field], model.model_fields[field]
-    other = {"capture": "events", "ref_mode": "single", "job_tables": "job"}.get(field)
+    other = {"capture": "events", "ref_mode": "single"}.get(field)
     text = other or (str(info.default + 1) if isinstance(info.default, int) else "{}")
     (warning,) = load(model, env={names.env: text}).warnings
     assert warning == f"{names.env} has no effect yet: {names.later}"
