@@ -118,6 +118,13 @@ class GatewaySettings(MeshSettings):
         gt=0,
         about="views read at the same time for readers who come back with a revision that is not kept",
     )
+    memory_bytes_max: int = setting(
+        0,
+        env="SPKY_GATEWAY_MEMORY_BYTES_MAX",
+        unit="bytes",
+        ge=0,
+        about="memory this process may take: from 95 % on it takes no new stream; 0 is its container's limit, if any",
+    )
     header_bytes_max: int = setting(
         16 * 1024, env="SPKY_GATEWAY_HEADER_BYTES_MAX", unit="bytes", ge=1024, about="longest header accepted"
     )

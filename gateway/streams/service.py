@@ -20,9 +20,12 @@ from sp00ky.gateway.telemetry import Telemetry
 from sp00ky.gateway.translate.streams import Watched
 from sp00ky.gateway.upstream import Rpc, Upstream
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.memory import Memory
+from sp00ky.proto.pressure import Pressure
 from sp00ky.proto.v1 import common_pb2, views_pb2
 
 LOCATE_CALL_SECONDS = 2.0
+MEMORY_RETRY_SECONDS = 5
 
 
 class ViewStreams:
@@ -52,6 +55,7 @@ class ViewStreams:
         )
         self._waking = Waking()
         self._open = 0
+        self._memory = Memory(limits.memory_bytes_max)
 
     @contextlib.asynccontextmanager
     async def reader(
@@ -62,6 +66,9 @@ class ViewStreams:
             self._telemetry.rejected("stream", "streams")
             message = "server has as many streams as it may"
             raise Shed("streams", message, "ask again shortly", RETRY_AFTER_SECONDS)
+        if self._memory.measure() is Pressure.PRESSED:
+            self._telemetry.rejected("stream", "memory")
+            raise Shed("memory", "server has no memory for another stream", "ask again later", MEMORY_RETRY_SECONDS)
         if len(watched) > self._limits.stream_views_max:
             most = self._limits.stream_views_max
             raise Fault(Code.TOO_LARGE, f"a stream has at most {most} views", "open another")

@@ -105,6 +105,7 @@ ELSEWHERE = {
     "gateway.rate_log": "tests/contract/test_of_an_ssp.py",
     "gateway.streams_max": "tests/contract/test_streams.py",
     "gateway.memory_bytes_max": "tests/unit/gateway/test_memory.py",
+    "gateway.memory_bytes_max": "tests/unit/gateway/test_memory.py",
     "gateway.stream_views_max": "tests/contract/test_sockets.py",
     "gateway.feeds_max": "tests/contract/test_streams.py",
     "gateway.feed_linger_ms": "tests/contract/test_streams.py",
