@@ -44,13 +44,14 @@ def print_table(columns: list[str], rows: list[list[Any]]) -> None:
 
 
 def status(url: Url = DEFAULT_URL, secret: Secret = "", as_json: AsJson = False) -> None:
-    """Who is in the mesh, and how far each has come. Ends 1 when it is not ready."""
+    """Who is in the mesh, and how far each has come. Ends 1 when it is not ready, or has no ready SSP."""
     from sp00ky.deploy.remote import Remote
 
     entities = Remote(url, secret).get("/info")
     if not isinstance(entities, list) or not entities:
         raise Fault(Code.INVALID, f"{url} is not an API of the mesh")
-    ready = entities[0].get("status") == "ready"
+    ssps = [entity.get("status") for entity in entities if entity.get("entity") == "ssp"]
+    ready = entities[0].get("status") == "ready" and (not ssps or "ready" in ssps)
     if as_json:
         print_json({"ready": ready, "entities": entities})
     else:

@@ -68,9 +68,11 @@ def _grpc_address(url: str, secret: str) -> str:
 
     remote = Remote(url, secret)
     entities = remote.get("/info")
-    address = entities[0].get("grpc_address", "") if isinstance(entities, list) and entities else ""
-    if not address:
-        raise Fault(Code.INVALID, f"{remote.url} is not an API of the mesh", "see --url, SPKY_URL")
+    told = entities[0] if isinstance(entities, list) and entities else {}
+    address = told.get("grpc_address", "")
+    if not address or told.get("entity") != "scheduler":
+        what = "an SSP's API, which has no replica" if address else "not an API of the mesh"
+        raise Fault(Code.INVALID, f"{remote.url} is {what}", "give the scheduler's or the gateway's as --url")
     return with_host_of(remote.url, address)
 
 

@@ -75,7 +75,8 @@ def _say(answer: dict[str, Any], as_json: bool) -> None:
         print_json(answer)
         return
     drains = "drains" if answer["draining"] else "does not drain"
-    typer.echo(f"{answer['ssp_id']} {drains}, views: {answer['views']}")
+    stays = "; they stay until another ssp takes them" if answer["draining"] and answer["views"] else ""
+    typer.echo(f"{answer['ssp_id']} {drains}, views: {answer['views']}{stays}")
 
 
 @app.command()

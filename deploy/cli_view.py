@@ -58,7 +58,9 @@ def register(
     surql: Surql,
     *,
     param: Params = None,
-    ttl: Annotated[str, typer.Option(help="time to live without a heartbeat, e.g. 30m; empty: for ever")] = "",
+    ttl: Annotated[
+        str, typer.Option(help="how long it lives after it was last registered, e.g. 30m; empty: for ever")
+    ] = "",
     client: Annotated[str, typer.Option(help="id of the client")] = "spky",
     auth: Auth = "",
     rows: Annotated[bool, typer.Option("--rows", help="wait for the first result and print it")] = False,
@@ -124,7 +126,10 @@ def watch(
     as_json: AsJson = False,
 ) -> None:
     """The result of a view, then every change of it, as it happens."""
+    from sp00ky.deploy.remote import Remote, view_path
     from sp00ky.gateway.client import Mesh
+
+    Remote(url, secret).get(view_path(view_id), **({"auth": auth} if auth else {}))  # says at once what is wrong
 
     async def follow() -> None:
         told = 0
@@ -155,7 +160,8 @@ def delta_body(delta: Delta, *, rows: bool) -> dict[str, Any]:
 def delta_lines(delta: Delta, *, rows: bool) -> Iterator[str]:
     """What has changed, a line each: `+` added, `~` updated, `-` removed; below it the rows, if they are asked for."""
     error = f", error: {delta.error}" if delta.error else ""
-    yield f"{delta.revision} {delta.state}, {len(delta.members)} members{error}"
+    size = f"{len(delta.members)} members" if delta.members or not rows else f"{len(listed(delta.rows))} rows"
+    yield f"{delta.revision} {delta.state}, {size}{error}"
     for sign, members in (("-", delta.removed), ("+", delta.added), ("~", delta.updated)):
         for member in members:
             yield f"  {sign} {member.id}" + (f"  below {member.parent} as {member.parent_rel}" if member.parent else "")

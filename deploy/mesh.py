@@ -11,12 +11,13 @@ from typing import Any
 
 import aiohttp
 from sp00ky.deploy.announce import say
-from sp00ky.deploy.compose import compose_gateway, compose_scheduler, compose_ssp
+from sp00ky.deploy.compose import compose_gateway, compose_scheduler, compose_ssp, tls_files
 from sp00ky.deploy.environment import load_service
 from sp00ky.deploy.plan import Process, Wanted, make_plan
 from sp00ky.deploy.supervisor import Child, ChildSpec, Supervisor
 from sp00ky.gateway.config import GatewaySettings
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.tls import TlsFiles, prober_context
 from sp00ky.scheduler.config import SchedulerSettings
 from sp00ky.ssp.config import SspSettings
 
@@ -49,7 +50,8 @@ async def compose_mesh(stack: AsyncExitStack, wanted: Wanted, supervisor: Superv
     [scheduler] = await supervisor.start(specs(plan.scheduler))
     ssps = await supervisor.start(specs(*plan.ssps))
     [gateway] = await supervisor.start(specs(plan.gateway))
-    ready = await_ready(scheduler.listening, [ssp.listening for ssp in ssps], gateway.listening)
+    files = tls_files(load_service(SchedulerSettings, plan.scheduler.fields, wanted.config).settings)
+    ready = await_ready(scheduler.listening, [ssp.listening for ssp in ssps], gateway.listening, files)
     await supervisor.unless_failed(ready)
     pids = {"supervisor": os.getpid(), **{child.spec.name: child.pid for child in supervisor.children}}
     facts = [{**ssp.listening, "pid": ssp.pid} for ssp in ssps]
@@ -67,7 +69,8 @@ async def compose_dev(stack: AsyncExitStack, wanted: Wanted, supervisor: Supervi
     ssps = [await compose_ssp(stack, load_service(SspSettings, ssp.fields, config), config) for ssp in plan.ssps]
     gateway = await compose_gateway(stack, load_service(GatewaySettings, plan.gateway.fields, config))
     facts = [ssp.facts() for ssp in ssps]
-    ready = await_ready(scheduler.facts(), facts, gateway.facts())
+    files = tls_files(load_service(SchedulerSettings, plan.scheduler.fields, config).settings)
+    ready = await_ready(scheduler.facts(), facts, gateway.facts(), files)
     await supervisor.unless_failed(ready)
     pids = {"dev": os.getpid(), **{child.spec.name: child.pid for child in supervisor.children}}
     tell_ready(wanted, ready_facts(plan.db_ws, scheduler.facts(), facts, gateway.facts(), pids))
@@ -102,7 +105,7 @@ def tell_ready(wanted: Wanted, facts: dict[str, Any]) -> None:
         console.print(f"  {ssp['id']:<15} {ssp['http']}")
 
 
-async def await_ready(scheduler: Facts, ssps: Sequence[Facts], gateway: Facts) -> None:
+async def await_ready(scheduler: Facts, ssps: Sequence[Facts], gateway: Facts, files: TlsFiles | None) -> None:
     """Poll until the scheduler is ready, knows every SSP as ready, and the edge reaches it. Raises Fault TIMEOUT."""
 
     def all_ready(body: Any) -> bool:
@@ -116,7 +119,8 @@ async def await_ready(scheduler: Facts, ssps: Sequence[Facts], gateway: Facts) -
         edges = (("scheduler", scheduler), ("gateway", gateway))
         checks += [(name, f"{place['http']}/health", all_ready) for name, place in edges]
     deadline = asyncio.get_running_loop().time() + READY_SECONDS
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2.0)) as session:
+    connector = aiohttp.TCPConnector(ssl=prober_context(files) if files is not None else True)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=2.0)) as session:
         for name, url, condition in checks:
             while (said := await unready(session, url, condition)) is not None:
                 if asyncio.get_running_loop().time() > deadline:

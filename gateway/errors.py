@@ -81,7 +81,7 @@ def error_answer(fault: Fault, api: Api, accept: str = "") -> Answer:
     if fault.details:
         body["details"] = fault.details
     if PROBLEM in accept.lower():
-        body |= {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+        body |= {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": fault.message}
     answer = json_answer(body, status=status)
     media_type = PROBLEM if PROBLEM in accept.lower() else answer.media_type
     headers = dict(fault.headers) if isinstance(fault, Refused) else {}

@@ -76,6 +76,18 @@ class Identity:
         return grpc.ssl_channel_credentials(papers.ca, papers.key, papers.cert)
 
 
+def prober_context(files: TlsFiles) -> ssl.SSLContext:
+    """For asking servers of one's own, on this machine, whether they are ready: shows the certificate where one is
+    demanded, and believes whoever answers. Raises Fault INVALID."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        context.load_cert_chain(files.cert, files.key)
+    except OSError as error:
+        raise _unusable(f"certificate {files.cert} with key {files.key}", error) from error
+    return context
+
+
 def read_papers(files: TlsFiles) -> Papers:
     """Raises Fault INVALID, naming what is wrong with which file."""
     context = _context(files)

@@ -261,8 +261,10 @@ class Session:
         return moved
 
     def _say(self, point: Point, step: Step) -> None:
-        self._owed, self._told = False, point.token
         resumable = all(each.phase is Phase.FOLLOWING for each in self.views.values())
+        if self._single_token and not resumable:
+            return  # it is owed until it is true of every view
+        self._owed, self._told = False, point.token
         self._committed = self._committed or resumable
         step.told.append(Told(Event(UP_TO_DATE, point.token, revision_body(point.token)), None, resumable))
 

@@ -118,6 +118,7 @@ async def test_a_refusal_is_a_problem_to_who_accepts_problems(scheduler: Served)
             "type": "about:blank",
             "title": "Gone",
             "status": 410,
+            "detail": "the message",
         }
     async with client.get("/view/v1", headers={"Accept": "*/*"}) as response:
         assert response.content_type == "application/json"
