@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from sp00ky.deploy import cli_client, cli_dlq, cli_drift, cli_events, cli_replica, cli_serve, cli_ssp, cli_top, cli_view
+from sp00ky.deploy import (
+    cli_client,
+    cli_dlq,
+    cli_drift,
+    cli_events,
+    cli_job,
+    cli_replica,
+    cli_serve,
+    cli_ssp,
+    cli_top,
+    cli_view,
+)
 from sp00ky.deploy.announce import complain
 from sp00ky.proto.faults import Fault
 
@@ -32,6 +43,7 @@ app.add_typer(cli_ssp.app, name="ssp")
 cli_replica.app.command("drift")(cli_drift.drift)
 app.add_typer(cli_replica.app, name="replica")
 app.add_typer(cli_dlq.app, name="dlq")
+app.add_typer(cli_job.app, name="job")
 app.add_typer(config_app, name="config")
 app.command("dev")(cli_serve.dev)
 app.command("status")(cli_client.status)

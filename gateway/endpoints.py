@@ -24,6 +24,7 @@ from sp00ky.gateway.endpoint import (
     Role,
 )
 from sp00ky.gateway.exchange import JSON, TEXT, Answer, Api, Asked, json_answer
+from sp00ky.gateway.jobs import JOBS
 from sp00ky.gateway.members import MEMBERS
 from sp00ky.gateway.of_an_ssp import OF_AN_SSP
 from sp00ky.gateway.openapi import PROMETHEUS, openapi
@@ -354,11 +355,7 @@ ENDPOINTS: Sequence[Endpoint] = (
         result=answers.Dropped,
         may=frozenset({Code.NOT_FOUND}),
     ),
-    _later("POST", "/job/dispatch", SCHEDULER, "jobs"),
-    _later("POST", "/job/result", SCHEDULER, "jobs", READERS),
-    _later("POST", "/job/kill", SCHEDULER, "jobs", ADMINS),
-    _later("POST", "/job/retry", SCHEDULER, "jobs", ADMINS),
-    _later("PUT", "/backends", SCHEDULER, "jobs", ADMINS),
+    *JOBS,
     _later("POST", "/backup/create", SCHEDULER, "backups", ADMINS),
     _later("GET", "/backup/status", SCHEDULER, "backups", ADMINS),
     _later("GET", "/backup/status/{id}", SCHEDULER, "backups", ADMINS),

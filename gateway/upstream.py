@@ -23,6 +23,7 @@ from sp00ky.proto.v1 import (
     crdt_pb2_grpc,
     events_pb2_grpc,
     ingest_pb2_grpc,
+    jobs_pb2_grpc,
     membership_pb2_grpc,
     proxy_pb2_grpc,
     views_pb2_grpc,
@@ -51,6 +52,13 @@ class Rpc(StrEnum):
     GET_DEPENDENCIES = "ViewService.GetDependencies"
     REGISTER_SSP = "MembershipService.RegisterSsp"
     BEAT_SSP = "MembershipService.BeatSsp"
+    LIST_JOBS = "JobService.ListJobs"
+    GET_JOB = "JobService.GetJob"
+    DISPATCH_JOB = "JobService.DispatchJob"
+    REPORT_JOB = "JobService.ReportJob"
+    KILL_JOB = "JobService.KillJob"
+    RETRY_JOB = "JobService.RetryJob"
+    SET_BACKENDS = "JobService.SetBackends"
     APPLY_UPDATE = "CrdtService.ApplyUpdate"
     GET_DOCUMENT = "CrdtService.GetDocument"
 
@@ -64,6 +72,7 @@ _STUBS: Mapping[str, Callable[[aio.Channel], Any]] = {
     "AdminService": admin_pb2_grpc.AdminServiceStub,
     "EventService": events_pb2_grpc.EventServiceStub,
     "MembershipService": membership_pb2_grpc.MembershipServiceStub,
+    "JobService": jobs_pb2_grpc.JobServiceStub,
     "CrdtService": crdt_pb2_grpc.CrdtServiceStub,
 }
 

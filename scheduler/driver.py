@@ -39,6 +39,7 @@ from sp00ky.proto.v1 import (
 )
 from sp00ky.scheduler import errors
 from sp00ky.scheduler.appends import appending
+from sp00ky.scheduler.backends import Backends
 from sp00ky.scheduler.capture.capture import Capture
 from sp00ky.scheduler.capture.drift import Drift
 from sp00ky.scheduler.changes import canonical_change
@@ -56,6 +57,7 @@ from sp00ky.scheduler.room import Room, Work
 from sp00ky.scheduler.rpc.admin import AdminServicer
 from sp00ky.scheduler.rpc.events import EventServicer
 from sp00ky.scheduler.rpc.ingest import IngestServicer, add_ingest
+from sp00ky.scheduler.rpc.jobs import JobServicer, add_jobs, jobs_pb2
 from sp00ky.scheduler.rpc.membership import MembershipServicer, add_membership
 from sp00ky.scheduler.rpc.proxy import ProxyServicer
 from sp00ky.scheduler.rpc.replication import ReplicationServicer
@@ -94,6 +96,7 @@ class SchedulerDriver:
         self._server = Server(settings.grpc_addr, *secrets, limits_of(settings))
         self._views = ViewServicer(self)
         self.http_members = HttpMembers(self, settings)
+        self.backends = Backends(settings.job_backends(), settings.health_check_interval_secs)
         self._add_services()
 
     def _add_services(self) -> None:
@@ -108,6 +111,7 @@ class SchedulerDriver:
             (views_pb2_grpc.add_ViewServiceServicer_to_server, self._views, views_pb2, "ViewService"),
             (proxy_pb2_grpc.add_ProxyServiceServicer_to_server, ProxyServicer(self), proxy_pb2, "ProxyService"),
             (add_membership, MembershipServicer(self), membership_pb2, "MembershipService"),
+            (add_jobs, JobServicer(self), jobs_pb2, "JobService"),
             (admin_pb2_grpc.add_AdminServiceServicer_to_server, AdminServicer(self), admin_pb2, "AdminService"),
             (events_pb2_grpc.add_EventServiceServicer_to_server, EventServicer(self), events_pb2, "EventService"),
         )
@@ -168,6 +172,7 @@ class SchedulerDriver:
             is_captured=self.database is not None,
         )
         self._tasks.append(asyncio.create_task(self._upkeep.run(), name="upkeep"))
+        self._tasks.append(asyncio.create_task(self.backends.run(), name="backends"))
         self._observer = Observer(self, settings.events_max)
         self._committer.on_release = self._observer.handle_released
         self._tasks.append(asyncio.create_task(self._observer.run(), name="observer"))

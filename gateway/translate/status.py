@@ -18,6 +18,7 @@ READY = "ready"
 _SECRET_WORDS = ("key", "secret", "token", "password", "pass", "auth", "credential", "private")
 _WILDCARDS = ("0.0.0.0", "[::]", "")
 _NO_BACKENDS: Backends = {"healthy": 0, "unhealthy": 0, "unreachable": 0, "total": 0}
+_SICK = ("unhealthy", "unreachable")
 
 
 def status_request(asked: Asked) -> admin_pb2.GetStatusRequest:
@@ -25,17 +26,25 @@ def status_request(asked: Asked) -> admin_pb2.GetStatusRequest:
 
 
 def health_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
-    """Scheduler: healthy if it and at least one SSP are ready. SSP: its state."""
+    """Scheduler: healthy if it and at least one SSP are ready, and no backend is known to be sick; unavailable without
+    an SSP, or if every backend that is asked is sick. SSP: its state."""
     if asked.api == "ssp":
         state = status.state if status.state in {READY, "failed"} else "bootstrapping"
         told = {"detail": status.detail} if status.detail and state != READY else {}
         return json_answer({"status": state} | told, status=200 if state == READY else 503)
     ready = sum(ssp.state == READY for ssp in status.ssps)
-    healthy = ready > 0 and status.state not in {"cloning", "restoring"}
+    asked_of = [backend.state for backend in status.backends if backend.healthcheck]
+    sick = sum(state in _SICK for state in asked_of)
+    healthy = ready > 0 and status.state not in {"cloning", "restoring"} and (sick < len(asked_of) or not asked_of)
     body: Health = {
-        "status": "healthy" if healthy else "unavailable",
+        "status": ("degraded" if sick else "healthy") if healthy else "unavailable",
         "ssps": {"ready": ready, "total": len(status.ssps)},
-        "backends": _NO_BACKENDS,
+        "backends": {
+            "healthy": asked_of.count("healthy"),
+            "unhealthy": asked_of.count("unhealthy"),
+            "unreachable": asked_of.count("unreachable"),
+            "total": len(asked_of),
+        },
     }
     if status.detail and not healthy:
         body["detail"] = status.detail
@@ -93,7 +102,7 @@ def _places(status: admin_pb2.GetStatusResponse) -> Places:
 
 
 def info_answer(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
-    """The documented array: the service itself, then, of a scheduler, its SSPs."""
+    """The documented array: the service itself, then, of a scheduler, its SSPs and the backends."""
     return json_answer(_info(asked, status))
 
 
@@ -125,7 +134,8 @@ def _info(asked: Asked, status: admin_pb2.GetStatusResponse) -> list[dict[str, o
     if status.detail:
         own["detail"] = status.detail
     own["env"] = masked(status.env)
-    return [own, *(_ssp_info(ssp) for ssp in status.ssps)]
+    backends = (_backend_info(backend) for backend in status.backends)
+    return [own, *(_ssp_info(ssp) for ssp in status.ssps), *backends]
 
 
 def reachable_grpc_address(asked: Asked, status: admin_pb2.GetStatusResponse) -> str:
@@ -154,6 +164,25 @@ def _ssp_info(ssp: admin_pb2.SspStatus) -> dict[str, object]:
         "applied_seq": ssp.applied_seq,
         "written_seq": ssp.written_seq,
         "env": masked(ssp.env),
+    }
+
+
+def _backend_info(backend: admin_pb2.BackendStatus) -> dict[str, object]:
+    checked, healthy = backend.checked_age_seconds, backend.healthy_age_seconds
+    return {
+        "entity": "backend",
+        "id": backend.name,
+        "ip": _host(re.sub(r"^https?://", "", backend.url).partition("/")[0]),
+        "url": backend.url,
+        "port": backend.port or None,
+        "table": backend.table or None,
+        "status": backend.state,
+        "healthcheck": backend.healthcheck,
+        "last_checked_seconds_ago": checked if checked >= 0 else None,
+        "last_healthy_seconds_ago": healthy if healthy >= 0 else None,
+        "response_time_ms": round(backend.response_seconds * 1000, 3) if checked >= 0 else None,
+        "detail": backend.detail or None,
+        "env": masked(backend.env),
     }
 
 

@@ -33,12 +33,6 @@ FIELDS: Final[Mapping[str, str]] = {
     "timeout": "TYPE option<number>",
     "delay": "TYPE option<int>",
     "errors": "TYPE option<array<object>>",
-    "errors.*": "TYPE object FLEXIBLE",
-    "errors.*.at": "TYPE option<datetime>",  # where the application's own errors.* is not flexible
-    "errors.*.code": "TYPE option<int>",
-    "errors.*.reason": "TYPE option<string>",
-    "errors.*.ssp": "TYPE option<string>",
-    "errors.*.attempt": "TYPE option<int>",
     "assignee": "TYPE option<string>",
     "lease_until": "TYPE option<datetime>",
     "lease_epoch": "TYPE option<int>",
@@ -47,6 +41,15 @@ FIELDS: Final[Mapping[str, str]] = {
     "created_at": "TYPE option<datetime> DEFAULT time::now()",
     "updated_at": "TYPE option<datetime> DEFAULT time::now()",
     "due_at": "TYPE option<datetime> DEFAULT time::now() + duration::from_millis(math::max([0, delay ?? 0]))",
+}
+# Of a table with a schema, further: what an error holds, whether or not the application's own errors.* is flexible.
+FIELDS_SCHEMAFULL: Final[Mapping[str, str]] = {
+    "errors.*": "TYPE object FLEXIBLE",
+    "errors.*.at": "TYPE option<datetime>",
+    "errors.*.code": "TYPE option<int>",
+    "errors.*.reason": "TYPE option<string>",
+    "errors.*.ssp": "TYPE option<string>",
+    "errors.*.attempt": "TYPE option<int>",
 }
 
 _FOREVER = "d'9999-12-31T00:00:00Z'"
@@ -61,10 +64,21 @@ def _until(keep: str) -> str:
     return f"(IF {keep} = 0ns {{ {_FOREVER} }} ELSE {{ time::now() + {keep} }})"
 
 
-def definitions(table: str) -> str:
+def definitions(table: str, *, schemafull: bool) -> str:
     """Puts the fields and the index into an outbox table that is there."""
-    fields = [f"DEFINE FIELD IF NOT EXISTS {name} ON {table} {kind};" for name, kind in FIELDS.items()]
+    wanted = {**FIELDS, **(FIELDS_SCHEMAFULL if schemafull else {})}
+    fields = [f"DEFINE FIELD IF NOT EXISTS {name} ON {table} {kind};" for name, kind in wanted.items()]
     return "\n".join([*fields, f"DEFINE INDEX IF NOT EXISTS {INDEX} ON {table} FIELDS status, due_at;"])
+
+
+def adopt(table: str) -> str:
+    """Rows from before the table had the mesh's defaults: without a status they are pending, and their delay counts."""
+    return (
+        f"UPDATE {table} SET status = 'pending' WHERE status = NONE RETURN NONE;"
+        f"UPDATE {table} SET due_at = (created_at ?? time::now()) "
+        f"+ (IF type::is_int(delay) AND delay > 0 {{ duration::from_millis(delay) }} ELSE {{ 0ns }}) "
+        f"WHERE status = 'pending' AND due_at = NONE RETURN NONE;"
+    )
 
 
 def find_due(table: str) -> str:
@@ -175,7 +189,7 @@ WHERE status IN $from RETURN AFTER
 """
 SHOWN: Final = (
     "id, path, status, retries, max_retries, assignee, lease_until, lease_epoch, leases_lost, due_at, created_at, "
-    "updated_at, array::first(errors) AS error"
+    "updated_at, array::first(errors ?? []) AS error"
 )
 
 

@@ -291,7 +291,7 @@ class TableStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., rows: _Optional[int] = ..., captured: _Optional[bool] = ...) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("service", "id", "state", "version", "uptime_seconds", "store_id", "epoch", "head_seq", "captured_stamp", "ssps", "tables", "views", "namespace", "database", "env", "metrics", "detail", "grpc_address", "distributions", "lag")
+    __slots__ = ("service", "id", "state", "version", "uptime_seconds", "store_id", "epoch", "head_seq", "captured_stamp", "ssps", "tables", "views", "namespace", "database", "env", "metrics", "detail", "grpc_address", "distributions", "lag", "backends")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -326,6 +326,7 @@ class GetStatusResponse(_message.Message):
     GRPC_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     DISTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
     LAG_FIELD_NUMBER: _ClassVar[int]
+    BACKENDS_FIELD_NUMBER: _ClassVar[int]
     service: str
     id: str
     state: str
@@ -346,7 +347,41 @@ class GetStatusResponse(_message.Message):
     grpc_address: str
     distributions: _containers.RepeatedCompositeFieldContainer[Distribution]
     lag: LagStatus
-    def __init__(self, service: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[str] = ..., version: _Optional[str] = ..., uptime_seconds: _Optional[float] = ..., store_id: _Optional[str] = ..., epoch: _Optional[int] = ..., head_seq: _Optional[int] = ..., captured_stamp: _Optional[int] = ..., ssps: _Optional[_Iterable[_Union[SspStatus, _Mapping]]] = ..., tables: _Optional[_Iterable[_Union[TableStatus, _Mapping]]] = ..., views: _Optional[int] = ..., namespace: _Optional[str] = ..., database: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., detail: _Optional[str] = ..., grpc_address: _Optional[str] = ..., distributions: _Optional[_Iterable[_Union[Distribution, _Mapping]]] = ..., lag: _Optional[_Union[LagStatus, _Mapping]] = ...) -> None: ...
+    backends: _containers.RepeatedCompositeFieldContainer[BackendStatus]
+    def __init__(self, service: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[str] = ..., version: _Optional[str] = ..., uptime_seconds: _Optional[float] = ..., store_id: _Optional[str] = ..., epoch: _Optional[int] = ..., head_seq: _Optional[int] = ..., captured_stamp: _Optional[int] = ..., ssps: _Optional[_Iterable[_Union[SspStatus, _Mapping]]] = ..., tables: _Optional[_Iterable[_Union[TableStatus, _Mapping]]] = ..., views: _Optional[int] = ..., namespace: _Optional[str] = ..., database: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., detail: _Optional[str] = ..., grpc_address: _Optional[str] = ..., distributions: _Optional[_Iterable[_Union[Distribution, _Mapping]]] = ..., lag: _Optional[_Union[LagStatus, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[BackendStatus, _Mapping]]] = ...) -> None: ...
+
+class BackendStatus(_message.Message):
+    __slots__ = ("name", "url", "table", "state", "healthcheck", "checked_age_seconds", "healthy_age_seconds", "response_seconds", "detail", "port", "env")
+    class EnvEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    URL_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    HEALTHCHECK_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    HEALTHY_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    ENV_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    url: str
+    table: str
+    state: str
+    healthcheck: str
+    checked_age_seconds: float
+    healthy_age_seconds: float
+    response_seconds: float
+    detail: str
+    port: int
+    env: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., url: _Optional[str] = ..., table: _Optional[str] = ..., state: _Optional[str] = ..., healthcheck: _Optional[str] = ..., checked_age_seconds: _Optional[float] = ..., healthy_age_seconds: _Optional[float] = ..., response_seconds: _Optional[float] = ..., detail: _Optional[str] = ..., port: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Distribution(_message.Message):
     __slots__ = ("name", "labels", "bounds", "counts", "sum")

@@ -53,6 +53,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             grpc_address=driver.grpc_address,
             distributions=distributions_of(driver),
             lag=driver.probe.status() if driver.probe is not None else None,
+            backends=driver.backends.status(),
         )
 
     def _detail(self) -> str:

@@ -7,15 +7,13 @@ by `GuardedResolver`, and the connection goes to the addresses that it let throu
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver
 from sp00ky.proto.jobs.backend import Backend
+from sp00ky.proto.jobs.resolver import GuardedResolver
 from sp00ky.proto.jobs.row import Request
-from sp00ky.proto.jobs.target import Network, may_connect
 from sp00ky.proto.values.json import JsonError, from_json
 from sp00ky.proto.values.kinds import NONE, Value
 from yarl import URL
@@ -42,27 +40,6 @@ class Answer:
     def speaks_for_backend(self) -> bool:
         """Whether the backend is well, whatever it thinks of the job."""
         return 0 < self.code < 500
-
-
-class GuardedResolver(AbstractResolver):
-    """Answers with those addresses alone that may be connected to."""
-
-    def __init__(self, trusted: Sequence[Network], resolver: AbstractResolver | None = None) -> None:
-        self._trusted = trusted
-        self._resolver = resolver or aiohttp.ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        allowed = [each for each in found if may_connect(each["host"], self._trusted)]
-        if not allowed:
-            addresses = ", ".join(sorted({each["host"] for each in found}))
-            raise OSError(None, f"{host} is {addresses}, where no job may go; see allowed_networks")
-        return allowed
-
-    async def close(self) -> None:
-        await self._resolver.close()
 
 
 class HttpBackend:

@@ -61,7 +61,9 @@ class Outbox:
             tables = (await self._database.query("INFO FOR DB"))[0]["tables"]
             if self._backend.table not in tables:
                 return False
-            for result in await self._database.query_raw(statements.definitions(self._backend.table)):
+            schemafull = "SCHEMAFULL" in tables[self._backend.table]
+            text = statements.definitions(self._backend.table, schemafull=schemafull)
+            for result in await self._database.query_raw(text + statements.adopt(self._backend.table)):
                 _must(result)
             self._is_prepared = True
         return True

@@ -76,7 +76,7 @@ class Scene:
     async def ends(self, job: RecordId, status: str, timeout_s: float = 15.0) -> dict[str, Any]:
         async def ended() -> dict[str, Any] | None:
             row = await self.row(job)
-            return row if row["status"] == status else None
+            return row if row.get("status") == status else None
 
         return await eventually(ended, timeout_s, what=f"{job} to be {status}")
 
@@ -283,6 +283,24 @@ async def test_a_table_that_comes_later_is_served(scene: Scene) -> None:
     await scene.ssp()
     await scene.database.query(SCHEMA)
     await scene.ends(await scene.create("a"), "success")
+
+
+async def test_a_table_without_a_schema_is_served(scene: Scene) -> None:
+    await scene.database.query("REMOVE TABLE job; DEFINE TABLE job SCHEMALESS")
+    scene.served.answer = failing(1)
+    await scene.ssp()
+    row = await scene.ends(await scene.create("a", payload={"deep": {"er": [1]}}), "success")
+    assert row["errors"][0]["code"] == 500 and row["result"] == {"ok": 1}
+
+
+async def test_rows_without_a_status_are_pending(scene: Scene) -> None:
+    await scene.database.query("REMOVE TABLE job; DEFINE TABLE job SCHEMALESS")
+    early = await scene.create("early")
+    delayed = await scene.create("delayed", delay=3_600_000)
+    assert "status" not in await scene.row(early)
+    await scene.ssp()
+    await scene.ends(early, "success")
+    assert (await scene.row(delayed))["status"] == "pending" and scene.served.keys == {"job:early": 1}
 
 
 async def test_rows_from_before_the_mesh_are_run(scene: Scene) -> None:

@@ -1,0 +1,225 @@
+"""G8: jobs of a real mesh, against a backend over real HTTP that counts, with kill -9 of the SSPs that run them.
+
+The database itself counts successes: an event on the outbox table notes each row that becomes `success`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+import shlex
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from sp00ky.proto.database import Database
+
+from tests.harness.eventually import eventually
+from tests.harness.job_backend import JobBackend, job_backend
+from tests.harness.mesh import SECRET, Mesh, running_mesh
+from tests.harness.processes import SPKY
+
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(170)]
+README = Path(__file__).parents[2] / "ssp" / "README.md"
+SCHEMA = """
+DEFINE TABLE job SCHEMALESS;
+DEFINE EVENT succeeded ON job WHEN $before.status != 'success' AND $after.status = 'success'
+    THEN { CREATE recorded SET job = $after.id };
+"""
+LEASE_S = 1.0 + 5.0  # the timeout below, and the margin
+
+
+def config(url: str, **stated: Any) -> dict[str, str]:
+    backend = {"base_url": url, "timeout": 1, "concurrency": 8, "healthcheck": "/up", **stated}
+    return {"SPKY_JOB_CONFIG": json.dumps({"job_tables": {"job": backend}})}
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[JobBackend]:
+    async with job_backend() as backend:
+        yield backend
+
+
+async def statuses(database: Database) -> Counter[str]:
+    return Counter((await database.query("SELECT VALUE status FROM job"))[0])
+
+
+async def recorded(database: Database) -> Counter[str]:
+    return Counter(str(job.key) for job in (await database.query("SELECT VALUE job FROM recorded"))[0])
+
+
+async def run_under_fire(folder: Path, served: JobBackend, jobs: int, kills: int, every_s: float) -> None:
+    """Every job succeeds once in the database, however often the SSPs that run them are killed."""
+    dice = random.Random(7)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if dice.random() < 0.05:
+            return web.Response(status=500, text="now and then")
+        return web.json_response({"path": request.path})
+
+    served.answer = answer
+    async with running_mesh(folder, ssps=2, extra=config(served.url)) as mesh:
+        database = await mesh.database()
+        await database.query(SCHEMA)
+        rows = [{"id": f"n{n}", "path": "/work", "max_retries": 20, "delay": n * 20} for n in range(jobs)]
+        await database.insert("job", rows)
+        for number in range(kills):
+            before = len(served.calls)
+            await eventually(lambda before=before: len(served.calls) > before, 60.0, what="further attempts")
+            await fire(mesh, f"ssp-{number % 2 + 1}", every_s)
+
+        async def done() -> bool:
+            return (await statuses(database))["success"] == jobs
+
+        await eventually(done, 100.0, what=f"{jobs} successes", every_s=0.1)
+        assert await recorded(database) == {f"n{n}": 1 for n in range(jobs)}
+        assert set(served.keys) == {f"job:n{n}" for n in range(jobs)}
+        assert sum(served.keys.values()) >= jobs
+
+
+async def fire(mesh: Mesh, name: str, every_s: float) -> None:
+    """kill -9, and wait until it runs again and `every_s` have passed."""
+    loop = asyncio.get_running_loop()
+    pid, begun = mesh.pid_of(name), loop.time()
+    mesh.kill(name)
+    await eventually(lambda: mesh.pid_of(name) != pid, 60.0, what=f"{name} to run again", every_s=0.05)
+    await eventually(lambda: loop.time() - begun >= every_s, every_s + 1, what="the next shot", every_s=0.05)
+
+
+async def test_c10_every_job_succeeds_once_while_ssps_are_killed(tmp_path: Path, served: JobBackend) -> None:
+    await run_under_fire(tmp_path, served, jobs=60, kills=2, every_s=0.2)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+async def test_c10_a_thousand_jobs_while_ssps_are_killed_every_two_seconds(tmp_path: Path, served: JobBackend) -> None:
+    await run_under_fire(tmp_path, served, jobs=1_000, kills=12, every_s=2.0)
+
+
+@pytest.mark.parametrize("place", ["jobs.before_call", "jobs.after_call", "jobs.recorded"])
+async def test_c10_kill_before_and_after_the_call(tmp_path: Path, served: JobBackend, place: str) -> None:
+    """Killed at that place by itself: the other SSP takes over within the lease, with the same key."""
+    armed = tmp_path / "failpoints"
+    armed.write_text("")
+    extra = {**config(served.url), "SPKY_FAILPOINTS": f"@{armed}"}
+    async with running_mesh(tmp_path / "mesh", ssps=2, extra=extra) as mesh:
+        database = await mesh.database()
+        await database.query(SCHEMA)
+        await database.query("CREATE job:warm SET path = '/warm'")
+        await eventually(lambda: "job:warm" in served.keys, 30.0, what="jobs to be run", every_s=0.05)
+        armed.write_text(f"{place}=abort")
+        pids = {name: mesh.pid_of(name) for name in ("ssp-1", "ssp-2")}
+        await database.query("CREATE job:a SET path = '/work'")
+
+        def died() -> bool:
+            return any(mesh.pid_of(name) != pid for name, pid in pids.items())
+
+        await eventually(died, 30.0, what="an SSP to die", every_s=0.02)
+        armed.write_text("")
+
+        async def succeeded() -> bool:
+            return (await recorded(database))["a"] == 1
+
+        await eventually(succeeded, LEASE_S + 10.0, what="the job's success", every_s=0.05)
+        calls = {"jobs.before_call": 1, "jobs.after_call": 2, "jobs.recorded": 1}[place]
+        row = (await database.query("SELECT * FROM ONLY job:a"))[0]
+        assert row["status"] == "success" and served.keys["job:a"] >= calls
+        assert (row["lease_epoch"] > 1) is (place != "jobs.recorded")
+
+
+async def test_operators_see_kill_and_retry_jobs(tmp_path: Path, served: JobBackend) -> None:
+    served.held.clear()
+    async with running_mesh(tmp_path, ssps=1, extra=config(served.url, timeout=30)) as mesh:
+        database = await mesh.database()
+        await database.query(SCHEMA)
+        assert await spky(mesh, "run", "job", "/charge", '{"amount": 7}', "--id", "job:a") == "job:a: pending\n"
+        await eventually(lambda: "job:a" in served.keys, 30.0, what="the attempt", every_s=0.05)
+        assert await spky(mesh, "kill", "job:a") == "job:a: cancelled\n"
+        await eventually(lambda: served.keys["job:a"] == 1 and served.inflight <= 1, 10.0, what="the kill")
+        served.held.set()
+        assert json.loads(await spky(mesh, "show", "job:a", "--json"))["status"] == "cancelled"
+        assert await spky(mesh, "retry", "job:a") == "job:a: pending\n"
+
+        async def succeeded() -> bool:
+            return bool((await mesh.get("/job/job:a") or {}).get("status") == "success")
+
+        await eventually(succeeded, 20.0, what="the success", every_s=0.05)
+        listed = json.loads(await spky(mesh, "list", "--json", "--status", "success"))
+        assert [job["id"] for job in listed["jobs"]] == ["job:a"] and listed["counts"] == {"job": {"success": 1}}
+        assert "job:a" in await spky(mesh, "list")
+        for path, body, status in (
+            ("kill", {"job_id": "job:a"}, 409),
+            ("retry", {"job_id": "job:a"}, 409),
+            ("retry", {"job_id": "job:none"}, 404),
+            ("kill", {"job_id": "user:1"}, 404),
+            ("dispatch", {"table": "job", "job_id": "job:a"}, 409),
+            ("dispatch", {"table": "user"}, 404),
+            ("result", {"job_id": "job:a", "status": "running"}, 200),
+            ("result", {"job_id": "job:a", "status": "completed"}, 409),
+            ("result", {"job_id": "job:a", "status": "odd"}, 400),
+        ):
+            async with mesh.http.post(f"{mesh.url}/job/{path}", json=body) as response:
+                assert response.status == status, (path, body, await response.text())
+        await backends_are_shown(mesh, served)
+
+
+async def backends_are_shown(mesh: Mesh, served: JobBackend) -> None:
+    async def backends() -> dict[str, str]:
+        info = await mesh.get("/info") or []
+        return {each["id"]: each["status"] for each in info if each["entity"] == "backend"}
+
+    async def shown(**expected: str) -> None:
+        async def are() -> bool:
+            return await backends() == expected
+
+        await eventually(are, 30.0, what=f"{expected}", every_s=0.05)
+
+    await shown(job="healthy")
+    more = [{"name": "mail", "url": "http://127.0.0.1:1", "healthcheck": "/up", "env": ["API_KEY=x"]}]
+    async with mesh.http.put(f"{mesh.url}/backends", json=more) as response:
+        assert response.status == 200, await response.text()
+    await shown(job="healthy", mail="unreachable")
+    health = await mesh.get("/health")
+    assert health["status"] == "degraded"
+    assert health["backends"] == {"healthy": 1, "unhealthy": 0, "unreachable": 1, "total": 2}
+    async with mesh.http.put(f"{mesh.url}/backends", json=[{"name": "mail"}]) as response:
+        assert response.status == 400 and "base_url" in await response.text()
+
+
+async def spky(mesh: Mesh, *arguments: str) -> str:
+    ran = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-m", SPKY, "job", *arguments, "--url", mesh.url, "--secret", SECRET],
+        capture_output=True, text=True, timeout=30, check=True,
+    )  # fmt: skip
+    return ran.stdout
+
+
+async def test_the_example_of_the_readme_is_run_as_it_is_written(tmp_path: Path) -> None:
+    section = README.read_text().partition("## Jobs")[2].partition("\n## ")[0]
+    (module,) = re.findall(r"```python\n# shop.py\n(.*?)```", section, re.DOTALL)
+    (sql,) = re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
+    (settings,) = re.findall(r"export SPKY_JOB_CONFIG='(.*)'", section)
+    commands = re.findall(r"^spky (job .*)$", section, re.MULTILINE)
+    (tmp_path / "shop.py").write_text(module)
+    extra = {"SPKY_JOB_CONFIG": settings, "PYTHONPATH": str(tmp_path)}
+    async with running_mesh(tmp_path / "mesh", ssps=1, extra=extra) as mesh:
+        database = await mesh.database()
+        await database.query(sql)
+        said = ""
+
+        async def succeeded() -> bool:
+            return set((await database.query("SELECT VALUE status FROM job"))[0]) == {"success"}
+
+        for command in commands:
+            said += await spky(mesh, *shlex.split(command)[1:])
+            await eventually(succeeded, 30.0, what="the jobs' success", every_s=0.05)
+        rows = (await database.query("SELECT id, result FROM job ORDER BY id"))[0]
+    assert [row["result"] for row in rows] == [{"charged": 5, "key": "job:first"}, {"charged": 7, "key": "job:second"}]
+    assert len(commands) == 3 and "job:second: pending" in said and "2 success" in said
