@@ -36,6 +36,7 @@ SWEEP_S = 1.0
 REMOVE_S = 60.0
 PATIENCE_S = 60.0  # beyond the lease: nobody may have taken the job over yet
 STOP_S = 3.0
+GATHER_S = 0.01
 RETRY_S_MAX = 5.0
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Runner:
         self._running: dict[RecordId, _Running] = {}
         self._wake = asyncio.Event()
         self._is_stopping = False
+        self._is_backlogged = False
         self._swept_at = self._removed_at = -REMOVE_S
 
     def wake(self) -> None:
@@ -79,6 +81,10 @@ class Runner:
     @property
     def running(self) -> int:
         return len(self._running)
+
+    @property
+    def _free(self) -> int:
+        return self.backend.concurrency - len(self._running)
 
     # --- the loop ---
 
@@ -110,10 +116,13 @@ class Runner:
         if now - self._removed_at >= REMOVE_S:
             self.measures.removed += await self._outbox.remove()
             self._removed_at = now
-        wanted = self.breaker.admits(now, self.backend.concurrency - len(self._running))
+        if self._is_backlogged and self._free < self.backend.concurrency // 4:
+            await asyncio.sleep(GATHER_S)  # one search for several slots
+        wanted = self.breaker.admits(now, self._free)
         if wanted <= 0:
             return SWEEP_S
         taken = await self._outbox.take(wanted, alone=self._is_alone())
+        self._is_backlogged = taken.are_more
         for job, waited_s in zip(taken.jobs, taken.waited_s, strict=True):
             self.measures.claimed(waited_s)
             self._begin(job)
