@@ -117,7 +117,7 @@ class Document:
 
     def value(self) -> Value:
         """What it amounts to: str, dict, list, or a number (an int where it is whole)."""
-        self._doc.attach()
+        self._settle()
         match self._kind:
             case Kind.TEXT:
                 return self._doc.get_text(self._field).to_string()
@@ -128,6 +128,11 @@ class Document:
             case Kind.COUNTER:
                 number = float(self._doc.get_counter(self._field).value)
                 return int(number) if number.is_integer() else number
+
+    def _settle(self) -> None:
+        """Compute what was only recorded."""
+        if self._doc.is_detached():
+            self._doc.attach()
 
     def version(self) -> bytes:
         """All that it has seen, as Loro's encoded version vector."""
@@ -140,13 +145,13 @@ class Document:
 
     def snapshot(self) -> bytes:
         """All of it, with its history."""
-        self._doc.attach()
+        self._settle()
         state: bytes = self._doc.export(ExportMode.Snapshot())
         return state
 
     def shallow(self, frontiers: bytes) -> bytes:
         """All of it, with the history since `frontiers`, and before where something concurrent to them needs it."""
-        self._doc.attach()
+        self._settle()
         place = _loro("the mark", Frontiers.decode, frontiers)
         state: bytes = _loro("the mark", self._doc.export, ExportMode.ShallowSnapshot(place))
         return state
@@ -154,7 +159,7 @@ class Document:
     def since(self, version: bytes) -> bytes:
         """What somebody at `version` lacks. Raises Fault INVALID, or REVISION_GONE where it is no longer kept."""
         seen = _loro("the version", VersionVector.decode, version)
-        self._doc.attach()
+        self._settle()
         if self._doc.is_shallow() and not seen.includes_vv(self._doc.shallow_since_vv):
             raise Fault(Code.REVISION_GONE, "what came since the version is no longer kept", "load the whole document")
         update: bytes = _loro("the version", self._doc.export, ExportMode.Updates(seen))
