@@ -55,7 +55,7 @@ REFUSED: dict[str, str] = {
     "SELECT * FROM t WHERE http::get('http://169.254.169.254/')": "http::get()",
     "SELECT HTTP::GET('http://[::1]/') FROM t": "http::get()",
     "SELECT http::post('http://a', { a: (SELECT * FROM user) }) FROM t": "http::post()",
-    "SELECT sleep(10s) FROM t": "sleep()",
+    "SELECT sleep (10s) FROM t": "sleep",
     "SELECT * FROM t WHERE rand() > 0.5": "rand()",
     "SELECT * FROM t WHERE rand::bool()": "rand::bool()",
     "SELECT * FROM t ORDER BY RAND()": "ORDER BY RAND()",
@@ -185,7 +185,7 @@ async def test_i3_what_shadows_a_name_of_the_query_is_refused_or_loses(scheduler
 NOT_SERVED = (
     "DELETE t", "SELECT * FROM t; DELETE canary", "DELETE canary; SELECT * FROM t", "SELECT * FROM (DELETE canary)",
     "SELECT * FROM t WHERE { CREATE canary; true }", "RETURN { REMOVE TABLE canary }", "RETURN http::get('http://a')",
-    "USE NS other; SELECT * FROM t", "INFO FOR ROOT", "RETURN sleep(1s)", "RETURN function() { return 1 }",
+    "USE NS other; SELECT * FROM t", "INFO FOR ROOT", "RETURN sleep (1s)", "RETURN function() { return 1 }",
     "SELECT * FROM t; /* ; */ UPDATE canary SET alive = false", "LIVE SELECT * FROM t",
 )  # fmt: skip
 
