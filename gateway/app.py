@@ -94,7 +94,10 @@ def _handler(edge_of: Edge, endpoint: Endpoint) -> Callable[[web.Request], Await
         if endpoint.stream is not None:
             return await endpoint.stream(request, asked, principal, edge_of)
         async with asyncio.timeout(_left(deadline) + GRACE_SECONDS):
-            return to_response(await perform(edge_of, endpoint, asked, deadline))
+            response = to_response(await perform(edge_of, endpoint, asked, deadline))
+        if request.can_read_body:
+            response.force_close()  # a body that was not asked for is not read
+        return response
 
     return handle
 
@@ -117,7 +120,8 @@ def admitted(edge_of: Edge, endpoint: Endpoint, request: web.Request) -> Princip
 
 
 async def _asked(edge_of: Edge, endpoint: Endpoint, request: web.Request, principal: Principal) -> Asked:
-    body = await read_body(request, edge_of.limits) if request.can_read_body else b""
+    has_body = endpoint.body is not None and request.can_read_body
+    body = await read_body(request, edge_of.limits) if has_body else b""
     return Asked(
         api=edge_of.api,
         path=dict(request.match_info),
@@ -132,6 +136,7 @@ async def _asked(edge_of: Edge, endpoint: Endpoint, request: web.Request, princi
         viewer=principal.viewer,
         token=_token(request) if principal.viewer is not None else "",
         as_ssp=Role.SSP in principal.roles,
+        ssp_secret=_token(request) if principal.holds_ssp_secret else "",
         own_metrics=edge_of.telemetry.collect() if endpoint.own_metrics else (),
     )
 

@@ -25,6 +25,7 @@ from sp00ky.gateway.connections import guard_of
 from sp00ky.gateway.endpoint import Endpoint, Load
 from sp00ky.gateway.errors import Refused, error_answer
 from sp00ky.gateway.exchange import Answer, Api, Limits
+from sp00ky.gateway.inflation import ENCODINGS, Inflated, inflated
 from sp00ky.gateway.origins import Origins
 from sp00ky.gateway.telemetry import Telemetry
 from sp00ky.proto import tracing
@@ -34,7 +35,6 @@ from sp00ky.proto.tracing import REQUEST_ID
 REQUEST_ID_HEADER = "X-Request-Id"
 UNKNOWN_ROUTE = "unknown"
 UNTRACED = ("/health", "/metrics", "/info", "/version")  # asked by probes, several times a second
-ENCODINGS = ("identity", "gzip", "deflate")
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ async def read_body(request: web.Request, limits: Limits) -> bytes:
         raise _too_large(limits)
     try:
         async with asyncio.timeout(limits.request_timeout_ms / 1000):
-            return await request.read()
-    except web.HTTPRequestEntityTooLarge:
+            return await inflated(await request.read(), encoding, limits.body_bytes_max)
+    except (web.HTTPRequestEntityTooLarge, Inflated):
         raise _too_large(limits) from None
     except TimeoutError:
         raise Refused(408, "request body did not arrive in time") from None

@@ -79,6 +79,7 @@ class GatewayServer:
             max_line_size=self._limits.line_bytes_max,
             max_field_size=self._limits.header_bytes_max,
             lingering_time=self._limits.head_timeout_ms / 1000,
+            auto_decompress=False,  # its parser would unpack for anyone, on the loop: `inflation.py`
         )
         self._runner = runner
         await runner.setup()

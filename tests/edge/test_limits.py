@@ -14,6 +14,7 @@ import psutil
 import pytest
 from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.exchange import Limits
+from sp00ky.gateway.inflation import MEMBERS_MAX, Inflated, inflate
 from sp00ky.proto.faults import Fault
 from sp00ky.proto.settings import load
 from sp00ky.proto.v1 import views_pb2
@@ -121,6 +122,41 @@ async def test_i4_a_bomb_is_not_unpacked_beyond_the_limit(serve: Serve, encoding
         assert response.status == 413
     assert psutil.Process().memory_info().rss - before < 32 * MIB
     assert not mesh.asked
+
+
+async def test_i4_a_body_that_is_not_asked_for_is_neither_unpacked_nor_read(serve: Serve) -> None:
+    client, _ = await serve("scheduler", secret="a secret of the tests", limits=Limits(head_timeout_ms=300))
+    bomb = gzip.compress(b" " * (256 * MIB), 1)
+    head = b"%b HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+    for asked, status in ((b"GET /health/live", 200), (b"GET /health", 200), (b"POST /ingest", 401), (b"GET /x", 404)):
+        before = psutil.Process().memory_info().rss
+        async with connected(client) as raw:
+            raw.say(head % (asked, len(bomb)) + bomb)
+            assert await raw.status() == status
+            assert await raw.closed() or status == 401
+        assert psutil.Process().memory_info().rss - before < 32 * MIB, asked
+    async with connected(client) as raw:
+        raw.say(b"GET /health/live HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
+        assert await raw.status() == 200, "it is not waited for"
+        assert b"Connection: close" in await raw.reader.readuntil(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "bare"])
+def test_i4_what_was_packed_is_unpacked_up_to_the_limit(encoding: str) -> None:
+    window = {"gzip": 31, "deflate": 15, "bare": -15}[encoding]
+    packing = zlib.compressobj(wbits=window)
+    packed = packing.compress(b"x" * 1000) + packing.flush()
+    named = "gzip" if encoding == "gzip" else "deflate"
+    assert inflate(packed, named, 1000) == b"x" * 1000
+    with pytest.raises(Inflated):
+        inflate(packed, named, 999)
+    for broken in (packed[:-1], b"", b"\xff" + packed):
+        with pytest.raises(ValueError):
+            inflate(broken, named, 1000)
+    assert inflate(gzip.compress(b"a") * 3, "gzip", 3) == b"aaa"
+    for most, refusal in ((2, Inflated), (1000, ValueError)):
+        with pytest.raises(refusal):
+            inflate(gzip.compress(b"a") * (MEMBERS_MAX + 1), "gzip", most)
 
 
 async def drip(raw: Raw) -> None:
