@@ -68,6 +68,11 @@ class Principal:
     viewer: Mapping[str, Value] | None = None
     expires: float | None = None
 
+    @property
+    def holds_ssp_secret(self) -> bool:
+        """Whether it presented one of the secrets that an SSP may hold: no admin's, and no JWT of that role."""
+        return self.expires is None and self.name in {"service", "ssp"}
+
 
 class Unauthenticated(Fault):
     """The one refusal. `reason` is for the counter alone."""

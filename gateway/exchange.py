@@ -72,6 +72,7 @@ class Asked:
     viewer: Mapping[str, Value] | None = None  # the user whose token was presented; None: a service asks
     token: str = ""  # that user's, as it was presented
     as_ssp: bool = False  # the bearer may be an SSP's
+    ssp_secret: str = ""  # the bearer, if it is one that SSPs hold: a secret, and no JWT
     own_metrics: Sequence[Metric] = ()  # only for endpoints that publish them
 
 

@@ -181,12 +181,6 @@ class SchedulerSettings(JobSettings):
         gt=0,
         about="SSPs that speak HTTP only and may follow at the same time",
     )
-    ssp_secret: str = setting(
-        "",
-        env="SPKY_SSP_SECRET",
-        secret=True,
-        about="bearer sent to SSPs that speak HTTP only; unset: SPKY_AUTH_SECRET",
-    )
     snapshot_update_interval_secs: int = setting(
         300,
         env="SPKY_SNAPSHOT_UPDATE_INTERVAL_SECS",

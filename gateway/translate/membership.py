@@ -73,7 +73,7 @@ def register_request(asked: Asked) -> membership_pb2.RegisterSspRequest:
         if type(value) is not str:
             raise Misshapen(f'field "env.{name[:64]}" is {kind_name(value)}, not text')
     return membership_pb2.RegisterSspRequest(
-        ssp_id=SSP_ID.text(body), url=URL.text(body), version=VERSION.text(body), env=env
+        ssp_id=SSP_ID.text(body), url=URL.text(body), version=VERSION.text(body), env=env, secret=asked.ssp_secret
     )
 
 

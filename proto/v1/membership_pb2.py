@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sp00ky/proto/v1/membership.proto\x12\tsp00ky.v1\"\xa3\x01\n\x12RegisterSspRequest\x12\x0e\n\x06ssp_id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x33\n\x03\x65nv\x18\x04 \x03(\x0b\x32&.sp00ky.v1.RegisterSspRequest.EnvEntry\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc7\x01\n\x13RegisterSspResponse\x12\x14\n\x0csnapshot_seq\x18\x01 \x01(\x04\x12\x45\n\x0ctable_hashes\x18\x02 \x03(\x0b\x32/.sp00ky.v1.RegisterSspResponse.TableHashesEntry\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x10\n\x08revision\x18\x04 \x01(\t\x1a\x32\n\x10TableHashesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"X\n\x0e\x42\x65\x61tSspRequest\x12\x0e\n\x06ssp_id\x18\x01 \x01(\t\x12\r\n\x05views\x18\x02 \x01(\r\x12\x11\n\tcpu_ratio\x18\x03 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x04\"\x11\n\x0f\x42\x65\x61tSspResponse2\xa3\x01\n\x11MembershipService\x12L\n\x0bRegisterSsp\x12\x1d.sp00ky.v1.RegisterSspRequest\x1a\x1e.sp00ky.v1.RegisterSspResponse\x12@\n\x07\x42\x65\x61tSsp\x12\x19.sp00ky.v1.BeatSspRequest\x1a\x1a.sp00ky.v1.BeatSspResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sp00ky/proto/v1/membership.proto\x12\tsp00ky.v1\"\xb3\x01\n\x12RegisterSspRequest\x12\x0e\n\x06ssp_id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x33\n\x03\x65nv\x18\x04 \x03(\x0b\x32&.sp00ky.v1.RegisterSspRequest.EnvEntry\x12\x0e\n\x06secret\x18\x05 \x01(\t\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc7\x01\n\x13RegisterSspResponse\x12\x14\n\x0csnapshot_seq\x18\x01 \x01(\x04\x12\x45\n\x0ctable_hashes\x18\x02 \x03(\x0b\x32/.sp00ky.v1.RegisterSspResponse.TableHashesEntry\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x10\n\x08revision\x18\x04 \x01(\t\x1a\x32\n\x10TableHashesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"X\n\x0e\x42\x65\x61tSspRequest\x12\x0e\n\x06ssp_id\x18\x01 \x01(\t\x12\r\n\x05views\x18\x02 \x01(\r\x12\x11\n\tcpu_ratio\x18\x03 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x04\"\x11\n\x0f\x42\x65\x61tSspResponse2\xa3\x01\n\x11MembershipService\x12L\n\x0bRegisterSsp\x12\x1d.sp00ky.v1.RegisterSspRequest\x1a\x1e.sp00ky.v1.RegisterSspResponse\x12@\n\x07\x42\x65\x61tSsp\x12\x19.sp00ky.v1.BeatSspRequest\x1a\x1a.sp00ky.v1.BeatSspResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,17 +36,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERSSPRESPONSE_TABLEHASHESENTRY']._loaded_options = None
   _globals['_REGISTERSSPRESPONSE_TABLEHASHESENTRY']._serialized_options = b'8\001'
   _globals['_REGISTERSSPREQUEST']._serialized_start=48
-  _globals['_REGISTERSSPREQUEST']._serialized_end=211
-  _globals['_REGISTERSSPREQUEST_ENVENTRY']._serialized_start=169
-  _globals['_REGISTERSSPREQUEST_ENVENTRY']._serialized_end=211
-  _globals['_REGISTERSSPRESPONSE']._serialized_start=214
-  _globals['_REGISTERSSPRESPONSE']._serialized_end=413
-  _globals['_REGISTERSSPRESPONSE_TABLEHASHESENTRY']._serialized_start=363
-  _globals['_REGISTERSSPRESPONSE_TABLEHASHESENTRY']._serialized_end=413
-  _globals['_BEATSSPREQUEST']._serialized_start=415
-  _globals['_BEATSSPREQUEST']._serialized_end=503
-  _globals['_BEATSSPRESPONSE']._serialized_start=505
-  _globals['_BEATSSPRESPONSE']._serialized_end=522
-  _globals['_MEMBERSHIPSERVICE']._serialized_start=525
-  _globals['_MEMBERSHIPSERVICE']._serialized_end=688
+  _globals['_REGISTERSSPREQUEST']._serialized_end=227
+  _globals['_REGISTERSSPREQUEST_ENVENTRY']._serialized_start=185
+  _globals['_REGISTERSSPREQUEST_ENVENTRY']._serialized_end=227
+  _globals['_REGISTERSSPRESPONSE']._serialized_start=230
+  _globals['_REGISTERSSPRESPONSE']._serialized_end=429
+  _globals['_REGISTERSSPRESPONSE_TABLEHASHESENTRY']._serialized_start=379
+  _globals['_REGISTERSSPRESPONSE_TABLEHASHESENTRY']._serialized_end=429
+  _globals['_BEATSSPREQUEST']._serialized_start=431
+  _globals['_BEATSSPREQUEST']._serialized_end=519
+  _globals['_BEATSSPRESPONSE']._serialized_start=521
+  _globals['_BEATSSPRESPONSE']._serialized_end=538
+  _globals['_MEMBERSHIPSERVICE']._serialized_start=541
+  _globals['_MEMBERSHIPSERVICE']._serialized_end=704
 # @@protoc_insertion_point(module_scope)

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RegisterSspRequest(_message.Message):
-    __slots__ = ("ssp_id", "url", "version", "env")
+    __slots__ = ("ssp_id", "url", "version", "env", "secret")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -19,11 +19,13 @@ class RegisterSspRequest(_message.Message):
     URL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ENV_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
     ssp_id: str
     url: str
     version: str
     env: _containers.ScalarMap[str, str]
-    def __init__(self, ssp_id: _Optional[str] = ..., url: _Optional[str] = ..., version: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    secret: str
+    def __init__(self, ssp_id: _Optional[str] = ..., url: _Optional[str] = ..., version: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., secret: _Optional[str] = ...) -> None: ...
 
 class RegisterSspResponse(_message.Message):
     __slots__ = ("snapshot_seq", "table_hashes", "epoch", "revision")

@@ -3,6 +3,9 @@
 Registering is joining, always: such an SSP keeps nothing over a restart that could be built upon, and cannot say how
 far it had come. So each registration replaces the one before it, and whatever ends a stream, a restart of the scheduler
 too, is told to the SSP by its next heartbeat, to which the answer then is to register again.
+
+What an SSP is posted carries the secret that it registered with, and never another: no secret is learned by
+registering. One that came with a JWT, which proves a role and no secret, is posted to without a bearer.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ class Registration:
     url: str
     version: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+    secret: str = field(default="", repr=False)  # that it presented; empty: none
 
     def hello(self) -> replication_pb2.Hello:
         """Raises Fault INVALID."""
@@ -50,7 +54,6 @@ class Registration:
 class HttpMembers:
     def __init__(self, scheduler: Scheduler, settings: SchedulerSettings) -> None:
         self._scheduler = scheduler
-        self._secret = settings.ssp_secret or settings.auth_secret
         self._poll_seconds = settings.ssp_poll_interval_ms / 1000
         self._members_max = settings.http_ssps_max
         self._members: dict[str, HttpMember] = {}
@@ -63,7 +66,7 @@ class HttpMembers:
         former = self._members.get(hello.ssp_id)
         if former is not None:
             await former.close()
-        client = SspClient(hello.http_url, self._secret)
+        client = SspClient(hello.http_url, registration.secret)
         try:
             member = HttpMember(self._scheduler, hello, client, self._counters, poll_seconds=self._poll_seconds)
         except Fault:

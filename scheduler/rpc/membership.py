@@ -100,7 +100,7 @@ class MembershipServicer(membership_pb2_grpc.MembershipServiceServicer):
     ) -> membership_pb2.RegisterSspResponse:
         driver = self._driver
         driver.require_ready()
-        asked = Registration(request.ssp_id, request.url, request.version, dict(request.env))
+        asked = Registration(request.ssp_id, request.url, request.version, dict(request.env), request.secret)
         welcome = await driver.http_members.register(asked)
         with driver.store.holding(Seq(welcome.at_seq)):
             hashes = await table_hashes(driver.store, Seq(welcome.at_seq))

@@ -4,10 +4,12 @@ is left of them over a restart of the scheduler."""
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jwt
 import pytest
 from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.server import GatewayServer
@@ -95,22 +97,34 @@ async def test_a_command_about_a_view_holds_up_the_changes_for_a_while_only() ->
         assert [path for path, _ in ssp.asked].count("/view/register") == 5
 
 
+SIGNING = "s" * 32
+JWT = jwt.encode({"spky_role": "ssp", "exp": time.time() + 3600}, SIGNING, "HS256")
+SECRETS = {"auth_secret": "all", "auth_secret_previous": "before", "jwt_secret": SIGNING}
+THEIRS = {**SECRETS, "ssp_secret": "theirs", "admin_secret": "boss"}
+
+
 @pytest.mark.parametrize(
-    ("secrets", "sent"),
+    ("secrets", "presented", "sent"),
     [
-        ({"auth_secret": "all"}, "Bearer all"),
-        ({"auth_secret": "all", "ssp_secret": "theirs"}, "Bearer theirs"),
-        ({}, ""),
+        ({}, "", ""),
+        (SECRETS, "all", "Bearer all"),
+        (SECRETS, "before", "Bearer before"),
+        (SECRETS, JWT, ""),
+        (THEIRS, "theirs", "Bearer theirs"),
+        (THEIRS, "boss", ""),
+        (THEIRS, JWT, ""),
     ],
 )
-async def test_what_is_posted_has_the_bearer_of_ssps(secrets: dict[str, str], sent: str) -> None:
-    """Not the secret of all services, where SSPs have one of their own: whoever registers is sent it."""
-    async with Scheduler(MemoryDatastore(), ssp_poll_interval_ms=POLL_MS, **secrets) as scheduler:
-        auth = secrets.get("auth_secret", "")
+async def test_what_is_posted_has_the_secret_it_registered_with(
+    secrets: dict[str, str], presented: str, sent: str
+) -> None:
+    """And no other: whoever may register, by a JWT or a secret that is on its way out, learns nothing by it."""
+    auth = {name: value for name, value in secrets.items() if name.startswith("auth_")}
+    async with Scheduler(MemoryDatastore(), ssp_poll_interval_ms=POLL_MS, **auth) as scheduler:
         settings = GatewaySettings.model_validate({"listen_addr": "127.0.0.1:0", **secrets})
         server = GatewayServer(settings, "scheduler", scheduler.address)
         url = await server.start()
-        async with aiohttp.ClientSession(url) as http, http_ssp("h", url, secrets.get("ssp_secret", auth)) as ssp:
+        async with aiohttp.ClientSession(url) as http, http_ssp("h", url, presented) as ssp:
             at = Mesh(scheduler, http, url)
             await ssp.join()
             await at.ready("h")
