@@ -51,6 +51,7 @@ class Feed:
         self.result: Result | None = None  # None: nothing was shown yet
         self.shown: Shown | None = None
         self.single = False
+        self.registered_seq = 0  # since when the view has the query whose result this is
         self.generation = 0
         self.refetch: Fault | None = None  # why this generation began
         self.gone: Fault | None = None
@@ -173,7 +174,8 @@ class Feed:
         shown, point = shown_of(message.state), point_of(message.state.revision)
         result = Result(_members(message.members), list(message.rows_json) if self.rows else [])
         before, held = self.progress, self.result
-        if held is None or before is None or self._breaks(before, point, message.single):
+        anew, self.registered_seq = message.state.registered_seq != self.registered_seq, message.state.registered_seq
+        if held is None or before is None or anew or self._breaks(before, point, message.single):
             self._restart(before, point)
             self.result, self.shown, self.single, self._own = result, shown, message.single, point
         else:

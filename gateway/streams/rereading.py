@@ -18,6 +18,7 @@ from sp00ky.gateway.streams.metering import StreamMeters
 from sp00ky.gateway.streams.session import Bridge
 from sp00ky.gateway.translate.streams import read_result, read_state
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.revision import parse_revision
 from sp00ky.proto.v1 import common_pb2, views_pb2
 
 WAITING_PER_PLACE: Final = 64  # reads that may wait for each that is made
@@ -59,6 +60,8 @@ class Rereading:
         response = await self._answered(request)
         if feed.result is None or (progress := feed.progress) is None:
             raise Fault(Code.REVISION_GONE, "what came after the revision is not known any more")
+        if response.registered_seq > parse_revision(token).seq or response.registered_seq != feed.registered_seq:
+            raise Fault(Code.REVISION_GONE, f"the view was registered anew after {token}")
         old = read_result(response, rows=feed.rows, single=feed.single)
         event = feed.bridge(old, read_state(response))
         return Bridge(event, feed.history.end, progress)

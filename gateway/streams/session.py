@@ -151,6 +151,10 @@ class Session:
             why = Fault(Code.REVISION_GONE, f"revision {since.token} belongs to another store")
             step.told.append(self._refetch(viewed, why))
             since = None
+        elif since is not None and since.seq < feed.registered_seq:
+            why = Fault(Code.REVISION_GONE, f"the view was registered anew after {since.token}")
+            step.told.append(self._refetch(viewed, why))
+            since = None
         if since is None:
             step.told.append(self._told_of(viewed, feed.snapshot()))
             self._begin(viewed, feed.history.end, max(feed.history.seq, feed.at.seq), feed.at)

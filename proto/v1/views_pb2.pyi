@@ -114,7 +114,7 @@ class Member(_message.Message):
     def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., parent: _Optional[str] = ..., parent_rel: _Optional[str] = ...) -> None: ...
 
 class GetViewResponse(_message.Message):
-    __slots__ = ("key", "revision", "hash", "state", "mode", "members", "rows", "error", "ssp_id", "rows_json")
+    __slots__ = ("key", "revision", "hash", "state", "mode", "members", "rows", "error", "ssp_id", "rows_json", "registered_seq")
     KEY_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +125,7 @@ class GetViewResponse(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     SSP_ID_FIELD_NUMBER: _ClassVar[int]
     ROWS_JSON_FIELD_NUMBER: _ClassVar[int]
+    REGISTERED_SEQ_FIELD_NUMBER: _ClassVar[int]
     key: _common_pb2.ViewKey
     revision: str
     hash: str
@@ -135,7 +136,8 @@ class GetViewResponse(_message.Message):
     error: str
     ssp_id: str
     rows_json: str
-    def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., revision: _Optional[str] = ..., hash: _Optional[str] = ..., state: _Optional[_Union[ViewState, str]] = ..., mode: _Optional[_Union[ViewMode, str]] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., rows: _Optional[bytes] = ..., error: _Optional[str] = ..., ssp_id: _Optional[str] = ..., rows_json: _Optional[str] = ...) -> None: ...
+    registered_seq: int
+    def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., revision: _Optional[str] = ..., hash: _Optional[str] = ..., state: _Optional[_Union[ViewState, str]] = ..., mode: _Optional[_Union[ViewMode, str]] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., rows: _Optional[bytes] = ..., error: _Optional[str] = ..., ssp_id: _Optional[str] = ..., rows_json: _Optional[str] = ..., registered_seq: _Optional[int] = ...) -> None: ...
 
 class ListViewsRequest(_message.Message):
     __slots__ = ()
@@ -372,18 +374,20 @@ class WatchViewsResponse(_message.Message):
     def __init__(self, shown: _Optional[_Union[ResultShown, _Mapping]] = ..., changed: _Optional[_Union[ResultChanged, _Mapping]] = ..., ended: _Optional[_Union[WatchEnded, _Mapping]] = ..., progress: _Optional[_Union[WatchProgress, _Mapping]] = ...) -> None: ...
 
 class ResultState(_message.Message):
-    __slots__ = ("revision", "hash", "state", "mode", "error")
+    __slots__ = ("revision", "hash", "state", "mode", "error", "registered_seq")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    REGISTERED_SEQ_FIELD_NUMBER: _ClassVar[int]
     revision: str
     hash: str
     state: ViewState
     mode: ViewMode
     error: str
-    def __init__(self, revision: _Optional[str] = ..., hash: _Optional[str] = ..., state: _Optional[_Union[ViewState, str]] = ..., mode: _Optional[_Union[ViewMode, str]] = ..., error: _Optional[str] = ...) -> None: ...
+    registered_seq: int
+    def __init__(self, revision: _Optional[str] = ..., hash: _Optional[str] = ..., state: _Optional[_Union[ViewState, str]] = ..., mode: _Optional[_Union[ViewMode, str]] = ..., error: _Optional[str] = ..., registered_seq: _Optional[int] = ...) -> None: ...
 
 class ResultShown(_message.Message):
     __slots__ = ("watch_id", "state", "members", "rows_json", "single")

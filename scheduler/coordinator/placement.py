@@ -57,7 +57,8 @@ class Placement:
         elif not (leaving is not None and leaving.ssp_id) and not self.candidates_for(View(key, event.spec)):
             self._staging.refuse(event.ticket, self._no_owner(View(key, event.spec), ""))
         else:
-            view = self._assignments.add(event.spec, event.shape, self._staging.now_ms)
+            spec = _registered(event.spec, self._staging.head_seq + 1)
+            view = self._assignments.add(spec, event.shape, self._staging.now_ms)
             self._register(view, txn_last=False)
             self._assign(view, view.ssp_id or self._picked(view))
             self._staging.reply(event.ticket, view.assigned_seq)
@@ -67,8 +68,9 @@ class Placement:
         if not view.same_query(event.spec):
             self._staging.refuse(event.ticket, errors.other_text(view.key.id))
             return
-        changed = view.spec != event.spec
-        self._assignments.renew(view, event.spec, self._staging.now_ms)
+        spec = _registered(event.spec, view.spec.registered_seq)
+        changed = view.spec != spec
+        self._assignments.renew(view, spec, self._staging.now_ms)
         if changed:
             self._register(view, txn_last=True)
             self._staging.keep(view.meta())
@@ -253,3 +255,11 @@ class Placement:
 def may_keep(member: Ssp, view: View) -> bool:
     """An SSP that speaks HTTP only knows of no user's permissions: it would show him what he may not see."""
     return not member.http_only or not (view.spec.auth or member.id in view.refusals)
+
+
+def _registered(spec: common_pb2.ViewSpec, seq: int) -> common_pb2.ViewSpec:
+    """The spec of an id that has this query since then."""
+    registered = common_pb2.ViewSpec()
+    registered.CopyFrom(spec)
+    registered.registered_seq = seq
+    return registered

@@ -129,6 +129,7 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
             mode=MODES[str(reading.mode)],
             error=reading.error or self._reads.quarantine_of(key),
             ssp_id=self._reads.ssp_id,
+            registered_seq=reading.spec.registered_seq,
         )
         response.key.id, response.key.auth_id = key
         response.members.extend(map(_member, reading.members))

@@ -64,6 +64,7 @@ class Exhibit:
             state=STATES[str(reading.state)],
             mode=MODES[str(reading.mode)],
             error=reading.error,
+            registered_seq=reading.spec.registered_seq,
         )
         before, was, old = self.result, self.state, self.single
         new = self._made(reading, state)

@@ -67,11 +67,11 @@ class Peer:
         self.overflows = 0
         self._whole = whole
         self._wake = wake
-        self._outbox: deque[bytes] = deque()
+        self._outbox: deque[tuple[bytes, int | None]] = deque()  # messages; of one that ends a watch its number
         self._size = 0
         self._progress = False  # the last of the outbox is one
         self._owed: dict[Watch, Watched] = {}  # to be shown whole, once the outbox is empty
-        self._ended: dict[int, str] = {}
+        self._ended: dict[int, bytes] = {}  # not taken yet: they are said whatever is dropped
 
     def change(self, watched: Watched, watch: Watch, response: Response) -> None:
         """A change of what was shown; what is too much is dropped, and all is shown anew."""
@@ -100,8 +100,10 @@ class Peer:
         self.refuse(watch.watch_id, reason)
 
     def refuse(self, watch_id: int, reason: str) -> None:
-        self._ended[watch_id] = reason
-        self._wake()
+        """In its place among the messages: what is told after it does not speak of the watch."""
+        ended = views_pb2.WatchEnded(watch_id=watch_id, reason=reason)
+        self._ended[watch_id] = Response(ended=ended).SerializeToString()
+        self._put(self._ended[watch_id], watch_id)
 
     def forget(self, watch: Watch) -> None:
         self.watches.pop(watch.watch_id, None)
@@ -110,7 +112,7 @@ class Peer:
     def progress(self, revision: str) -> None:
         """One that is not taken before the next is overtaken by it."""
         if self._progress:
-            self._size -= len(self._outbox.pop())
+            self._size -= len(self._outbox.pop()[0])
         unsettled = [
             watch_id
             for watch_id, (watched, watch) in self.watches.items()
@@ -124,13 +126,12 @@ class Peer:
     def take(self) -> bytes | None:
         """The next message; None if there is none."""
         if self._outbox:
-            data = self._outbox.popleft()
+            data, ended = self._outbox.popleft()
             self._size -= len(data)
             self._progress = self._progress and bool(self._outbox)
+            if ended is not None:
+                self._ended.pop(ended, None)
             return data
-        if self._ended:
-            watch_id, reason = self._ended.popitem()
-            return Response(ended=views_pb2.WatchEnded(watch_id=watch_id, reason=reason)).SerializeToString()
         if self._owed:
             watch = next(iter(self._owed))
             return self._shown(self._owed.pop(watch), watch)
@@ -142,16 +143,16 @@ class Peer:
         message.watch_id = watch.watch_id
         return Response(shown=message).SerializeToString()
 
-    def _put(self, data: bytes) -> None:
-        self._outbox.append(data)
+    def _put(self, data: bytes, ended: int | None = None) -> None:
+        self._outbox.append((data, ended))
         self._size += len(data)
         self._progress = False
         self._wake()
 
     def _overflow(self) -> None:
         self.overflows += 1
-        self._outbox.clear()
-        self._size, self._progress = 0, False
+        self._outbox = deque((data, watch_id) for watch_id, data in self._ended.items())
+        self._size, self._progress = sum(map(len, self._ended.values())), False
         for watched, watch in self.watches.values():
             if watch.shown:
                 watch.shown = False

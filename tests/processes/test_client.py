@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from sp00ky.gateway.client import Code, Delta, Fault, Mesh, Step
+from sp00ky.gateway.event_reader import EventReader
 
 from tests.harness.eventually import eventually
 from tests.harness.mesh import SECRET, running_mesh
@@ -155,6 +156,34 @@ async def test_a_view_that_is_gone_ends_its_watch(client: Mesh) -> None:
     with pytest.raises(Fault) as caught:
         await anext(client.watch("never"))
     assert caught.value.code is Code.NOT_FOUND
+
+
+async def test_who_comes_back_to_an_id_that_has_another_query_now_must_fetch_again(
+    running: RunningMesh, client: Mesh
+) -> None:
+    await running.sql("CREATE part:1 SET n = 1; CREATE part:2 SET n = 2")
+    await client.register("parts", "SELECT * FROM part WHERE n = 1")
+    deltas = client.watch("parts")
+    had = await anext(deltas)
+    assert [row["n"] for row in had.rows] == [1]
+    await deltas.aclose()  # type: ignore[attr-defined]
+    await client.unregister("parts")
+    await client.register("parts", "SELECT * FROM part WHERE n = 2")
+    for since in (had.revision, await client.revision()):
+        told = []
+        asked = {"rows": "1", "since": since}
+        async with running.http.get(f"{running.url}/view/parts/events", params=asked) as response:
+            reader = EventReader()
+            async for piece in response.content.iter_any():
+                told += reader.feed(piece)
+                if any(event.name in ("snapshot", "up-to-date") for event in told):
+                    break
+        names = [event.name for event in told]
+        if since == had.revision:
+            assert names[:2] == ["must-refetch", "snapshot"]
+            assert [row["n"] for row in json.loads(told[1].data)["rows"]] == [2]
+        else:
+            assert "must-refetch" not in names, "that revision is of the query it has now"
 
 
 async def test_the_example_and_the_command_tell_what_a_view_holds(running: RunningMesh, client: Mesh) -> None:

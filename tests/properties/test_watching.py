@@ -9,6 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sp00ky.proto.folding import Member
 from sp00ky.proto.memory import Memory
+from sp00ky.proto.v1 import views_pb2
 from sp00ky.proto.values.json import encode_json
 from sp00ky.proto.values.text import record_id_text
 from sp00ky.ssp.engine.events import ViewKey
@@ -145,6 +146,28 @@ def test_a_view_that_leaves_ends_its_watches_and_one_that_is_unknown_does_at_onc
     gateway.read(1 << 30)
     assert gateway.watcher.views[1].ended
     assert not driven.hub
+
+
+def test_a_watch_ends_before_a_progress_that_does_not_speak_of_it() -> None:
+    """Else its peer would take the result that it has for that of the later seq."""
+    driven = Watched()
+    driven.welcome()
+    for view in ("leaves", "stays"):
+        driven.log.register(view, "SELECT * FROM post")
+    driven.catch_up()
+    gateway = Gateway(driven)
+    for view in ("leaves", "stays"):
+        gateway.open(view, rows=True)
+    driven.hub.show(coarse=True)
+    gateway.read(1 << 30)
+    driven.log.change("post", 1, {"n": 1})
+    driven.log.unregister("leaves")
+    driven.catch_up()
+    driven.hub.show(coarse=True)
+    kinds = []
+    while (data := gateway.peer.take()) is not None:
+        kinds.append(views_pb2.WatchViewsResponse.FromString(data).WhichOneof("frame"))
+    assert kinds.index("ended") < kinds.index("progress")
 
 
 def test_nothing_is_shown_before_the_seq_that_was_asked_for() -> None:
