@@ -40,8 +40,8 @@ PARSING = ("tidy", "conformance", "properties")  # these parse Python, or have h
 
 @pytest.fixture(autouse=True, scope="module")
 def _garbage_of_others_is_gone(request: pytest.FixtureRequest) -> None:
-    """CPython 3.11 has one count of depth for all that parses: what is logged of an abandoned task, with a traceback, by
-    a collection in the middle of `ast.parse` makes that fail ("AST constructor recursion depth mismatch")."""
+    """CPython 3.11 has one count of depth for all that parses: what is logged of an abandoned task, with a traceback,
+    by a collection in the middle of `ast.parse` makes that fail ("AST constructor recursion depth mismatch")."""
     if set(request.path.parts) & set(PARSING):
         gc.collect()
 
