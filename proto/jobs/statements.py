@@ -82,12 +82,13 @@ def adopt(table: str) -> str:
 
 
 def find_due(table: str) -> str:
-    """What may be claimed, the longest due first; then the time until the next is due, if one is."""
+    """What may be claimed, the longest due first; then when the next is due, if one is; and the time."""
     return (
         f"SELECT id, due_at FROM {table} WHERE status = 'pending' AND due_at <= time::now() AND {_OTHERS_FIRST} "
         f"ORDER BY due_at LIMIT $limit;"
-        f"SELECT VALUE due_at - time::now() FROM {table} WHERE status = 'pending' AND due_at > time::now() "
+        f"SELECT VALUE due_at FROM {table} WHERE status = 'pending' AND due_at > time::now() "
         f"ORDER BY due_at LIMIT 1;"
+        f"RETURN time::now();"
     )
 
 

@@ -72,8 +72,10 @@ class Outbox:
         """Claim up to `wanted` jobs that are due. Where another runner is quicker, fewer."""
         limit = wanted if alone else wanted * SPREAD
         whose: dict[str, Value] = {"ssp": self._ssp_id, "alone": alone, "grace": duration(OTHERS_FIRST_S)}
-        due, coming = await self._database.query(statements.find_due(self._backend.table), {"limit": limit, **whose})
-        next_due_s = coming[0].ns / 1e9 if coming else None
+        due, coming, now = await self._database.query(
+            statements.find_due(self._backend.table), {"limit": limit, **whose}
+        )
+        next_due_s = max(0.0, (coming[0].ns - now.ns) / 1e9) if coming else None
         if not due:
             return Taken([], [], False, next_due_s)
         chosen = due if alone else random.sample(due, min(wanted, len(due)))

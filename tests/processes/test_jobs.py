@@ -68,9 +68,11 @@ async def run_under_fire(folder: Path, served: JobBackend, jobs: int, kills: int
     async with running_mesh(folder, ssps=2, extra=config(served.url)) as mesh:
         database = await mesh.database()
         await database.query(SCHEMA)
-        rows = [{"id": f"n{n}", "path": "/work", "max_retries": 20, "delay": n * 20} for n in range(jobs)]
+        rows = [{"id": f"n{n}", "path": "/work", "max_retries": 20, "delay": n * 40} for n in range(jobs)]
         await database.insert("job", rows)
         for number in range(kills):
+            if len(served.keys) == jobs:
+                break  # what is left are leases that run out
             before = len(served.calls)
             await eventually(lambda before=before: len(served.calls) > before, 60.0, what="further attempts")
             await fire(mesh, f"ssp-{number % 2 + 1}", every_s)
