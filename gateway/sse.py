@@ -93,14 +93,15 @@ class Streams:
             async with self.life(request, expires):
                 await response.prepare(request)
                 await self._pump(request, response, chunks)
-        except TimeoutError:  # its time is over, see `life`
+        except (TimeoutError, ConnectionError):  # its time is over, see `life`; the reader left before the head
             pass
         finally:
             with contextlib.suppress(Exception):
                 await chunks.aclose()
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(1.0):
-                await response.write_eof()
+        if response.prepared:
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await response.write_eof()
         return response
 
     @contextlib.asynccontextmanager

@@ -2,13 +2,14 @@
 
 What is wrong with a message of his is answered with `{"type": "error", …}` and the socket goes on. It ends with 1008
 when the bearer expires, and with 1001 when the server stops; a reader who takes nothing for the write timeout is cut
-off.
+off. What is no WebSocket message ends it with the code RFC 6455 has for that, and is the reader's fault, not ours.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 MESSAGE_BYTES_MAX: Final = 16 * 1024
 CLOSE_SECONDS: Final = 1.0
+GONE_STATUS: Final = 499  # nobody's in HTTP: what others count for a client that closed its request
+
+logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # it warns of protocols, and a bearer may be one
 
 
 async def stream_messages(request: web.Request, asked: Asked, principal: Principal, edge: Edge) -> web.StreamResponse:
@@ -50,7 +54,10 @@ async def stream_messages(request: web.Request, asked: Asked, principal: Princip
         socket = Socket(request, asked, response, reader, edge)
         try:
             async with edge.streams.life(request, principal.expires):
-                await response.prepare(request)
+                try:
+                    await response.prepare(request)
+                except ConnectionError:  # he was gone before it was open, and nobody reads this
+                    return web.Response(status=GONE_STATUS)
                 await socket.serve()
         except TimeoutError:  # its time is over
             await socket.close(principal.expires)
@@ -73,6 +80,9 @@ class Socket:
         telling.add_done_callback(lambda _: asyncio.ensure_future(self._cut()))
         try:
             async for message in self._response:
+                if message.type is WSMsgType.ERROR:  # no WebSocket any more: aiohttp has closed it, and said why
+                    self._edge.views.meters.cut("protocol")
+                    return
                 if message.type is not WSMsgType.TEXT:
                     await self._say(Fault(Code.INVALID, "message is not text"))
                     continue
@@ -80,6 +90,8 @@ class Socket:
                     await self._obey(str(message.data))
                 except Fault as fault:
                     await self._say(fault)
+        except ConnectionError:  # he is gone, or was cut off: counted where it was seen
+            return
         finally:
             telling.cancel()
             with contextlib.suppress(asyncio.CancelledError, ConnectionError):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import jwt
 import pytest
 from aiohttp import WSMsgType
+from sp00ky.gateway.connections import Guard
+from sp00ky.gateway.streams.service import ViewStreams
 
 from tests.contract.test_streams import JWT_SECRET, SECRET, Build, scene
+from tests.edge.raw import Raw
 from tests.harness.eventually import eventually
 from tests.harness.fake_mesh import token
 from tests.harness.folding_reader import FoldedView, FoldingReader
@@ -132,6 +137,92 @@ async def test_a_message_that_is_too_long_closes_the_socket(scene: Build) -> Non
     async with mesh.client.ws_connect("/view/v/ws") as socket:
         await socket.send_str("x" * 20_000)
         assert await Talk(socket).closed() == 1009
+
+
+MASKED = b"\x00\x00\x00\x00"  # a mask that changes nothing
+NO_MESSAGES = {
+    "not utf-8": (b"\x81\x82" + MASKED + b"\xff\xfe", 1007),
+    "reserved bits": (b"\xf1\x81" + MASKED + b"x", 1002),
+    "unknown opcode": (b"\x83\x81" + MASKED + b"x", 1002),
+    "control frame of 200 bytes": (b"\x89\xfe\x00\xc8" + MASKED + b"x" * 200, 1002),
+    "20 kB": (b"\x81\xfe\x4e\x20" + MASKED + b"x" * 20_000, 1009),
+}
+
+
+async def opened(client: aiohttp.ClientSession, path: str, more: bytes = b"") -> Raw:
+    """A socket spoken to in bytes, once it is open."""
+    assert client._base_url is not None
+    raw = Raw(*await asyncio.open_connection("127.0.0.1", client._base_url.port))
+    raw.say(
+        b"GET %b HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%b\r\n" % (path.encode(), more)
+    )
+    assert await raw.status() == 101
+    return raw
+
+
+@pytest.mark.parametrize("kind", NO_MESSAGES)
+async def test_what_is_no_message_is_the_readers_fault(
+    scene: Build, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    mesh = await scene(feed_linger_ms=0)
+    caplog.clear()
+    mesh.ssp.put({"v": [1]})
+    sent, code = NO_MESSAGES[kind]
+    raw = await opened(mesh.client, "/view/v/ws")
+    raw.say(sent)
+    said = await asyncio.wait_for(raw.reader.read(-1), 10)
+    raw.writer.close()
+    assert b"\x88" in said and code.to_bytes(2) in said
+    await eventually(lambda: mesh.counted("spky_gateway_streams", transport="ws") == 0)
+    assert mesh.counted("spky_gateway_stream_cuts_total", reason="protocol") == 1
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+
+
+@pytest.mark.parametrize("path", ["ws", "events"])
+async def test_a_reader_who_is_gone_before_the_head_is_no_fault_of_ours(
+    scene: Build, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    mesh = await scene(feed_linger_ms=0)
+    caplog.clear()
+    mesh.ssp.put({"v": [1]})
+    reach = ViewStreams.reader
+
+    @contextlib.asynccontextmanager
+    async def late(*args: Any, **named: Any) -> AsyncIterator[Any]:
+        async with reach(*args, **named) as reader:
+            raw.writer.transport.abort()
+            await asyncio.wait_for(left.wait(), 10)
+            yield reader
+
+    left = asyncio.Event()
+    lost = Guard.connection_lost
+
+    def noted(guard: Guard, error: Exception | None) -> None:
+        lost(guard, error)
+        left.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ViewStreams, "reader", late)
+        patch.setattr(Guard, "connection_lost", noted)
+        assert mesh.client._base_url is not None
+        raw = Raw(*await asyncio.open_connection("127.0.0.1", mesh.client._base_url.port))
+        raw.say(
+            b"GET /view/v/%b HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n" % path.encode()
+        )
+        await asyncio.wait_for(left.wait(), 10)
+        route = "/view/{id}/" + path
+        await eventually(lambda: mesh.counted("spky_http_request_duration_seconds_count", route=route) == 1)
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+
+
+async def test_a_bearer_among_the_protocols_is_not_logged(scene: Build, caplog: pytest.LogCaptureFixture) -> None:
+    mesh = await scene(secret=SECRET)
+    mesh.ssp.put({"v": [1]})
+    async with mesh.client.ws_connect("/view/v/ws", protocols=(f"bearer.{SECRET}",)) as socket:
+        await Talk(socket).next()
+    assert SECRET not in caplog.text
 
 
 async def test_a_socket_says_why_it_is_over(scene: Build) -> None:
