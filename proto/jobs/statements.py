@@ -72,12 +72,15 @@ def definitions(table: str, *, schemafull: bool) -> str:
 
 
 def adopt(table: str) -> str:
-    """Rows from before the table had the mesh's defaults: without a status they are pending, and their delay counts."""
+    """Rows from before the table had the mesh's fields: without a status they are pending, and their delay counts.
+    SurrealDB leaves a row out of an index that is defined while the row is being created; that a pending row's `due_at`
+    moves, by a nanosecond where it has one, puts it in. So rows are looked for without the index."""
     return (
-        f"UPDATE {table} SET status = 'pending' WHERE status = NONE RETURN NONE;"
-        f"UPDATE {table} SET due_at = (created_at ?? time::now()) "
-        f"+ (IF type::is_int(delay) AND delay > 0 {{ duration::from_millis(delay) }} ELSE {{ 0ns }}) "
-        f"WHERE status = 'pending' AND due_at = NONE RETURN NONE;"
+        f"UPDATE (SELECT VALUE id FROM {table} WITH NOINDEX WHERE status = NONE) SET status = 'pending' RETURN NONE;"
+        f"UPDATE (SELECT VALUE id FROM {table} WITH NOINDEX WHERE status = 'pending') SET due_at = IF due_at != NONE "
+        f"{{ due_at + 1ns }} ELSE {{ (created_at ?? time::now()) "
+        f"+ (IF type::is_int(delay) AND delay > 0 {{ duration::from_millis(delay) }} ELSE {{ 0ns }}) }} "
+        f"WHERE status = 'pending' RETURN NONE;"
     )
 
 

@@ -6,7 +6,9 @@ it, fences the others from then on.
 
 from __future__ import annotations
 
+import math
 import random
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +20,7 @@ from sp00ky.proto.values.kinds import NONE, Duration, RecordId, Value
 
 LEASE_MARGIN_S = 5.0  # beyond an attempt's timeout: to record what it came to
 OTHERS_FIRST_S = 2.0
+ADOPT_AGAIN_S = 2.0
 SPREAD = 4  # times as many candidates as are wanted, where others look for them too
 EXPIRED_MAX = 200
 
@@ -54,19 +57,29 @@ class Outbox:
         self._backend = backend
         self._ssp_id = ssp_id
         self._is_prepared = False
+        self._adopt_at = math.inf  # monotonic seconds
 
     async def prepare(self) -> bool:
-        """Fields and index, once the application has made the table; False until then."""
+        """Fields and index, once the application has made the table; False until then. Rows that came while they were
+        defined are looked for again a little later."""
+        if self._is_prepared and time.monotonic() >= self._adopt_at:
+            await self._adopt()
+            self._adopt_at = math.inf
         if not self._is_prepared:
             tables = (await self._database.query("INFO FOR DB"))[0]["tables"]
             if self._backend.table not in tables:
                 return False
             schemafull = "SCHEMAFULL" in tables[self._backend.table]
             text = statements.definitions(self._backend.table, schemafull=schemafull)
-            for result in await self._database.query_raw(text + statements.adopt(self._backend.table)):
+            for result in await self._database.query_raw(text):
                 _must(result)
-            self._is_prepared = True
+            await self._adopt()
+            self._is_prepared, self._adopt_at = True, time.monotonic() + ADOPT_AGAIN_S
         return True
+
+    async def _adopt(self) -> None:
+        for result in await self._database.query_raw(statements.adopt(self._backend.table)):
+            _must(result)
 
     async def take(self, wanted: int, *, alone: bool) -> Taken:
         """Claim up to `wanted` jobs that are due. Where another runner is quicker, fewer."""
