@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 
 from aiohttp import web
 from prometheus_client import Metric
@@ -22,6 +23,7 @@ from sp00ky.gateway.sse import Streams
 from sp00ky.gateway.streams.service import ViewStreams
 from sp00ky.gateway.telemetry import Telemetry
 from sp00ky.gateway.translate.metrics import families, joined, up
+from sp00ky.gateway.unreadable import Protocol, Unreadable
 from sp00ky.gateway.upstream import Resolve, Rpc, Upstream
 from sp00ky.proto import tls
 from sp00ky.proto.faults import Code, Fault
@@ -70,21 +72,22 @@ class GatewayServer:
         if not self._gatekeeper.asks:
             log.warning("%s API accepts any bearer: SPKY_AUTH_SECRET is not set", self.api)
         edge = self._served = self._edge()
-        runner = web.AppRunner(
-            build_app(edge),
+        runner = self._runner = web.AppRunner(build_app(edge), handle_signals=False, shutdown_timeout=DRAIN_SECONDS)
+        await runner.setup()
+        assert runner.server is not None
+        http = partial(
+            Protocol,
+            Unreadable(self.api, edge.telemetry),
+            runner.server,
+            loop=asyncio.get_running_loop(),
             access_log=None,
-            handle_signals=False,
-            shutdown_timeout=DRAIN_SECONDS,
             keepalive_timeout=KEEPALIVE_SECONDS,
             max_line_size=self._limits.line_bytes_max,
             max_field_size=self._limits.header_bytes_max,
             lingering_time=self._limits.head_timeout_ms / 1000,
             auto_decompress=False,  # its parser would unpack for anyone, on the loop: `inflation.py`
         )
-        self._runner = runner
-        await runner.setup()
-        assert runner.server is not None
-        connections = Connections(self._limits, edge.telemetry, runner.server, self._proxies)
+        connections = Connections(self._limits, edge.telemetry, http, self._proxies)
         try:
             await GuardedSite(runner, connections, host, port).start()
         except OSError as error:

@@ -15,6 +15,8 @@ import pytest
 from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.exchange import Limits
 from sp00ky.gateway.inflation import MEMBERS_MAX, Inflated, inflate
+from sp00ky.gateway.telemetry import Telemetry
+from sp00ky.gateway.unreadable import Unreadable
 from sp00ky.proto.faults import Fault
 from sp00ky.proto.settings import load
 from sp00ky.proto.v1 import views_pb2
@@ -278,6 +280,47 @@ async def test_i6_what_could_be_read_in_two_ways_is_not_read(scheduler: Served, 
         assert await raw.status() == 400
         assert await raw.closed(), "nothing after it is taken for a request"
     assert not mesh.asked
+
+
+TOLD = "a secret of the tests"
+TELLTALE = {
+    "version": f"GET /view/v/events?access_token={TOLD.replace(' ', '+')} HTTP/9.9\r\nHost: a\r\n\r\n",
+    "target": f"GET /view/v?access_token={TOLD} HTTP/1.1\r\nHost: a\r\n\r\n",
+    "header": f"GET /views HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOLD}\x01\r\n\r\n",
+    "name": f"GET /views HTTP/1.1\r\nHost: a\r\nAuthorization Bearer {TOLD}\r\n\r\n",
+    "method": f"{TOLD} / HTTP/1.1\r\nHost: a\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", TELLTALE)
+async def test_i6_a_request_that_cannot_be_read_is_not_repeated(
+    serve: Serve, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, mesh = await serve("scheduler", secret=TOLD)
+    with caplog.at_level("DEBUG"):
+        for _ in range(5):
+            async with connected(client) as raw:
+                raw.say(TELLTALE[kind].encode())
+                assert await raw.status() == 400
+                body = await asyncio.wait_for(raw.reader.read(-1), 10)
+                assert b'"code":"SPKY_INVALID"' in body and b"secret" not in body
+    assert not mesh.asked
+    assert await count(client, shed("connection", "unreadable")) == 5
+    assert "secret" not in caplog.text and "Traceback" not in caplog.text
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_i6_what_cannot_be_read_is_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    times = [10.0, 10.0, 10.1, 10.9, 11.0, 11.0, 11.5]  # looked at once more for each line
+    unreadable = Unreadable("gateway", Telemetry(), lambda: times.pop(0))
+    with caplog.at_level("INFO"):
+        for _ in range(5):
+            assert unreadable.answer(ValueError(TOLD), "127.0.0.1").status == 400
+    assert [record.getMessage()[:22] for record in caplog.records] == [
+        "1 unreadable requests,",
+        "3 unreadable requests,",
+    ]
+    assert TOLD not in caplog.text
 
 
 @pytest.mark.parametrize(
