@@ -26,7 +26,17 @@ from tests.harness.scheduler import Scheduler, change
 
 
 @pytest.mark.parametrize(
-    "url", ["http://10.0.0.7:8667", "https://ssp.example/base/", "http://127.0.0.1:1", "http://[::1]:2"]
+    "url",
+    [
+        "http://10.0.0.7:8667",
+        "https://ssp.example/base/",
+        "http://127.0.0.1:1",
+        "http://[::1]:2",
+        "http://ssp_1-a:1",
+        "http://1.a/@",
+        "http://a.0xg",
+        "http://xn--bcher-kva.de/b%20c",
+    ],
 )
 def test_addresses_at_which_an_ssp_can_be(url: str) -> None:
     assert checked_url(url) == url.rstrip("/")
@@ -59,6 +69,25 @@ def test_addresses_at_which_an_ssp_can_be(url: str) -> None:
         "http://224.0.0.1",
         "http://255.255.255.255",
         "http://[::1",
+        "http://h?",
+        "http://@h",
+        "http://[::1]h",
+        "http://1\uff16\uff19.254.169.254",  # full-width digits
+        "http://169\u3002254\u3002169\u3002254",  # ideographic full stops
+        "http://b\xfccher.de",
+        "http://%31%36%39.254.169.254",
+        "http://2852039166",
+        "http://0xa9fea9fe",
+        "http://169.254.43518",
+        "http://0251.0376.0251.0376",
+        "http://169.254.169.0xfe",
+        "http://169.254.0251.254",
+        "http://127.1",
+        "http://169.254.169.254.",
+        "http://localhost.",
+        "http://a..b",
+        "http://[fe80::1%25eth0]",
+        "http://[64:ff9b::a9fe:a9fe]",
     ],
 )
 def test_addresses_at_which_none_can_be(url: str) -> None:
