@@ -118,7 +118,7 @@ class GatewayServer:
             telemetry,
             own,
             scheduler,
-            Origins(settings.cors_origins),
+            Origins(settings.cors_origins, split_address(settings.listen_addr)[0], asks_bearer=self._gatekeeper.asks),
             Admission(self._limits),
             Streams(self._limits, telemetry),
             self._views,
