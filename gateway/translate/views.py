@@ -144,10 +144,14 @@ def register_request(asked: Asked) -> views_pb2.RegisterViewRequest:
     """Both documented spellings of every field. Raises Fault INVALID naming the field."""
     body = parse_object(asked)
     ROWS.flag(body)
-    texts = {"surql": SURQL.text(body), "client_id": CLIENT_ID.text(body), "format": FORMAT.text(body)}
-    params = packed(_params(body), "params")
     spec = common_pb2.ViewSpec(
-        key=_key(body, asked), params=params, ttl_ms=_ttl_ms(body.get(TTL.name)), auth=_auth(body, asked), **texts
+        surql=SURQL.text(body),
+        client_id=CLIENT_ID.text(body),
+        format=FORMAT.text(body),
+        key=_key(body, asked),
+        params=packed(_params(body), "params"),
+        ttl_ms=_ttl_ms(body.get(TTL.name)),
+        auth=_auth(body, asked),
     )
     return views_pb2.RegisterViewRequest(spec=spec)
 

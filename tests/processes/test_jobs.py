@@ -105,7 +105,14 @@ async def test_c10_a_thousand_jobs_while_ssps_are_killed_every_two_seconds(tmp_p
     await run_under_fire(tmp_path, served, jobs=1_000, kills=12, every_s=2.0)
 
 
-@pytest.mark.parametrize("place", ["jobs.before_call", "jobs.after_call", "jobs.recorded"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param("jobs.before_call", marks=pytest.mark.long),
+        "jobs.after_call",
+        pytest.param("jobs.recorded", marks=pytest.mark.long),
+    ],
+)
 async def test_c10_kill_before_and_after_the_call(tmp_path: Path, served: JobBackend, place: str) -> None:
     """Killed at that place by itself: the other SSP takes over within the lease, with the same key."""
     armed = tmp_path / "failpoints"
