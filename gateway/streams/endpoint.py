@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from sp00ky.gateway.auth import Principal
 from sp00ky.gateway.exchange import Asked
-from sp00ky.gateway.sse import since_of
+from sp00ky.gateway.sse import PIECE_BYTES, since_of
 from sp00ky.gateway.streams.reader import Reader
 from sp00ky.gateway.translate.streams import ALSO, watched_views
 
@@ -28,8 +28,9 @@ async def stream_events(request: web.Request, asked: Asked, principal: Principal
 async def _chunks(reader: Reader) -> AsyncGenerator[bytes, None]:
     yield RETRY
     async for told in reader.events():
-        if len(told) == 1:
-            event, given_id, resumable = told[0]
-            yield event.as_sse(given_id, resumable=resumable)
-        else:
-            yield b"".join(event.as_sse(given_id, resumable=resumable) for event, given_id, resumable in told)
+        events = [event.as_sse(given_id, resumable=resumable) for event, given_id, resumable in told]
+        if sum(map(len, events)) <= PIECE_BYTES:
+            yield b"".join(events)
+        else:  # what is joined is a copy for each reader
+            for each in events:
+                yield each

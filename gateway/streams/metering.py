@@ -20,7 +20,7 @@ class StreamMeters:
         self._breaks = made.counter("spky_gateway_feed_breaks_total")
 
     def cut(self, reason: str) -> None:
-        """`reason`: slow, write, protocol (what came was no WebSocket message)."""
+        """`reason`: slow, write, silent (no sign of life), protocol (what came was no WebSocket message)."""
         self._cut.labels(reason).inc()
 
     def read(self, outcome: str) -> None:

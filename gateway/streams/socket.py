@@ -20,6 +20,7 @@ from sp00ky.gateway.exchange import Asked
 from sp00ky.gateway.sse import since_of
 from sp00ky.gateway.streams.bearers import PROTOCOL
 from sp00ky.gateway.streams.events import Event
+from sp00ky.gateway.streams.frames import Frames
 from sp00ky.gateway.streams.reader import Reader
 from sp00ky.gateway.translate.streams import (
     ALSO,
@@ -43,9 +44,8 @@ logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # it warns of pr
 
 async def stream_messages(request: web.Request, asked: Asked, principal: Principal, edge: Edge) -> web.StreamResponse:
     """Raises Fault, until the socket is open."""
-    seconds = edge.limits.keep_alive_ms / 1000
     response = web.WebSocketResponse(
-        timeout=CLOSE_SECONDS, heartbeat=seconds, compress=False, max_msg_size=MESSAGE_BYTES_MAX, protocols=(PROTOCOL,)
+        timeout=CLOSE_SECONDS, autoping=False, compress=False, max_msg_size=MESSAGE_BYTES_MAX, protocols=(PROTOCOL,)
     )
     if not response.can_prepare(request):
         raise Refused(426, f"{request.path[:128]} is a WebSocket", "ask with Upgrade", {"Upgrade": "websocket"})
@@ -72,14 +72,21 @@ class Socket:
     ) -> None:
         self._request, self._asked, self._response, self._reader = request, asked, response, reader
         self._edge = edge
-        self._write_s = edge.limits.write_timeout_ms / 1000
+        self._frames = Frames(request, response, edge.limits.write_timeout_ms / 1000)
 
     async def serve(self) -> None:
         """Until it is closed, or its reader cut off."""
         telling = asyncio.create_task(self._tell())
-        telling.add_done_callback(lambda _: asyncio.ensure_future(self._cut()))
+        telling.add_done_callback(lambda task: None if task.cancelled() else asyncio.ensure_future(self._cut()))
+        beating = asyncio.create_task(self._beat())
         try:
             async for message in self._response:
+                self._frames.heard()
+                if message.type is WSMsgType.PONG:
+                    continue
+                if message.type is WSMsgType.PING:
+                    await self._response.pong(message.data)
+                    continue
                 if message.type is WSMsgType.ERROR:  # no WebSocket any more: aiohttp has closed it, and said why
                     self._edge.views.meters.cut("protocol")
                     return
@@ -93,9 +100,10 @@ class Socket:
         except ConnectionError:  # he is gone, or was cut off: counted where it was seen
             return
         finally:
-            telling.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-                await telling
+            for task in (telling, beating):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                    await task
 
     async def _cut(self) -> None:
         with contextlib.suppress(Exception):
@@ -121,13 +129,20 @@ class Socket:
     async def _write(self, message: bytes) -> None:
         """Raises ConnectionError when the reader is gone, or is cut off now."""
         try:
-            async with asyncio.timeout(self._write_s):
-                await self._response.send_frame(message, WSMsgType.TEXT)
+            await self._frames.write(message)
         except TimeoutError:
-            self._edge.views.meters.cut("write")
-            if self._request.transport is not None:
-                self._request.transport.abort()
+            self._abort("write")
             raise ConnectionResetError("reader took nothing in time") from None
+
+    async def _beat(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._frames.beat(self._edge.limits.keep_alive_ms / 1000)
+            self._abort("silent")
+
+    def _abort(self, reason: str) -> None:
+        self._edge.views.meters.cut(reason)
+        if self._request.transport is not None:
+            self._request.transport.abort()
 
     async def close(self, expires: float | None) -> None:
         """Say why it is over."""

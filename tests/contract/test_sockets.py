@@ -10,9 +10,12 @@ from typing import Any
 
 import aiohttp
 import jwt
+import orjson
 import pytest
 from aiohttp import WSMsgType
 from sp00ky.gateway.connections import Guard
+from sp00ky.gateway.sse import PIECE_BYTES
+from sp00ky.gateway.streams.frames import Frames
 from sp00ky.gateway.streams.service import ViewStreams
 
 from tests.contract.test_streams import JWT_SECRET, SECRET, Build, scene
@@ -277,3 +280,86 @@ async def test_l6_a_socket_that_is_not_read_is_cut_off(scene: Build) -> None:
 
         await eventually(flood, 30)
         response.close()
+
+
+async def frames_of(raw: Raw, until: bytes) -> list[tuple[int, bytes]]:
+    """What the server sends, until one holds `until`: the first byte of each frame's head, and its part."""
+    while (await asyncio.wait_for(raw.reader.readline(), 10)).strip():
+        pass
+    frames: list[tuple[int, bytes]] = []
+    while not frames or until not in frames[-1][1]:
+        async with asyncio.timeout(10):
+            first, size = await raw.reader.readexactly(2)
+            if size > 125:
+                size = int.from_bytes(await raw.reader.readexactly(2 if size == 126 else 8))
+            frames.append((first, await raw.reader.readexactly(size)))
+    return frames
+
+
+async def test_a_large_message_is_written_in_fragments(scene: Build) -> None:
+    mesh = await scene(feed_bytes_max=100_000_000)
+    mesh.ssp.padding = 300_000
+    mesh.ssp.put({"v": [1]})
+    raw = await opened(mesh.client, "/view/v/ws?rows=1")
+    frames = await frames_of(raw, b"up-to-date")
+    raw.writer.close()
+    parts = [(first, part) for first, part in frames if first != 0x89]  # pings may stand between
+    firsts = [first for first, _ in parts]
+    assert firsts[0] == 0x01 and set(firsts[1:-2]) == {0x00} and firsts[-2:] == [0x80, 0x81]
+    assert max(len(part) for _, part in parts) == PIECE_BYTES
+    assert orjson.loads(b"".join(part for _, part in parts[:-1]))["type"] == "snapshot"
+
+
+async def test_a_reader_who_is_silent_is_cut_off_and_one_who_answers_is_not(scene: Build) -> None:
+    mesh = await scene(keep_alive_ms=200)
+    mesh.ssp.put({"v": [1]})
+    pings = 0
+    async with mesh.client.ws_connect("/view/v/ws", autoping=False) as talker:
+        silent = await opened(mesh.client, "/view/v/ws")
+        while pings < 5:
+            message = await talker.receive(timeout=10)
+            if message.type is WSMsgType.PING:
+                pings += 1
+                await talker.pong(message.data)
+        assert await silent.closed()
+        silent.writer.close()
+        assert mesh.counted("spky_gateway_streams", transport="ws") == 1
+        assert mesh.counted("spky_gateway_stream_cuts_total", reason="silent") == 1
+
+
+class Slow:
+    """The response and the request of a reader of whom only the transport tells, as `Frames` sees them."""
+
+    def __init__(self) -> None:
+        self.held, self.pings, self.closed, self.transport = 0, 0, False, self
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_extra_info(self, name: str) -> None:
+        return None
+
+    def get_write_buffer_size(self) -> int:
+        return self.held
+
+    def write(self, data: bytes) -> None:
+        self.held += len(data)
+
+    async def prepare(self, request: object) -> Slow:
+        return self
+
+    async def drain(self) -> None:
+        pass
+
+    async def ping(self) -> None:
+        self.pings += 1
+        if self.pings < 10:
+            self.held -= self.held // 2
+
+
+async def test_who_takes_something_lives_though_he_answers_no_ping() -> None:
+    slow: Any = Slow()
+    frames = Frames(slow, slow, 10)
+    await frames.write(b"x" * 1_000_000)
+    await asyncio.wait_for(frames.beat(0.001), 10)
+    assert slow.pings >= 10, "cut off only once he took nothing more"
