@@ -273,19 +273,26 @@ SSP: Final = (
     _gauge("spky_memory_bytes", "Resident memory of the process.", "memory_bytes"),
     _gauge("spky_memory_max_bytes", "The most that it may take; 0: without a limit.", "memory_bytes_max"),
     _gauge("spky_jobs_running", "Attempts at jobs that are under way.", "jobs_running", labels=("table",)),
-    _gauge("spky_job_breaker_open", "Whether a backend is left alone for a while.", "jobs_breaker_open",
-           labels=("table",)),
+    _gauge(
+        "spky_job_breaker_open", "Whether a backend is left alone for a while.", "jobs_breaker_open", labels=("table",)
+    ),
     _gauge("spky_job_runners_other", "Other SSPs that run jobs.", "job_runners_other"),
     _counter("spky_jobs_claimed_total", "Attempts at jobs that were begun.", "jobs_claimed_total", labels=("table",)),
     _counter("spky_jobs_succeeded_total", "Successes recorded.", "jobs_succeeded_total", labels=("table",)),
-    _counter("spky_jobs_retried_total", "Failed attempts after which another is due.", "jobs_retried_total",
-             labels=("table",)),
+    _counter(
+        "spky_jobs_retried_total",
+        "Failed attempts after which another is due.",
+        "jobs_retried_total",
+        labels=("table",),
+    ),
     _counter("spky_jobs_failed_total", "Jobs that have failed.", "jobs_failed_total", labels=("table",)),
     _counter("spky_jobs_lost_total", "Leases of any SSP that ran out.", "jobs_lost_total", labels=("table",)),
-    _counter("spky_jobs_fenced_total", "Answers that came too late to be recorded.", "jobs_fenced_total",
-             labels=("table",)),
-    _counter("spky_jobs_removed_total", "Finished jobs removed after their time.", "jobs_removed_total",
-             labels=("table",)),
+    _counter(
+        "spky_jobs_fenced_total", "Answers that came too late to be recorded.", "jobs_fenced_total", labels=("table",)
+    ),
+    _counter(
+        "spky_jobs_removed_total", "Finished jobs removed after their time.", "jobs_removed_total", labels=("table",)
+    ),
     _counter("spky_jobs_unrecorded_total", "Outcomes that a table refused in any form.", "jobs_unrecorded"),
     _histogram("spky_job_claim_delay_seconds", "From when a job was due until it was claimed.", "table"),
     _histogram("spky_job_call_duration_seconds", "One attempt at a backend.", "table"),

@@ -48,7 +48,10 @@ async def test_the_command(scheduler: Served) -> None:
     client, mesh = scheduler
     code, output = await spky(client, "list")
     assert code == 0 and "ssp-1\tready\t3\t0.5" in output
-    assert await spky(client, "drain", "ssp-1") == (0, "ssp-1 drains, views: 3\n")
+    assert await spky(client, "drain", "ssp-1") == (
+        0,
+        "ssp-1 drains, views: 3; they stay until another ssp takes them\n",
+    )
     asked = asyncio.create_task(spky(client, "drain", "ssp-1", "--wait", "--json"))
     while len([each for each in mesh.asked if isinstance(each, admin_pb2.DrainSspRequest)]) < 2:
         await asyncio.wait({asked}, timeout=0.01)

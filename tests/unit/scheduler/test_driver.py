@@ -246,7 +246,9 @@ def retry_after_ms(error: aio.AioRpcError) -> int:
     trailing = dict(error.trailing_metadata())
     status = status_pb2.Status.FromString(trailing["grpc-status-details-bin"])
     retry = error_details_pb2.RetryInfo()
-    assert status.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0] and any(each.Unpack(retry) for each in status.details)
+    assert status.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0] and any(
+        each.Unpack(retry) for each in status.details
+    )
     return int(retry.retry_delay.ToMilliseconds())
 
 
