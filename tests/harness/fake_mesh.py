@@ -24,6 +24,8 @@ from sp00ky.proto.v1 import (
     events_pb2_grpc,
     ingest_pb2,
     ingest_pb2_grpc,
+    jobs_pb2,
+    jobs_pb2_grpc,
     membership_pb2,
     membership_pb2_grpc,
     proxy_pb2,
@@ -136,6 +138,12 @@ class FakeMesh:
             "RegisterSsp": membership_pb2.RegisterSspResponse(
                 snapshot_seq=42, table_hashes={"person": "b3:00"}, epoch=1, revision=token(42)
             ),
+            "GetDocument": crdt_pb2.GetDocumentResponse(rev=1, kind=crdt_pb2.CRDT_KIND_TEXT, value_json='"Hello"'),
+            "GetJob": jobs_pb2.GetJobResponse(job=_job()),
+            "DispatchJob": jobs_pb2.DispatchJobResponse(job=_job()),
+            "ReportJob": jobs_pb2.ReportJobResponse(job=_job()),
+            "KillJob": jobs_pb2.KillJobResponse(job=_job()),
+            "RetryJob": jobs_pb2.RetryJobResponse(job=_job()),
         }
         self.told: list[events_pb2.WatchEventsResponse] = [events_pb2.WatchEventsResponse(last_id=1)]  # then nothing
         self.broken = asyncio.Event()
@@ -172,6 +180,8 @@ class FakeMesh:
         self._server.add(adder, members, "sp00ky.v1.MembershipService")
         crdt = _servicer(crdt_pb2_grpc.CrdtServiceServicer, self, "ApplyUpdate", "GetDocument")
         self._server.add(crdt_pb2_grpc.add_CrdtServiceServicer_to_server, crdt, "sp00ky.v1.CrdtService")
+        jobs = _servicer(jobs_pb2_grpc.JobServiceServicer, self)
+        self._server.add(jobs_pb2_grpc.add_JobServiceServicer_to_server, jobs, "sp00ky.v1.JobService")
         self.address = await self._server.start()
         return self.address
 
@@ -215,7 +225,7 @@ class _Events(events_pb2_grpc.EventServiceServicer):
 
 def _empty(method: str) -> Message:
     """What an rpc answers that no test has anything to say of."""
-    for file in (crdt_pb2, ingest_pb2, membership_pb2, proxy_pb2, views_pb2, admin_pb2):
+    for file in (crdt_pb2, ingest_pb2, jobs_pb2, membership_pb2, proxy_pb2, views_pb2, admin_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             if method in service.methods_by_name:
                 return GetMessageClass(service.methods_by_name[method].output_type)()
@@ -235,11 +245,15 @@ def _servicer(base: type, mesh: FakeMesh, *methods: str) -> object:
 
 def _unary(base: type) -> list[str]:
     """The rpcs of a service that are no streams."""
-    for file in (crdt_pb2, ingest_pb2, membership_pb2, proxy_pb2, views_pb2, admin_pb2):
+    for file in (crdt_pb2, ingest_pb2, jobs_pb2, membership_pb2, proxy_pb2, views_pb2, admin_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             if base.__name__ == f"{service.name}Servicer":
                 return [rpc.name for rpc in service.methods if not (rpc.client_streaming or rpc.server_streaming)]
     return []
+
+
+def _job() -> jobs_pb2.Job:
+    return jobs_pb2.Job(id="job:1", status="pending", json='{"id":"job:1","status":"pending"}')
 
 
 def _summary() -> views_pb2.ViewSummary:

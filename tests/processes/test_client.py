@@ -163,12 +163,14 @@ async def test_who_comes_back_to_an_id_that_has_another_query_now_must_fetch_aga
 ) -> None:
     await running.sql("CREATE part:1 SET n = 1; CREATE part:2 SET n = 2")
     await client.register("parts", "SELECT * FROM part WHERE n = 1")
+    await running.consistent("parts")
     deltas = client.watch("parts")
     had = await anext(deltas)
     assert [row["n"] for row in had.rows] == [1]
     await deltas.aclose()  # type: ignore[attr-defined]
     await client.unregister("parts")
     await client.register("parts", "SELECT * FROM part WHERE n = 2")
+    await running.consistent("parts")
     for since in (had.revision, await client.revision()):
         told = []
         asked = {"rows": "1", "since": since}

@@ -233,7 +233,7 @@ job_tables: [job]
     settings = loaded.settings
     assert (settings.listen_addr, settings.db_user, settings.db_pass) == ("127.0.0.1:9999", "u", "p")
     assert (settings.heartbeat_timeout_ms, settings.max_buffer_per_ssp, settings.job_tables) == (2, 5, ("job",))
-    assert [warning.split()[0] for warning in loaded.warnings] == ["job_tables"]
+    assert not loaded.warnings
 
 
 def test_listen_addr_wins_over_its_halves() -> None:
