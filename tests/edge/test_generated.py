@@ -12,6 +12,10 @@ from tests.edge.attack import attack
 from tests.edge.served import before_fake_mesh, before_scheduler, in_thread
 
 SEED = 7
+# The server under attack is in this process and draws its pauses by `random`, which hypothesis takes for its own draws.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning"
+)
 
 
 @pytest.mark.parametrize("api", ["scheduler", "ssp"])
