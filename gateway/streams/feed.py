@@ -210,6 +210,7 @@ class Feed:
             [Splice(each.at, each.removed, tuple(each.rows_json)) for each in message.rows] if self.rows else [],
         )
         fold(self.result, change)
+        self.registered_seq = message.state.registered_seq
         self._follow(change, self.result, shown, since if since.seq > before.seq else before, to)
         self._tell()
 
