@@ -179,8 +179,12 @@ class Twin:
 
     @property
     def moving(self) -> object:
-        """What a delta or a hash tells of: everything but the order."""
-        return Counter(map(exact, self.listed)), sorted(map(repr, self.members)), self.children
+        """What a delta or a hash tells of: everything but the order. Rows that are members' are theirs: two that swap
+        what they show have both moved, though the rows are the same."""
+        rows: Iterable[str] = map(exact, self.listed)
+        if len(self.members) == len(self.listed):
+            rows = (f"{member} {row}" for (member, _), row in zip(self.members, rows, strict=True))
+        return Counter(rows), sorted(map(repr, self.members)), self.children
 
 
 def twin(library: Library, query: Query) -> Twin:
