@@ -36,6 +36,7 @@ class HttpSsp:
         self.held: dict[str, asyncio.Event] = {}
         self.losing: dict[str, int] = {}  # path → how many requests are carried out, and not answered
         self.polls = 0
+        self.registrations = 0
         self.registered: dict[str, Any] = {}
         self.loaded_at: set[str] = set()  # revisions at which it was answered
         self.beats: list[int] = []  # statuses
@@ -80,6 +81,7 @@ class HttpSsp:
 
     async def register(self, **stated: Any) -> None:
         self.status = "bootstrapping"
+        self.registrations += 1
         self.rows, self.views, self.seqs, self.taken, self.applied = {}, {}, [], [], 0
         body = {"ssp_id": self.id, "url": self.url, "version": "test", **stated}
         async with self._http.post("/ssp/register", json=body) as response:
@@ -153,8 +155,11 @@ class HttpSsp:
         body = await request.json()
         self.asked.append((request.path, body))
         self.bearers.add(request.headers.get("Authorization", ""))
+        registration = self.registrations
         await self._hold(request.path)
         status = self.answers.get(request.path, 200)
+        if registration != self.registrations:
+            status = 503  # it was begun for what this SSP has dropped since; its sender is gone
         if status == 200:
             {"/ingest": self._ingest, "/view/register": self._register, "/view/unregister": self._unregister}[
                 request.path
