@@ -7,12 +7,14 @@ from importlib.resources import files
 
 from sp00ky.proto.database import Database, QueryError
 
+PARTS = ("views", "edges", "mesh", "collaborative", "jobs")  # files beside this one, in the order they are applied
 ATTEMPTS = 5
 
 
 async def install(database: Database) -> None:
-    """Apply schema.surql. Several processes may do so at once: a definition that conflicts is applied again."""
-    text = files("sp00ky.deploy.surreal").joinpath("schema.surql").read_text()
+    """Apply every part. Several processes may do so at once: a definition that conflicts is applied again."""
+    folder = files("sp00ky.deploy.surreal")
+    text = "\n".join(folder.joinpath(f"{part}.surql").read_text() for part in PARTS)
     for attempt in range(ATTEMPTS):
         try:
             await database.query(text)

@@ -77,7 +77,7 @@ def test_the_wheel_holds_only_our_package(wheel: Path) -> None:
     roots = {name.split("/")[0] for name in names}
     assert {root for root in roots if not root.endswith(".dist-info")} == {"sp00ky"}
     assert not [name for name in names if name.startswith("sp00ky/tests")]
-    for needed in ("sp00ky/proto/v1/common.proto", "sp00ky/deploy/surreal/schema.surql", "sp00ky/proto/py.typed"):
+    for needed in ("sp00ky/proto/v1/common.proto", "sp00ky/deploy/surreal/views.surql", "sp00ky/proto/py.typed"):
         assert needed in names
     assert [name for name in names if name.startswith("sp00ky/deploy/demo/") and name.endswith(".gz")]
 
