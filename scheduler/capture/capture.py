@@ -31,13 +31,7 @@ from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler.capture.alignment import Alignment
 from sp00ky.scheduler.capture.clone import SMALL_TABLES_MAX, Chunks, CloneProgress
 from sp00ky.scheduler.capture.comparing import Comparing, records_of
-from sp00ky.scheduler.capture.cursor import (
-    clock_went_back,
-    is_ashore,
-    is_behind_retention,
-    ms_of_stamp,
-    redelivered_from,
-)
+from sp00ky.scheduler.capture.cursor import redelivered_from
 from sp00ky.scheduler.capture.definition import ensure_feed, has_feed
 from sp00ky.scheduler.capture.errands import Errands
 from sp00ky.scheduler.capture.link import Health, Link
@@ -46,6 +40,7 @@ from sp00ky.scheduler.capture.progress import PROGRESS_META, Progress, progress_
 from sp00ky.scheduler.capture.reader import FeedReader
 from sp00ky.scheduler.capture.schema import TableSchema, captured, stored_schema
 from sp00ky.scheduler.capture.sink import Sink
+from sp00ky.scheduler.capture.trust import why_not
 from sp00ky.scheduler.datastore.datastore import MetaWrite
 from sp00ky.scheduler.dead_letters import LIMIT
 
@@ -190,23 +185,7 @@ class Capture:
         progress = self._reader.progress
         if not progress.cloned and not self._clone_progress.is_open:
             return "the store has no clone yet" if self._is_new else "the feed was gone, or a comparison interrupted"
-        if health.instance != progress.instance:
-            return "the database is another, or lost its data"
-        cursor = self._reader.cursor
-        if clock_went_back(health.clock_ms, progress.stamp) or cursor.clock_went_back(health.clock_ms):
-            return "the database's clock went back"
-        if is_ashore(health.clock_ms, cursor.island):
-            return "the database's clock has reached rows from before it went back"
-        if is_behind_retention(health.clock_ms, progress.clock_ms, retention_ms):
-            return "the feed may have forgotten changes"
-        age_ms = health.clock_ms - ms_of_stamp(progress.stamp)
-        if progress.anchored and age_ms < retention_ms // 2 and not await self._holds(progress.stamp):
-            return "the feed lacks what was read from it"
-        return ""
-
-    async def _holds(self, stamp: int) -> bool:
-        rows = (await self._database.query(f"SHOW CHANGES FOR DATABASE SINCE {stamp} LIMIT 1"))[0]
-        return bool(rows) and rows[0]["versionstamp"] == stamp
+        return await why_not(self._database, self._reader, health, retention_ms)
 
     async def _equalise(self, reason: str, health: Health) -> None:
         """Make the replica equal to the database, whatever either holds, and follow the feed meanwhile."""
