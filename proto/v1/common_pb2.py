@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csp00ky/proto/v1/common.proto\x12\tsp00ky.v1\"&\n\x06Source\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12\r\n\x05stamp\x18\x02 \x01(\x04\"\xd9\x01\n\x06\x43hange\x12\r\n\x05table\x18\x01 \x01(\t\x12\x19\n\x02op\x18\x02 \x01(\x0e\x32\r.sp00ky.v1.Op\x12\x0b\n\x03key\x18\x03 \x01(\x0c\x12\n\n\x02id\x18\x04 \x01(\t\x12\x10\n\x06packed\x18\x05 \x01(\x0cH\x00\x12\x0e\n\x04json\x18\x06 \x01(\tH\x00\x12\x0f\n\x05surql\x18\x07 \x01(\tH\x00\x12!\n\x06source\x18\x08 \x01(\x0b\x32\x11.sp00ky.v1.Source\x12\x17\n\x0fidempotency_key\x18\t \x01(\t\x12\x13\n\x0btraceparent\x18\n \x01(\tB\x08\n\x06record\"\xfe\x02\n\x05\x45ntry\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x10\n\x08txn_last\x18\x03 \x01(\x08\x12\r\n\x05\x61t_ms\x18\x04 \x01(\x04\x12#\n\x06\x63hange\x18\x05 \x01(\x0b\x32\x11.sp00ky.v1.ChangeH\x00\x12\x34\n\x0fview_registered\x18\x06 \x01(\x0b\x32\x19.sp00ky.v1.ViewRegisteredH\x00\x12\x30\n\rview_assigned\x18\x07 \x01(\x0b\x32\x17.sp00ky.v1.ViewAssignedH\x00\x12\x38\n\x11view_unregistered\x18\x08 \x01(\x0b\x32\x1b.sp00ky.v1.ViewUnregisteredH\x00\x12*\n\nssp_joined\x18\t \x01(\x0b\x32\x14.sp00ky.v1.SspJoinedH\x00\x12\x30\n\rview_released\x18\n \x01(\x0b\x32\x17.sp00ky.v1.ViewReleasedH\x00\x12\x0b\n\x03\x63ut\x18\x0b \x01(\x08\x42\x06\n\x04\x62ody\"&\n\x07ViewKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61uth_id\x18\x02 \x01(\t\"\xa3\x01\n\x08ViewSpec\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\r\n\x05surql\x18\x02 \x01(\t\x12\x0e\n\x06params\x18\x03 \x01(\x0c\x12\x11\n\tclient_id\x18\x04 \x01(\t\x12\x0e\n\x06ttl_ms\x18\x05 \x01(\x04\x12\x0e\n\x06\x66ormat\x18\x06 \x01(\t\x12\x0c\n\x04\x61uth\x18\x07 \x01(\x0c\x12\x16\n\x0eregistered_seq\x18\x08 \x01(\x04\"3\n\x0eViewRegistered\x12!\n\x04spec\x18\x01 \x01(\x0b\x32\x13.sp00ky.v1.ViewSpec\"u\n\x0cViewAssigned\x12!\n\x04spec\x18\x01 \x01(\x0b\x32\x13.sp00ky.v1.ViewSpec\x12\x0e\n\x06ssp_id\x18\x02 \x01(\t\x12\x15\n\rfence_ssp_ids\x18\x03 \x03(\t\x12\x1b\n\x13handing_over_ssp_id\x18\x04 \x01(\t\"U\n\x0cViewReleased\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x0e\n\x06ssp_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61ssigned_seq\x18\x03 \x01(\x04\"C\n\x10ViewUnregistered\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x1b\n\tSspJoined\x12\x0e\n\x06ssp_id\x18\x01 \x01(\t*E\n\x02Op\x12\x12\n\x0eOP_UNSPECIFIED\x10\x00\x12\r\n\tOP_CREATE\x10\x01\x12\r\n\tOP_UPDATE\x10\x02\x12\r\n\tOP_DELETE\x10\x03*\xb4\x01\n\x0b\x43onsistency\x12\x1b\n\x17\x43ONSISTENCY_UNSPECIFIED\x10\x00\x12 \n\x1c\x43ONSISTENCY_MINIMIZE_LATENCY\x10\x01\x12!\n\x1d\x43ONSISTENCY_AT_LEAST_AS_FRESH\x10\x02\x12!\n\x1d\x43ONSISTENCY_AT_EXACT_SNAPSHOT\x10\x03\x12 \n\x1c\x43ONSISTENCY_FULLY_CONSISTENT\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csp00ky/proto/v1/common.proto\x12\tsp00ky.v1\"&\n\x06Source\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12\r\n\x05stamp\x18\x02 \x01(\x04\"\xd9\x01\n\x06\x43hange\x12\r\n\x05table\x18\x01 \x01(\t\x12\x19\n\x02op\x18\x02 \x01(\x0e\x32\r.sp00ky.v1.Op\x12\x0b\n\x03key\x18\x03 \x01(\x0c\x12\n\n\x02id\x18\x04 \x01(\t\x12\x10\n\x06packed\x18\x05 \x01(\x0cH\x00\x12\x0e\n\x04json\x18\x06 \x01(\tH\x00\x12\x0f\n\x05surql\x18\x07 \x01(\tH\x00\x12!\n\x06source\x18\x08 \x01(\x0b\x32\x11.sp00ky.v1.Source\x12\x17\n\x0fidempotency_key\x18\t \x01(\t\x12\x13\n\x0btraceparent\x18\n \x01(\tB\x08\n\x06record\"\xfe\x02\n\x05\x45ntry\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x10\n\x08txn_last\x18\x03 \x01(\x08\x12\r\n\x05\x61t_ms\x18\x04 \x01(\x04\x12#\n\x06\x63hange\x18\x05 \x01(\x0b\x32\x11.sp00ky.v1.ChangeH\x00\x12\x34\n\x0fview_registered\x18\x06 \x01(\x0b\x32\x19.sp00ky.v1.ViewRegisteredH\x00\x12\x30\n\rview_assigned\x18\x07 \x01(\x0b\x32\x17.sp00ky.v1.ViewAssignedH\x00\x12\x38\n\x11view_unregistered\x18\x08 \x01(\x0b\x32\x1b.sp00ky.v1.ViewUnregisteredH\x00\x12*\n\nssp_joined\x18\t \x01(\x0b\x32\x14.sp00ky.v1.SspJoinedH\x00\x12\x30\n\rview_released\x18\n \x01(\x0b\x32\x17.sp00ky.v1.ViewReleasedH\x00\x12\x0b\n\x03\x63ut\x18\x0b \x01(\x08\x42\x06\n\x04\x62ody\"&\n\x07ViewKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61uth_id\x18\x02 \x01(\t\"\xb3\x01\n\x08ViewSpec\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\r\n\x05surql\x18\x02 \x01(\t\x12\x0e\n\x06params\x18\x03 \x01(\x0c\x12\x11\n\tclient_id\x18\x04 \x01(\t\x12\x0e\n\x06ttl_ms\x18\x05 \x01(\x04\x12\x0e\n\x06\x66ormat\x18\x06 \x01(\t\x12\x0c\n\x04\x61uth\x18\x07 \x01(\x0c\x12\x16\n\x0eregistered_seq\x18\x08 \x01(\x04\x12\x0e\n\x06\x62y_row\x18\t \x01(\x08\"3\n\x0eViewRegistered\x12!\n\x04spec\x18\x01 \x01(\x0b\x32\x13.sp00ky.v1.ViewSpec\"u\n\x0cViewAssigned\x12!\n\x04spec\x18\x01 \x01(\x0b\x32\x13.sp00ky.v1.ViewSpec\x12\x0e\n\x06ssp_id\x18\x02 \x01(\t\x12\x15\n\rfence_ssp_ids\x18\x03 \x03(\t\x12\x1b\n\x13handing_over_ssp_id\x18\x04 \x01(\t\"U\n\x0cViewReleased\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x0e\n\x06ssp_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61ssigned_seq\x18\x03 \x01(\x04\"C\n\x10ViewUnregistered\x12\x1f\n\x03key\x18\x01 \x01(\x0b\x32\x12.sp00ky.v1.ViewKey\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x1b\n\tSspJoined\x12\x0e\n\x06ssp_id\x18\x01 \x01(\t*E\n\x02Op\x12\x12\n\x0eOP_UNSPECIFIED\x10\x00\x12\r\n\tOP_CREATE\x10\x01\x12\r\n\tOP_UPDATE\x10\x02\x12\r\n\tOP_DELETE\x10\x03*\xb4\x01\n\x0b\x43onsistency\x12\x1b\n\x17\x43ONSISTENCY_UNSPECIFIED\x10\x00\x12 \n\x1c\x43ONSISTENCY_MINIMIZE_LATENCY\x10\x01\x12!\n\x1d\x43ONSISTENCY_AT_LEAST_AS_FRESH\x10\x02\x12!\n\x1d\x43ONSISTENCY_AT_EXACT_SNAPSHOT\x10\x03\x12 \n\x1c\x43ONSISTENCY_FULLY_CONSISTENT\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sp00ky.proto.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OP']._serialized_start=1251
-  _globals['_OP']._serialized_end=1320
-  _globals['_CONSISTENCY']._serialized_start=1323
-  _globals['_CONSISTENCY']._serialized_end=1503
+  _globals['_OP']._serialized_start=1267
+  _globals['_OP']._serialized_end=1336
+  _globals['_CONSISTENCY']._serialized_start=1339
+  _globals['_CONSISTENCY']._serialized_end=1519
   _globals['_SOURCE']._serialized_start=43
   _globals['_SOURCE']._serialized_end=81
   _globals['_CHANGE']._serialized_start=84
@@ -44,15 +44,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VIEWKEY']._serialized_start=688
   _globals['_VIEWKEY']._serialized_end=726
   _globals['_VIEWSPEC']._serialized_start=729
-  _globals['_VIEWSPEC']._serialized_end=892
-  _globals['_VIEWREGISTERED']._serialized_start=894
-  _globals['_VIEWREGISTERED']._serialized_end=945
-  _globals['_VIEWASSIGNED']._serialized_start=947
-  _globals['_VIEWASSIGNED']._serialized_end=1064
-  _globals['_VIEWRELEASED']._serialized_start=1066
-  _globals['_VIEWRELEASED']._serialized_end=1151
-  _globals['_VIEWUNREGISTERED']._serialized_start=1153
-  _globals['_VIEWUNREGISTERED']._serialized_end=1220
-  _globals['_SSPJOINED']._serialized_start=1222
-  _globals['_SSPJOINED']._serialized_end=1249
+  _globals['_VIEWSPEC']._serialized_end=908
+  _globals['_VIEWREGISTERED']._serialized_start=910
+  _globals['_VIEWREGISTERED']._serialized_end=961
+  _globals['_VIEWASSIGNED']._serialized_start=963
+  _globals['_VIEWASSIGNED']._serialized_end=1080
+  _globals['_VIEWRELEASED']._serialized_start=1082
+  _globals['_VIEWRELEASED']._serialized_end=1167
+  _globals['_VIEWUNREGISTERED']._serialized_start=1169
+  _globals['_VIEWUNREGISTERED']._serialized_end=1236
+  _globals['_SSPJOINED']._serialized_start=1238
+  _globals['_SSPJOINED']._serialized_end=1265
 # @@protoc_insertion_point(module_scope)

@@ -98,7 +98,7 @@ class ViewKey(_message.Message):
     def __init__(self, id: _Optional[str] = ..., auth_id: _Optional[str] = ...) -> None: ...
 
 class ViewSpec(_message.Message):
-    __slots__ = ("key", "surql", "params", "client_id", "ttl_ms", "format", "auth", "registered_seq")
+    __slots__ = ("key", "surql", "params", "client_id", "ttl_ms", "format", "auth", "registered_seq", "by_row")
     KEY_FIELD_NUMBER: _ClassVar[int]
     SURQL_FIELD_NUMBER: _ClassVar[int]
     PARAMS_FIELD_NUMBER: _ClassVar[int]
@@ -107,6 +107,7 @@ class ViewSpec(_message.Message):
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     AUTH_FIELD_NUMBER: _ClassVar[int]
     REGISTERED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    BY_ROW_FIELD_NUMBER: _ClassVar[int]
     key: ViewKey
     surql: str
     params: bytes
@@ -115,7 +116,8 @@ class ViewSpec(_message.Message):
     format: str
     auth: bytes
     registered_seq: int
-    def __init__(self, key: _Optional[_Union[ViewKey, _Mapping]] = ..., surql: _Optional[str] = ..., params: _Optional[bytes] = ..., client_id: _Optional[str] = ..., ttl_ms: _Optional[int] = ..., format: _Optional[str] = ..., auth: _Optional[bytes] = ..., registered_seq: _Optional[int] = ...) -> None: ...
+    by_row: bool
+    def __init__(self, key: _Optional[_Union[ViewKey, _Mapping]] = ..., surql: _Optional[str] = ..., params: _Optional[bytes] = ..., client_id: _Optional[str] = ..., ttl_ms: _Optional[int] = ..., format: _Optional[str] = ..., auth: _Optional[bytes] = ..., registered_seq: _Optional[int] = ..., by_row: _Optional[bool] = ...) -> None: ...
 
 class ViewRegistered(_message.Message):
     __slots__ = ("spec",)

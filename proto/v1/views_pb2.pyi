@@ -76,10 +76,12 @@ class RegisterViewResponse(_message.Message):
     def __init__(self, query_id: _Optional[str] = ..., ssp_id: _Optional[str] = ..., ssp_url: _Optional[str] = ..., assigned_at: _Optional[int] = ..., revision: _Optional[str] = ...) -> None: ...
 
 class UnregisterViewRequest(_message.Message):
-    __slots__ = ("key",)
+    __slots__ = ("key", "client_id")
     KEY_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
     key: _common_pb2.ViewKey
-    def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ...) -> None: ...
+    client_id: str
+    def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., client_id: _Optional[str] = ...) -> None: ...
 
 class UnregisterViewResponse(_message.Message):
     __slots__ = ("revision",)
