@@ -51,6 +51,31 @@ def _row(job: dict[str, Any]) -> list[Any]:
 
 
 @app.command()
+def schedules(url: Url = DEFAULT_URL, secret: Secret = "", as_json: AsJson = False) -> None:
+    """What makes jobs by a clock: when next, and what became of the last time."""
+    from sp00ky.deploy.remote import Remote
+
+    answer = Remote(url, secret).get("/schedules")
+    if as_json:
+        print_json(answer)
+        return
+    columns = ["name", "cadence", "timezone", "path", "next", "last", "outcome", "job"]
+    print_table(columns, [_schedule(each) for each in answer["schedules"]])
+    for each in answer["schedules"]:
+        if each["error"]:
+            typer.echo(f"{each['name']}: {each['error']}")
+
+
+def _schedule(found: dict[str, Any]) -> list[Any]:
+    """The outcome of a time that made a job is the job's; it may have been removed meanwhile."""
+    job = found["last_job"] or {}
+    outcome = (job.get("status") or "made") if found["last"] == "made" else found["last"]
+    fields = [found[name] for name in ("name", "cadence", "timezone", "path", "next_at", "last_at")]
+    fields[4] = fields[4] if found["enabled"] else "off"
+    return ["" if value is None else value for value in [*fields, outcome, job.get("id")]]
+
+
+@app.command()
 def show(job_id: JobId, url: Url = DEFAULT_URL, secret: Secret = "", as_json: AsJson = False) -> None:
     """One job, its whole row."""
     from sp00ky.deploy.remote import Remote

@@ -218,10 +218,10 @@ async def start_jobs(stack: AsyncExitStack, settings: SspSettings, driver: SspDr
     """The jobs of the configured outbox tables, on a connection of their own. Raises Fault INVALID."""
     from sp00ky.ssp.jobs.jobs import Jobs
 
-    backends = settings.job_backends()
+    backends, schedules = settings.job_backends(), settings.job_schedules()
     if not any(backend.table for backend in backends):
         return
-    jobs = Jobs(await connect(stack, settings), backends, settings.ssp_id)
+    jobs = Jobs(await connect(stack, settings), backends, settings.ssp_id, schedules)
     stack.push_async_callback(jobs.stop)
     jobs.start()
     driver.beside.append(jobs)

@@ -58,6 +58,7 @@ class Rpc(StrEnum):
     REPORT_JOB = "JobService.ReportJob"
     KILL_JOB = "JobService.KillJob"
     RETRY_JOB = "JobService.RetryJob"
+    LIST_SCHEDULES = "JobService.ListSchedules"
     SET_BACKENDS = "JobService.SetBackends"
     APPLY_UPDATE = "CrdtService.ApplyUpdate"
     GET_DOCUMENT = "CrdtService.GetDocument"

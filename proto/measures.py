@@ -293,6 +293,9 @@ SSP: Final = (
     _counter(
         "spky_jobs_removed_total", "Finished jobs removed after their time.", "jobs_removed_total", labels=("table",)
     ),
+    _counter("spky_schedules_due_total", "Due times of schedules that this SSP carried out.", "schedules_due_total"),
+    _counter("spky_schedules_missed_total", "Due times that nobody was there for.", "schedules_missed_total"),
+    _counter("spky_schedules_failed_total", "Due times that came to no job by a fault.", "schedules_failed_total"),
     _counter("spky_jobs_unrecorded_total", "Outcomes that a table refused in any form.", "jobs_unrecorded"),
     _histogram("spky_job_claim_delay_seconds", "From when a job was due until it was claimed.", "table"),
     _histogram("spky_job_call_duration_seconds", "One attempt at a backend.", "table"),

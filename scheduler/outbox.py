@@ -10,7 +10,7 @@ from typing import Any
 
 from sp00ky.proto.database import Database, QueryError, cause_of
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.jobs import statements
+from sp00ky.proto.jobs import schedule_rows, statements
 from sp00ky.proto.jobs.backend import Backend
 from sp00ky.proto.jobs.lifecycle import Signal, Status, sources
 from sp00ky.proto.values.json import JsonError, from_json
@@ -120,6 +120,16 @@ class Outboxes:
         if not moved:
             raise Fault(Code.CONFLICT, f"job {record_id_text(job)} {otherwise}: it is {row.get('status')}")
         return row
+
+    async def schedules(self) -> Sequence[Row]:
+        """By name. `status` is that of the last job made, absent once it has been removed."""
+        results = await self._database.query_raw(schedule_rows.LISTED)
+        failure = cause_of(results)
+        if failure is not None and "does not exist" in failure.message:
+            return []  # no SSP has installed the mesh's tables yet
+        if failure is not None:
+            raise failure
+        return list(results[0].result)
 
     def job(self, text: str, table: str = "") -> RecordId:
         """A job by its id as text, of a table that is an outbox."""

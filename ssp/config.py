@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from typing import Literal
+from typing import Any, Literal
 
+from sp00ky.proto.jobs.schedule import Schedule, schedules_of
 from sp00ky.proto.jobs.settings import JobSettings
 from sp00ky.proto.settings import setting
 
@@ -94,6 +95,13 @@ class SspSettings(JobSettings):
         gt=0,
         about="collaborative documents kept in memory; one above 64 KiB counts as several",
     )
+    schedules: Any = setting(
+        None,
+        env="SPKY_SCHEDULES",
+        yaml="schedules",
+        unit="json",
+        about="jobs that are made by a clock: by name, with cron or every, backend, route",
+    )
     crdt_fields: str = setting(
         "",
         env="SPKY_CRDT_FIELDS",
@@ -146,3 +154,7 @@ class SspSettings(JobSettings):
         if advertised:
             return f"{advertised}:{port}"
         return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "") else bound
+
+    def job_schedules(self) -> tuple[Schedule, ...]:
+        """Raises Fault INVALID."""
+        return schedules_of(self.schedules, self.job_backends())

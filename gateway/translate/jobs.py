@@ -69,6 +69,10 @@ class Jobs(TypedDict):
     counts: dict[str, dict[str, int]]
 
 
+class Schedules(TypedDict):
+    schedules: list[dict[str, Any]]
+
+
 class BackendsSet(TypedDict):
     backends: int
 
@@ -88,6 +92,37 @@ def list_answer(asked: Asked, response: jobs_pb2.ListJobsResponse) -> Answer:
         counts.setdefault(count.table, {})[count.status] = count.jobs
     body: Jobs = {"jobs": [orjson.loads(job.json) for job in response.jobs], "counts": counts}
     return json_answer(body)
+
+
+def schedules_request() -> jobs_pb2.ListSchedulesRequest:
+    return jobs_pb2.ListSchedulesRequest()
+
+
+def schedules_answer(asked: Asked, response: jobs_pb2.ListSchedulesResponse) -> Answer:
+    body: Schedules = {"schedules": [_schedule(each) for each in response.schedules]}
+    return json_answer(body)
+
+
+def _schedule(schedule: jobs_pb2.Schedule) -> dict[str, Any]:
+    job = {"id": schedule.job, "status": schedule.job_status or None} if schedule.job else None
+    return {
+        "name": schedule.name,
+        "cadence": schedule.cadence,
+        "timezone": schedule.timezone,
+        "table": schedule.table,
+        "path": schedule.path,
+        "concurrency": schedule.concurrency,
+        "missed_policy": schedule.missed,
+        "enabled": schedule.enabled,
+        "next_at": schedule.next_at or None,
+        "last_at": schedule.last_at or None,
+        "last": schedule.last or None,
+        "last_job": job,
+        "made": schedule.made,
+        "skipped": schedule.skipped,
+        "missed": schedule.missed_times,
+        "error": schedule.error or None,
+    }
 
 
 def get_request(asked: Asked) -> jobs_pb2.GetJobRequest:

@@ -351,7 +351,7 @@ class GetStatusResponse(_message.Message):
     def __init__(self, service: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[str] = ..., version: _Optional[str] = ..., uptime_seconds: _Optional[float] = ..., store_id: _Optional[str] = ..., epoch: _Optional[int] = ..., head_seq: _Optional[int] = ..., captured_stamp: _Optional[int] = ..., ssps: _Optional[_Iterable[_Union[SspStatus, _Mapping]]] = ..., tables: _Optional[_Iterable[_Union[TableStatus, _Mapping]]] = ..., views: _Optional[int] = ..., namespace: _Optional[str] = ..., database: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., detail: _Optional[str] = ..., grpc_address: _Optional[str] = ..., distributions: _Optional[_Iterable[_Union[Distribution, _Mapping]]] = ..., lag: _Optional[_Union[LagStatus, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[BackendStatus, _Mapping]]] = ...) -> None: ...
 
 class BackendStatus(_message.Message):
-    __slots__ = ("name", "url", "table", "state", "healthcheck", "checked_age_seconds", "healthy_age_seconds", "response_seconds", "detail", "port", "env")
+    __slots__ = ("name", "url", "table", "state", "healthcheck", "checked_age_seconds", "healthy_age_seconds", "response_seconds", "detail", "port", "env", "breaker", "runners", "running", "last_error", "last_error_age_seconds", "jobs")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -359,6 +359,13 @@ class BackendStatus(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class JobsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     URL_FIELD_NUMBER: _ClassVar[int]
     TABLE_FIELD_NUMBER: _ClassVar[int]
@@ -370,6 +377,12 @@ class BackendStatus(_message.Message):
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     PORT_FIELD_NUMBER: _ClassVar[int]
     ENV_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_FIELD_NUMBER: _ClassVar[int]
+    RUNNERS_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    JOBS_FIELD_NUMBER: _ClassVar[int]
     name: str
     url: str
     table: str
@@ -381,7 +394,13 @@ class BackendStatus(_message.Message):
     detail: str
     port: int
     env: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., url: _Optional[str] = ..., table: _Optional[str] = ..., state: _Optional[str] = ..., healthcheck: _Optional[str] = ..., checked_age_seconds: _Optional[float] = ..., healthy_age_seconds: _Optional[float] = ..., response_seconds: _Optional[float] = ..., detail: _Optional[str] = ..., port: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    breaker: str
+    runners: int
+    running: int
+    last_error: str
+    last_error_age_seconds: float
+    jobs: _containers.ScalarMap[str, int]
+    def __init__(self, name: _Optional[str] = ..., url: _Optional[str] = ..., table: _Optional[str] = ..., state: _Optional[str] = ..., healthcheck: _Optional[str] = ..., checked_age_seconds: _Optional[float] = ..., healthy_age_seconds: _Optional[float] = ..., response_seconds: _Optional[float] = ..., detail: _Optional[str] = ..., port: _Optional[int] = ..., env: _Optional[_Mapping[str, str]] = ..., breaker: _Optional[str] = ..., runners: _Optional[int] = ..., running: _Optional[int] = ..., last_error: _Optional[str] = ..., last_error_age_seconds: _Optional[float] = ..., jobs: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Distribution(_message.Message):
     __slots__ = ("name", "labels", "bounds", "counts", "sum")

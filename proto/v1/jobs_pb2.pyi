@@ -131,3 +131,51 @@ class SetBackendsResponse(_message.Message):
     BACKENDS_FIELD_NUMBER: _ClassVar[int]
     backends: int
     def __init__(self, backends: _Optional[int] = ...) -> None: ...
+
+class ListSchedulesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListSchedulesResponse(_message.Message):
+    __slots__ = ("schedules",)
+    SCHEDULES_FIELD_NUMBER: _ClassVar[int]
+    schedules: _containers.RepeatedCompositeFieldContainer[Schedule]
+    def __init__(self, schedules: _Optional[_Iterable[_Union[Schedule, _Mapping]]] = ...) -> None: ...
+
+class Schedule(_message.Message):
+    __slots__ = ("name", "cadence", "timezone", "table", "path", "concurrency", "missed", "enabled", "next_at", "last_at", "last", "job", "job_status", "made", "skipped", "missed_times", "error")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CADENCE_FIELD_NUMBER: _ClassVar[int]
+    TIMEZONE_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    CONCURRENCY_FIELD_NUMBER: _ClassVar[int]
+    MISSED_FIELD_NUMBER: _ClassVar[int]
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    NEXT_AT_FIELD_NUMBER: _ClassVar[int]
+    LAST_AT_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    JOB_STATUS_FIELD_NUMBER: _ClassVar[int]
+    MADE_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    MISSED_TIMES_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    cadence: str
+    timezone: str
+    table: str
+    path: str
+    concurrency: str
+    missed: str
+    enabled: bool
+    next_at: str
+    last_at: str
+    last: str
+    job: str
+    job_status: str
+    made: int
+    skipped: int
+    missed_times: int
+    error: str
+    def __init__(self, name: _Optional[str] = ..., cadence: _Optional[str] = ..., timezone: _Optional[str] = ..., table: _Optional[str] = ..., path: _Optional[str] = ..., concurrency: _Optional[str] = ..., missed: _Optional[str] = ..., enabled: _Optional[bool] = ..., next_at: _Optional[str] = ..., last_at: _Optional[str] = ..., last: _Optional[str] = ..., job: _Optional[str] = ..., job_status: _Optional[str] = ..., made: _Optional[int] = ..., skipped: _Optional[int] = ..., missed_times: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...

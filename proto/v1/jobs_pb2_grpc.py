@@ -64,6 +64,11 @@ class JobServiceStub:
                 request_serializer=sp00ky_dot_proto_dot_v1_dot_jobs__pb2.RetryJobRequest.SerializeToString,
                 response_deserializer=sp00ky_dot_proto_dot_v1_dot_jobs__pb2.RetryJobResponse.FromString,
                 _registered_method=True)
+        self.ListSchedules = channel.unary_unary(
+                '/sp00ky.v1.JobService/ListSchedules',
+                request_serializer=sp00ky_dot_proto_dot_v1_dot_jobs__pb2.ListSchedulesRequest.SerializeToString,
+                response_deserializer=sp00ky_dot_proto_dot_v1_dot_jobs__pb2.ListSchedulesResponse.FromString,
+                _registered_method=True)
         self.SetBackends = channel.unary_unary(
                 '/sp00ky.v1.JobService/SetBackends',
                 request_serializer=sp00ky_dot_proto_dot_v1_dot_jobs__pb2.SetBackendsRequest.SerializeToString,
@@ -115,8 +120,15 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSchedules(self, request, context):
+        """Schedules, by name: what they make, when next, and what became of the last time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetBackends(self, request, context):
-        """Replace the services whose health is asked for, until the scheduler starts again.
+        """Replace the services whose health is asked for; kept over restarts of the scheduler.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,6 +166,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.RetryJob,
                     request_deserializer=sp00ky_dot_proto_dot_v1_dot_jobs__pb2.RetryJobRequest.FromString,
                     response_serializer=sp00ky_dot_proto_dot_v1_dot_jobs__pb2.RetryJobResponse.SerializeToString,
+            ),
+            'ListSchedules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSchedules,
+                    request_deserializer=sp00ky_dot_proto_dot_v1_dot_jobs__pb2.ListSchedulesRequest.FromString,
+                    response_serializer=sp00ky_dot_proto_dot_v1_dot_jobs__pb2.ListSchedulesResponse.SerializeToString,
             ),
             'SetBackends': grpc.unary_unary_rpc_method_handler(
                     servicer.SetBackends,
@@ -323,6 +340,33 @@ class JobService:
             '/sp00ky.v1.JobService/RetryJob',
             sp00ky_dot_proto_dot_v1_dot_jobs__pb2.RetryJobRequest.SerializeToString,
             sp00ky_dot_proto_dot_v1_dot_jobs__pb2.RetryJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSchedules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sp00ky.v1.JobService/ListSchedules',
+            sp00ky_dot_proto_dot_v1_dot_jobs__pb2.ListSchedulesRequest.SerializeToString,
+            sp00ky_dot_proto_dot_v1_dot_jobs__pb2.ListSchedulesResponse.FromString,
             options,
             channel_credentials,
             insecure,

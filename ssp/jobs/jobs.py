@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from sp00ky.proto.database import Database
 from sp00ky.proto.faults import Fault
 from sp00ky.proto.jobs.backend import Backend
+from sp00ky.proto.jobs.schedule import Schedule
+from sp00ky.proto.jobs.schedule_rows import declared
 from sp00ky.proto.measures import key_of
 from sp00ky.proto.v1 import admin_pb2, common_pb2
 from sp00ky.ssp.jobs.breaker import State
@@ -20,6 +22,7 @@ from sp00ky.ssp.jobs.outbox import Outbox
 from sp00ky.ssp.jobs.peers import BEAT_S, Peers
 from sp00ky.ssp.jobs.recorder import Recorder
 from sp00ky.ssp.jobs.runner import Caller, Runner
+from sp00ky.ssp.jobs.schedules import Schedules
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +30,9 @@ log = logging.getLogger(__name__)
 class Jobs:
     """`start` once, `stop` once. `failed` is set when a loop of ours has ended for good."""
 
-    def __init__(self, database: Database, backends: Sequence[Backend], ssp_id: str) -> None:
+    def __init__(
+        self, database: Database, backends: Sequence[Backend], ssp_id: str, schedules: Sequence[Schedule] = ()
+    ) -> None:
         served = [backend for backend in backends if backend.table]
         self.failed = asyncio.Event()
         self.peers = Peers(database, ssp_id, [backend.table for backend in served])
@@ -43,10 +48,16 @@ class Jobs:
             )
             for backend in served
         }
+        self.schedules = Schedules(database, declared(schedules, served), self.runners)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        works = [self.recorder.run(), self._beat(), *(runner.run() for runner in self.runners.values())]
+        works = [
+            self.recorder.run(),
+            self._beat(),
+            self.schedules.run(),
+            *(runner.run() for runner in self.runners.values()),
+        ]
         for work in works:
             task = asyncio.create_task(work)
             task.add_done_callback(self._ended)
@@ -84,6 +95,7 @@ class Jobs:
     def metrics(self) -> Mapping[str, float]:
         now = time.monotonic()
         counted: dict[str, float] = {"job_runners_other": self.peers.others, "jobs_unrecorded": self.recorder.refused}
+        counted |= self.schedules.metrics()
         for table, runner in self.runners.items():
             is_open = runner.breaker.state(now) is not State.CLOSED
             counted |= {key_of("jobs_running", table=table): runner.running}

@@ -59,6 +59,10 @@ class Outbox:
         self._is_prepared = False
         self._adopt_at = math.inf  # monotonic seconds
 
+    @property
+    def is_prepared(self) -> bool:
+        return self._is_prepared
+
     async def prepare(self) -> bool:
         """Fields and index, once the application has made the table; False until then. Rows that came while they were
         defined are looked for again a little later."""

@@ -79,6 +79,14 @@ class Runner:
         self._wake.set()
 
     @property
+    def is_prepared(self) -> bool:
+        return self._outbox.is_prepared
+
+    @property
+    def keep_s(self) -> int:
+        return self.backend.retain_failed_secs
+
+    @property
     def running(self) -> int:
         return len(self._running)
 

@@ -144,6 +144,7 @@ class FakeMesh:
             "ReportJob": jobs_pb2.ReportJobResponse(job=_job()),
             "KillJob": jobs_pb2.KillJobResponse(job=_job()),
             "RetryJob": jobs_pb2.RetryJobResponse(job=_job()),
+            "ListSchedules": jobs_pb2.ListSchedulesResponse(schedules=[_schedule()]),
         }
         self.told: list[events_pb2.WatchEventsResponse] = [events_pb2.WatchEventsResponse(last_id=1)]  # then nothing
         self.broken = asyncio.Event()
@@ -250,6 +251,14 @@ def _unary(base: type) -> list[str]:
             if base.__name__ == f"{service.name}Servicer":
                 return [rpc.name for rpc in service.methods if not (rpc.client_streaming or rpc.server_streaming)]
     return []
+
+
+def _schedule() -> jobs_pb2.Schedule:
+    times = {"next_at": "2026-03-28T12:01:00+00:00", "last_at": "2026-03-28T12:00:00+00:00"}
+    made = {"last": "made", "job": "job:tick-20260328T120000Z", "job_status": "success", "made": 1}
+    return jobs_pb2.Schedule(
+        name="tick", cadence="every 60s", timezone="UTC", table="job", path="/tick", **times, **made
+    )
 
 
 def _job() -> jobs_pb2.Job:

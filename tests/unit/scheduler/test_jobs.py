@@ -16,6 +16,7 @@ from sp00ky.proto.settings import load
 from sp00ky.scheduler.backends import Backends
 from sp00ky.scheduler.config import SchedulerSettings
 from sp00ky.scheduler.outbox import Outboxes
+from sp00ky.scheduler.rpc.jobs import _schedule
 from sp00ky.ssp.config import SspSettings
 
 from tests.conftest import FreshDatabase
@@ -74,6 +75,21 @@ def test_retries_are_bounded_and_pauses_grow_to_a_minute() -> None:
     assert backoff_ms("linear", 1, 1.0) == 100
     assert Retrying(2, 3).refused(0)[0] is Signal.ERRED
     assert Retrying(3, 3).refused(0)[0] is Signal.EXHAUSTED
+
+
+async def test_schedules_are_listed_with_what_became_of_the_last_time(outboxes: Outboxes) -> None:
+    assert await outboxes.schedules() == [], "nobody has installed the mesh's tables"
+    await outboxes._database.query(
+        "CREATE _00_schedule:tick SET definition = { table: 'job', path: '/x', cadence: 'every 10s', timezone: 'UTC' },"
+        "next_at = d'2026-03-28T12:00:10Z', last_at = d'2026-03-28T12:00:00Z', last = 'made', made = 3,"
+        "last_job = job:a; CREATE _00_schedule:odd SET definition = 1, made = 'often', error = 'the row is odd'"
+    )
+    await put(outboxes, Status.FAILED)
+    odd, tick = [_schedule(row) for row in await outboxes.schedules()]
+    assert (tick.name, tick.cadence, tick.path, tick.made, tick.last) == ("tick", "every 10s", "/x", 3, "made")
+    assert (tick.next_at, tick.job, tick.job_status) == ("2026-03-28T12:00:10+00:00", "job:a", "failed")
+    assert (tick.concurrency, tick.missed, tick.enabled) == ("skip", "once", True)
+    assert (odd.name, odd.error, odd.made, odd.next_at) == ("odd", "the row is odd", 0, "")
 
 
 async def test_jobs_are_dispatched_listed_and_counted(outboxes: Outboxes) -> None:
