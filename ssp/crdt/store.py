@@ -53,7 +53,11 @@ UPSERT $row MERGE $content RETURN NONE;
 COMMIT;
 """
 _PUSHED: Final = "SELECT id, row, row.record_id AS record, row.field AS field FROM _00_crdt_push LIMIT $rows"
-_EXPIRE: Final = "DELETE _00_crdt WHERE shown_at < time::now() - $age RETURN NONE"
+# NONE is less than any time: without the first bound this would delete every document.
+_EXPIRE: Final = """
+DELETE _00_crdt WHERE shown_at > d'1970-01-01T00:00:00Z' AND shown_at < time::now() - $age
+    AND string::starts_with(field, '_cursor_') RETURN NONE
+"""
 
 
 class Place(NamedTuple):

@@ -146,6 +146,17 @@ async def test_a_cursor_is_shown_as_long_as_is_set(thread: Database) -> None:
     await eventually(gone, 10)
 
 
+async def test_only_what_is_ephemeral_is_ever_forgotten(thread: Database) -> None:
+    """A document is shown at no time, and for SurrealDB no time is before any time."""
+    fields = with_settings(thread, crdt_presence_secs=1)
+    await fields.apply(THREAD, Editor(1).type("kept"), "", "")
+    kept = await thread.query("SELECT * FROM _00_crdt")
+    await thread.query("CREATE _00_crdt:theirs SET record_id = thread:2, field = 'content'")
+    await fields.expire_presence()
+    assert len((await thread.query("SELECT id FROM _00_crdt"))[0]) == 2
+    assert await thread.query("SELECT * FROM _00_crdt WHERE record_id = thread:1") == kept
+
+
 async def _first(database: Database, surql: str) -> bool:
     return bool((await database.query(surql))[0])
 
