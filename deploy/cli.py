@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from sp00ky.deploy import (
     cli_client,
+    cli_deploy,
     cli_dlq,
     cli_drift,
     cli_events,
@@ -46,6 +47,7 @@ app.add_typer(cli_dlq.app, name="dlq")
 app.add_typer(cli_job.app, name="job")
 app.add_typer(config_app, name="config")
 app.command("dev")(cli_serve.dev)
+app.command("deploy")(cli_deploy.deploy)
 app.command("status")(cli_client.status)
 app.command("top")(cli_top.top)
 app.command("events")(cli_events.events)

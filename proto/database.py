@@ -106,7 +106,8 @@ def _rpc_error(error: object) -> QueryError:
 
 
 class Database:
-    """A connection to one database, signed in as a root user; safe for many tasks of one event loop.
+    """A connection to one database, signed in as a root user; safe for many tasks of one event loop. To use a database
+    makes it, and its namespace; with an empty `namespace` it is one to the server, which uses and makes none.
 
     `on_notification` gets every live-query notification ({id, action, record, result}); it must not block.
     """
@@ -236,7 +237,8 @@ class Database:
         except QueryError as error:
             message = f'database {self.url} refused user "{self._user}": {error.message}'
             raise Fault(Code.UNAUTHENTICATED, message, "check SPKY_DB_USER and SPKY_DB_PASS") from error
-        await self._call(socket, "use", [self.namespace, self.database])
+        if self.namespace:
+            await self._call(socket, "use", [self.namespace, self.database])
 
     async def _call(self, socket: aiohttp.ClientWebSocketResponse, method: str, params: list[Value]) -> Value:
         try:

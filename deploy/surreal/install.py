@@ -27,6 +27,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+from sp00ky.deploy.surreal import triggers
 from sp00ky.deploy.surreal.definitions import LABEL, OF_DATABASE, OF_TABLE, Part, read_part
 from sp00ky.deploy.surreal.steps import Action, Ledger, Recorded, Step, is_due, require_not_newer, steps_of
 from sp00ky.proto.database import Database, cause_of
@@ -39,9 +40,11 @@ PARTS: Final[Mapping[str, int]] = {  # file beside this one: its version; in the
     "views": 1,
     "edges": 1,
     "mesh": 1,
+    "versions": 1,
     "collaborative": 1,
     "jobs": 1,
 }
+GENERATED: Final[Mapping[str, int]] = {triggers.NAME: triggers.VERSION}  # parts without a file, where they are wanted
 ATTEMPTS: Final = 20
 BACKOFF_SECONDS: Final = 0.05
 _MOVED: Final = "another process has installed meanwhile"
@@ -81,19 +84,18 @@ def parts() -> tuple[Part, ...]:
 
 async def install(database: Database) -> None:
     """Bring the database to what this program installs. Raises what `bring_to` raises."""
-    await bring_to(database, parts())
+    _tell(await bring_to(database, parts()))
 
 
 async def bring_to(database: Database, wanted: Sequence[Part]) -> Plan:
     """Apply what is due of the parts; several processes may do so at once. Returns what was done. Raises Fault CONFLICT
     for a database that a newer version has installed, and what the database refuses."""
     for attempt in range(ATTEMPTS):
-        installed = await read_installed(database)
+        installed = await read_installed(database, wanted)
         plan = plan_of(wanted, installed)
         try:
             if plan.due:
                 await _apply(database, plan, installed.ledger)
-            _tell(plan)
             return plan
         except _Overtaken:
             await asyncio.sleep(random.uniform(0.5, 1.0) * BACKOFF_SECONDS * (attempt + 1))
@@ -102,21 +104,24 @@ async def bring_to(database: Database, wanted: Sequence[Part]) -> Plan:
 
 def plan_of(wanted: Sequence[Part], installed: Installed) -> Plan:
     """What `install` would do. Raises Fault CONFLICT for a database that a newer version has installed."""
-    require_not_newer(wanted, installed.ledger)
+    known = {**PARTS, **GENERATED, **{part.name: part.version for part in wanted}}
+    require_not_newer(known, installed.ledger)
     planned = [(part, tuple(steps_of(part, installed.ledger, installed.found))) for part in wanted]
     due = tuple((part, steps) for part, steps in planned if is_due(part, installed.ledger, steps))
     return Plan(tuple(step for _, steps in planned for step in steps), due)
 
 
-async def read_installed(database: Database) -> Installed:
-    """What is there now; reads only. The ledger is read first: who installs later moves the stamp. Raises Fault."""
+async def read_installed(database: Database, wanted: Sequence[Part] = ()) -> Installed:
+    """What is there now, on the mesh's tables and those that `wanted` defines something on; reads only. The ledger is
+    read first: who installs later moves the stamp. Raises Fault."""
     recorded, info = await database.query_raw("SELECT * FROM _00_migrations; INFO FOR DB")
     failure = cause_of([info] if "does not exist" in recorded.error else [recorded, info])
     if failure is not None:
         raise failure
     shown = _mapping(info.result)
     found = {f"{kind} {name}": str(text) for kind, at in OF_DATABASE.items() for name, text in _items(shown, at)}
-    tables = [name for name, _ in _items(shown, "tables") if name.startswith("_00_")]
+    others = {definition.table for part in wanted for definition in part.definitions}
+    tables = [name for name, _ in _items(shown, "tables") if name.startswith("_00_") or name in others]
     texts = ";".join(f"INFO FOR TABLE {escape_ident(table)}" for table in tables)
     for table, answer in zip(tables, await database.query(texts) if texts else [], strict=True):
         for kind, at in OF_TABLE.items():

@@ -61,9 +61,8 @@ class Ledger:
     stamp: str = ""
 
 
-def require_not_newer(parts: Sequence[Part], ledger: Ledger) -> None:
-    """Raises Fault CONFLICT where the database has what this program does not know yet."""
-    known = {part.name: part.version for part in parts}
+def require_not_newer(known: Mapping[str, int], ledger: Ledger) -> None:
+    """`known`: versions of parts. Raises Fault CONFLICT where the database has what this program does not know yet."""
     for name, version in ledger.versions.items():
         if version > known.get(name, 0):
             mine = f"version {known[name]}" if name in known else "no such part"
@@ -81,7 +80,8 @@ def steps_of(part: Part, ledger: Ledger, found: Mapping[str, str]) -> Iterator[S
         if not definition.removes:
             yield _step(definition, ledger.definitions.get(definition.key), shown)
         elif shown is not None:
-            yield Step(Action.REMOVE, definition.key, (definition.text,), f"was: {shown}")
+            note = "" if definition.kind == "PARAM" else f"was: {shown}"
+            yield Step(Action.REMOVE, definition.key, (definition.text,), note)
 
 
 def is_due(part: Part, ledger: Ledger, steps: Sequence[Step]) -> bool:
@@ -95,6 +95,7 @@ def _step(definition: Definition, recorded: Recorded | None, shown: str | None) 
         note = "somebody removed it" if recorded else ""
         return Step(Action.CREATE, definition.key, (definition.text,), note)
     altered = recorded is not None and recorded.shown != shown
+    shown = "" if definition.kind == "PARAM" else shown  # it may be a secret
     if recorded is not None and recorded.digest == definition.digest:
         return Step(Action.KEEP, definition.key, (), f"altered by hand: {shown}" if altered else "")
     if recorded is None and definition.kind == "INDEX":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -162,8 +163,8 @@ async def test_an_older_program_that_decided_earlier_is_stopped_by_the_stamp(
     await bring_to(older, with_x(OLD, 1))
     read = read_installed
 
-    async def overtaken(database: Database) -> installing.Installed:
-        installed = await read(database)
+    async def overtaken(database: Database, wanted: Sequence[Part]) -> installing.Installed:
+        installed = await read(database, wanted)
         if database is older:
             monkeypatch.setattr(installing, "read_installed", read)
             await bring_to(newer, with_x(NEW, 2))

@@ -1,0 +1,157 @@
+"""`spky deploy` on the real engine: the plan changes nothing, what is done is the plan, and is done once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sp00ky.deploy.cli import app
+from sp00ky.deploy.surreal.definitions import read_part
+from sp00ky.deploy.surreal.install import bring_to
+from sp00ky.proto.database import Database
+from sp00ky.proto.faults import Code, Fault
+from typer.testing import CliRunner
+
+from tests.conftest import DB_PASS, DB_USER, FreshDatabase
+
+
+@pytest.fixture
+def place(database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A namespace that is not there; the environment names it."""
+    name = f"deploy_{uuid4().hex}"
+    stated = {"DB_WS": database_url, "DB_USER": DB_USER, "DB_PASS": DB_PASS, "DB_NS": name, "DB_NAME": "main"}
+    for field, value in stated.items():
+        monkeypatch.setenv(f"SPKY_{field}", value)
+    monkeypatch.delenv("SPKY_CAPTURE", raising=False)
+    return name
+
+
+async def run(*words: str) -> tuple[int, str]:
+    """In a thread, as the command has an event loop of its own."""
+    import asyncio
+
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["deploy", *words])
+    if isinstance(result.exception, Exception):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+async def steps(*words: str) -> dict[str, str]:
+    """Of every change, what is done."""
+    code, output = await run(*words, "--json")
+    assert code == 0
+    told = json.loads(output)
+    return {step["what"]: step["action"] for step in told["steps"] if step["action"] != "keep"}
+
+
+async def namespaces(server: Database) -> Any:
+    info: Any = (await server.query("INFO FOR ROOT"))[0]
+    return info["namespaces"]
+
+
+async def test_a_plan_for_what_is_not_there_makes_nothing_and_is_what_is_done(place: str, database: Database) -> None:
+    plan = await steps("--dry-run")
+    assert place not in await namespaces(database)
+    assert (
+        plan[f"NAMESPACE {place}"] == plan["DATABASE main"] == plan["changefeed"] == plan["TABLE _00_query"] == "create"
+    )
+    assert await steps() == plan
+    assert await steps() == await steps("--dry-run") == {}
+    assert (await run("--dry-run"))[1].startswith("nothing to do: all ")
+    definition: Any = (await database.query(f"USE NS {place}; INFO FOR NS"))[1]
+    assert "CHANGEFEED 1d INCLUDE ORIGINAL" in definition["databases"]["main"]
+
+
+async def test_data_and_definitions_of_the_user_are_as_they_were(place: str, fresh_database: FreshDatabase) -> None:
+    database = await fresh_database(place)
+    await database.query(
+        "DEFINE TABLE person SCHEMAFULL PERMISSIONS FOR select FULL CHANGEFEED 1h; DEFINE FIELD n ON person TYPE int;"
+        "DEFINE INDEX i ON person FIELDS n; DEFINE EVENT mine ON person WHEN true THEN { RETURN 1 };"
+        "DEFINE PARAM $mine VALUE 1; DEFINE FUNCTION fn::mine() { RETURN 1 }; CREATE person:1 SET n = 1"
+    )
+    own = "INFO FOR TABLE person; SELECT * FROM person; (INFO FOR DB).tables.person; (INFO FOR DB).params.mine"
+    before = await database.query(own)
+    for words in ((), ("--events",), ("--no-events",), ()):
+        await steps(*words)
+        if words != ("--events",):
+            assert await database.query(own) == before
+
+
+async def test_a_feed_that_lost_its_originals_gets_them(place: str, fresh_database: FreshDatabase) -> None:
+    database = await fresh_database(place)
+    await steps()
+    await database.query("DEFINE DATABASE OVERWRITE main CHANGEFEED 3d COMMENT 'x'")
+    assert await steps("--dry-run") == {"changefeed": "upgrade"}
+    assert await steps() == {"changefeed": "upgrade"}
+    info: Any = (await database.query("INFO FOR NS"))[0]
+    assert "CHANGEFEED 3d INCLUDE ORIGINAL" in info["databases"]["main"] and "COMMENT 'x'" in info["databases"]["main"]
+
+
+async def test_events_follow_the_schema_and_go_again(place: str, fresh_database: FreshDatabase) -> None:
+    database = await fresh_database(place)
+    await database.query(
+        "DEFINE TABLE person; DEFINE FIELD n ON person TYPE int; DEFINE TABLE knows TYPE RELATION;"
+        "DEFINE TABLE counted AS SELECT count() FROM person GROUP ALL"
+    )
+    made = await steps("--events", "--endpoint", "http://mesh:1/")
+    of_tables = {
+        f"EVENT _00_{table}_{what} ON {table}" for table in ("person", "knows") for what in ("mutation", "delete")
+    }
+    assert {what for what in made if what.startswith(("EVENT _00_", "PARAM"))} - {
+        "EVENT _00_crdt_pushed ON _00_crdt"
+    } >= {
+        *of_tables,
+        "PARAM sp00ky_endpoint",
+        "PARAM sp00ky_secret",
+    }
+    assert not any("counted" in what for what in made)
+    assert await steps("--events") == await steps() == {}  # and they stay where nothing is said of them
+    await database.query("DEFINE TABLE later; DEFINE FIELD s ON person TYPE string; REMOVE FIELD n ON person")
+    assert await steps() == {
+        "EVENT _00_later_mutation ON later": "create",
+        "EVENT _00_later_delete ON later": "create",
+        "EVENT _00_person_mutation ON person": "upgrade",
+        "EVENT _00_person_delete ON person": "upgrade",
+    }
+    assert set((await steps("--no-events")).values()) == {"remove"}
+    [left] = await database.query("RETURN [(INFO FOR DB).params, (INFO FOR TABLE person).events]")
+    assert left == [{}, {}]
+    assert await steps("--no-events") == await steps() == {}
+
+
+async def test_the_setting_asks_for_events_too(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPKY_CAPTURE", "events")
+    monkeypatch.setenv("SPKY_AUTH_SECRET", "very secret")
+    code, output = await run("--dry-run", "--json")
+    assert code == 0 and "PARAM sp00ky_endpoint" in output and "http://localhost:9667" in output
+    assert "very secret" not in output
+    assert "very secret" not in (await run())[1] + (await run("--no-events"))[1]
+
+
+async def test_the_mesh_itself_accepts_what_deploy_left(place: str, fresh_database: FreshDatabase) -> None:
+    from sp00ky.deploy.surreal.install import install
+
+    database = await fresh_database(place)
+    await database.query("DEFINE TABLE person")
+    await steps("--events")
+    await install(database)
+    assert await steps("--dry-run") == {}
+
+
+async def test_what_cannot_be_is_one_fault(place: str, fresh_database: FreshDatabase) -> None:
+    with pytest.raises(Fault) as caught:
+        await run("--endpoint", "mesh:9667")
+    assert caught.value.code is Code.INVALID
+    with pytest.raises(Fault) as caught:
+        await run("--pass", "wrong")
+    assert caught.value.code is Code.UNAUTHENTICATED
+    with pytest.raises(Fault) as caught:
+        await run("--db", "127.0.0.1:1")
+    assert caught.value.code is Code.UNAVAILABLE
+    database = await fresh_database(place)
+    await bring_to(database, [read_part("views", 999, "DEFINE TABLE IF NOT EXISTS _00_query")])
+    with pytest.raises(Fault) as caught:
+        await run("--dry-run")
+    assert caught.value.code is Code.CONFLICT and "newer version" in caught.value.message
