@@ -42,8 +42,8 @@ async def _write_until_lost(scene: Scene) -> None:
 @pytest.mark.parametrize(
     "seeds",
     [
-        pytest.param((1, 2), id="two"),
-        pytest.param(tuple(range(3, 23)), id="twenty", marks=[pytest.mark.long, pytest.mark.timeout(600)]),
+        pytest.param((1,), id="one"),
+        pytest.param(tuple(range(2, 22)), id="twenty", marks=[pytest.mark.long, pytest.mark.timeout(600)]),
     ],
 )
 async def test_c11_everything_is_killed_at_once(tmp_path: Path, seeds: tuple[int, ...]) -> None:

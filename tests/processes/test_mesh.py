@@ -1,6 +1,6 @@
 """The whole mesh as real processes: writes through SurrealDB, faults in the middle, then every view equals the oracle.
 
-One mesh serves the module; each test brings a table, 200 views and 5,000 writes of its own.
+One mesh serves the module; each test brings a table, views and writes of its own.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(180),
 ]
-VIEWS = 200
-WRITES = 5_000
 WRITERS = 6
+FEW, MANY = (60, 1_200), (200, 5_000)  # views, writes
+SIZES = pytest.mark.parametrize(
+    "size", [pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.long)]
+)
 
 
 class Scene:
@@ -49,17 +51,18 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
         yield Scene(mesh, database, [await mesh.database() for _ in range(WRITERS)])
 
 
-async def write_and_compare(scene: Scene, name: str, *kills: str) -> None:
-    """200 views, 5,000 writes with kill -9 of `kills` in the middle, then everything equals the oracle."""
+async def write_and_compare(scene: Scene, name: str, size: tuple[int, int], *kills: str) -> None:
+    """Writes with kill -9 of `kills` in the middle, then everything equals the oracle."""
+    views, writes = size
 
     def act() -> None:
         for victim in kills:
             scene.mesh.kill(victim)
 
-    table = f"post_{name}"
-    registered = await register(scene.mesh, scene.database, table, VIEWS)
-    written = await Writer(scene.writers, table, seed=len(name)).run(WRITES, act if kills else None)
-    assert written.count >= WRITES
+    table = f"post_{name}_{writes}"
+    registered = await register(scene.mesh, scene.database, table, views)
+    written = await Writer(scene.writers, table, seed=len(name)).run(writes, act if kills else None)
+    assert written.count >= writes
     await assert_nothing_lost(scene.database, table, written)
     held = await assert_all_equal(scene.mesh, registered)
     await assert_edges_equal(scene.mesh, scene.database, held)
@@ -67,29 +70,33 @@ async def write_and_compare(scene: Scene, name: str, *kills: str) -> None:
 
 
 async def test_g1_views_equal_fresh_queries_after_5000_writes(scene: Scene) -> None:
-    await write_and_compare(scene, "quiet")
+    await write_and_compare(scene, "quiet", MANY)
 
 
-async def test_g9_kill_9_of_an_ssp_in_the_middle(scene: Scene) -> None:
-    await write_and_compare(scene, "ssp", scene.mesh.ready["ssps"][0]["id"])
+@SIZES
+async def test_g9_kill_9_of_an_ssp_in_the_middle(scene: Scene, size: tuple[int, int]) -> None:
+    await write_and_compare(scene, "ssp", size, scene.mesh.ready["ssps"][0]["id"])
 
 
-async def test_g9_kill_9_of_the_scheduler_in_the_middle(scene: Scene) -> None:
-    await write_and_compare(scene, "scheduler", "scheduler")
+@SIZES
+async def test_g9_kill_9_of_the_scheduler_in_the_middle(scene: Scene, size: tuple[int, int]) -> None:
+    await write_and_compare(scene, "scheduler", size, "scheduler")
 
 
-async def test_g9_kill_9_of_the_gateway_in_the_middle(scene: Scene) -> None:
-    await write_and_compare(scene, "gateway", "gateway")
+@SIZES
+async def test_g9_kill_9_of_the_gateway_in_the_middle(scene: Scene, size: tuple[int, int]) -> None:
+    await write_and_compare(scene, "gateway", size, "gateway")
 
 
-async def test_g9_kill_9_of_surrealdb_in_the_middle(scene: Scene) -> None:
-    await write_and_compare(scene, "database", "db")
+@SIZES
+async def test_g9_kill_9_of_surrealdb_in_the_middle(scene: Scene, size: tuple[int, int]) -> None:
+    await write_and_compare(scene, "database", size, "db")
 
 
 @pytest.mark.long
 async def test_c11_kill_9_of_everything_at_once(scene: Scene) -> None:
     everything = ["db", "scheduler", "gateway", *(ssp["id"] for ssp in scene.mesh.ready["ssps"])]
-    await write_and_compare(scene, "all", *everything)
+    await write_and_compare(scene, "all", MANY, *everything)
 
 
 async def test_g4_ingested_changes_survive_the_scheduler(scene: Scene) -> None:
