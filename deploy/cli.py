@@ -16,6 +16,7 @@ from sp00ky.deploy import (
     cli_client,
     cli_deploy,
     cli_dlq,
+    cli_doctor,
     cli_drift,
     cli_events,
     cli_job,
@@ -48,6 +49,7 @@ app.add_typer(cli_job.app, name="job")
 app.add_typer(config_app, name="config")
 app.command("dev")(cli_serve.dev)
 app.command("deploy")(cli_deploy.deploy)
+app.command("doctor")(cli_doctor.doctor)
 app.command("status")(cli_client.status)
 app.command("top")(cli_top.top)
 app.command("events")(cli_events.events)

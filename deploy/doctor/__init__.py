@@ -1,0 +1,1 @@
+"""What `spky doctor` looks at: the host, SurrealDB, and the running mesh."""

@@ -1,0 +1,98 @@
+"""This host and its settings: the data directory, where each service may listen, and with which secret."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from sp00ky.deploy.compose import decided_address
+from sp00ky.deploy.doctor.finding import Finding, fail, ok, warn
+from sp00ky.gateway.exposure import is_loopback, split_address
+from sp00ky.proto.faults import Fault
+from sp00ky.proto.settings import Loaded, MeshSettings
+from sp00ky.scheduler.config import SchedulerSettings
+
+FREE_BYTES_MIN: Final = 1024**3  # below it there is no room for a clone beside the log
+SECRET_CHARS_MIN: Final = 16
+
+
+def directory_findings(settings: SchedulerSettings) -> Iterator[Finding]:
+    """The directories of the scheduler's store: may they be written, and is there room for what they may hold."""
+    if settings.replica_engine == "memory":
+        yield ok("data directory", "none: the replica is in memory")
+        return
+    for directory in dict.fromkeys(filter(None, (settings.replica_dir, settings.wal_path))):
+        there = _nearest(directory)
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            yield fail("data directory", f"{directory} cannot be written", "set SPKY_DATA_DIR, or change its owner")
+            continue
+        yield ok("data directory", f"{directory} can be {'written' if directory == there else 'made'}")
+    free = shutil.disk_usage(_nearest(settings.replica_dir)).free
+    said = f"{free / 1024**3:.1f} GiB free, the log may grow to {settings.replica_log_max_bytes / 1024**3:.1f} GiB"
+    if free < FREE_BYTES_MIN:
+        yield fail("free space", said, "make room: with a full disk nothing is accepted (507)")
+    elif free < settings.replica_log_max_bytes:
+        yield warn("free space", said, "make room, or lower SPKY_REPLICA_LOG_MAX_BYTES")
+    else:
+        yield ok("free space", said)
+
+
+def secret_findings(loaded: dict[str, tuple[Loaded[MeshSettings], tuple[str, ...]]]) -> Iterator[Finding]:
+    """By service: its settings and its listening fields. No address outside without a secret; one secret for all."""
+    secrets = {service: each.settings.auth_secret for service, (each, _) in loaded.items()}
+    if len(set(secrets.values())) > 1:
+        yield fail("secrets", "the services have different SPKY_AUTH_SECRETs", "give all of them the same one")
+    secret = secrets["scheduler"]
+    for service, (each, fields) in loaded.items():
+        for field in fields:
+            try:
+                address = decided_address(each, field)
+            except Fault as fault:
+                yield fail("secrets", f"{service}: {fault.message}", fault.hint)
+                continue
+            outside = not address.startswith("unix:") and not is_loopback(split_address(address)[0])
+            if outside and not secret.strip():
+                todo = "set SPKY_AUTH_SECRET, or listen on 127.0.0.1"
+                yield fail("secrets", f"{service} listens on {address} without a secret", todo)
+    if secret and len(secret) < SECRET_CHARS_MIN:
+        yield warn("secrets", f"SPKY_AUTH_SECRET has {len(secret)} characters", "use 32 random ones")
+    elif secret:
+        yield ok("secrets", "one secret for all services")
+    else:
+        yield ok("secrets", "none: services answer anyone on this host, and nobody else")
+
+
+def port_findings(loaded: Loaded[SchedulerSettings], running: bool) -> Iterator[Finding]:
+    """Where the scheduler is to listen: taken by another, while no scheduler answers, is a failure."""
+    for field in ("listen_addr", "grpc_addr"):
+        try:
+            address = decided_address(loaded, field)
+            host, port = split_address(address)
+        except Fault as fault:
+            yield fail("ports", fault.message, fault.hint)
+            continue
+        if port == 0 or running:
+            continue
+        if _answers(host, port):
+            yield fail("ports", f"{address} is taken, and not by a scheduler", "stop that, or choose another address")
+        else:
+            yield ok("ports", f"{address} is free")
+
+
+def _answers(host: str, port: int) -> bool:
+    local = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    try:
+        with socket.create_connection((local, port), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
+def _nearest(path: Path) -> Path:
+    """The directory itself, or the nearest above it that exists."""
+    path = path.absolute()
+    return next(each for each in (path, *path.parents) if each.exists())
