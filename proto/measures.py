@@ -272,6 +272,8 @@ SSP: Final = (
     _counter("spky_watches_refused_total", "Watches for which there was no room.", "watches_refused_total"),
     _gauge("spky_memory_bytes", "Resident memory of the process.", "memory_bytes"),
     _gauge("spky_memory_max_bytes", "The most that it may take; 0: without a limit.", "memory_bytes_max"),
+    _gauge("spky_jobs", "Rows of outbox tables, as last counted.", "jobs", labels=("table", "status")),
+    _gauge("spky_jobs_processing", "Jobs that somebody holds a lease of, as last counted.", "running_jobs"),
     _gauge("spky_jobs_running", "Attempts at jobs that are under way.", "jobs_running", labels=("table",)),
     _gauge(
         "spky_job_breaker_open", "Whether a backend is left alone for a while.", "jobs_breaker_open", labels=("table",)

@@ -96,7 +96,8 @@ class SchedulerDriver:
         self._server = Server(settings.grpc_addr, *secrets, limits_of(settings))
         self._views = ViewServicer(self)
         self.http_members = HttpMembers(self, settings)
-        self.backends = Backends(settings.job_backends(), settings.health_check_interval_secs)
+        interval_s = settings.health_check_interval_secs
+        self.backends = Backends(settings.job_backends(), interval_s, database, store)
         self._add_services()
 
     def _add_services(self) -> None:

@@ -3,6 +3,7 @@
 import { $, say } from "./dom.js";
 import { Feed, Letters } from "./feed.js";
 import * as flow from "./flow.js";
+import { Backends } from "./jobs.js";
 import * as plots from "./plots.js";
 import { askToRead, doorOpened, Refusal, wire as wireSession } from "./session.js";
 import { Ssps } from "./ssps.js";
@@ -25,6 +26,7 @@ function told(text, isTrouble = false) {
 const feed = new Feed();
 const letters = new Letters(told);
 const ssps = new Ssps(told);
+const backends = new Backends();
 const views = new Views(told);
 
 function state(name, text) {
@@ -38,6 +40,7 @@ function show(sample) {
   flow.update(sample);
   ssps.update(sample);
   views.update(sample);
+  backends.update();
   letters.update(sample);
 }
 

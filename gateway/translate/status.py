@@ -182,7 +182,19 @@ def _backend_info(backend: admin_pb2.BackendStatus) -> dict[str, object]:
         "last_healthy_seconds_ago": healthy if healthy >= 0 else None,
         "response_time_ms": round(backend.response_seconds * 1000, 3) if checked >= 0 else None,
         "detail": backend.detail or None,
+        **(_jobs_info(backend) if backend.table else {}),
         "env": masked(backend.env),
+    }
+
+
+def _jobs_info(backend: admin_pb2.BackendStatus) -> dict[str, object]:
+    return {
+        "breaker": backend.breaker or None,
+        "runners": backend.runners,
+        "running": backend.running,
+        "jobs": dict(sorted(backend.jobs.items())),
+        "last_error": backend.last_error or None,
+        "last_error_seconds_ago": backend.last_error_age_seconds if backend.last_error else None,
     }
 
 
@@ -243,7 +255,7 @@ def metrics_json(asked: Asked, status: admin_pb2.GetStatusResponse) -> Answer:
         "total_ssps": len(status.ssps),
         "ready_ssps": sum(ssp.state == READY for ssp in status.ssps),
         "total_queries": status.views,
-        "running_jobs": 0,
+        "running_jobs": int(counted.get("running_jobs", 0)),
         "uptime_seconds": status.uptime_seconds,
         **_places(status),
     }

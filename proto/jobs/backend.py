@@ -25,8 +25,13 @@ CONCURRENCY = 16
 CONCURRENCY_MAX = 1_024
 RESPONSE_BYTES_MAX = 1024 * 1024
 PYTHON = "python:"
+WASM = "wasm:"
+MEMORY_BYTES = 1024 * 1024 * 1024
+WASM_MEMORY_BYTES_MAX = 2**31 - 1  # so that a pointer has 31 bits
+FUEL = 1_000_000_000
 _URL = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?")
 _MODULE = re.compile(r"python:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_WASM_FILE = re.compile(r"wasm:[^\x00-\x1f\x7f]+\.wasm")
 _TABLE = re.compile(r"(?!_00_)[A-Za-z_]\w*")
 _RENAMED = {"url": "base_url", "baseUrl": "base_url", "timeoutOverridable": "timeout_overridable"}
 
@@ -43,7 +48,8 @@ class Backend(BaseModel):
 
     `timeout`: seconds that an attempt may take; a row's own counts where `timeout_overridable`, up to an hour.
     `concurrency`: attempts at the same time on each SSP. `retain_success_secs`, `retain_failed_secs`: how long finished
-    rows stay, 0 for ever."""
+    rows stay, 0 for ever. `memory_bytes_max`, `fuel`: of functions, the memory of a worker, or of an instance of a
+    WebAssembly module, and how many instructions a call of the latter may last."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -59,6 +65,8 @@ class Backend(BaseModel):
     healthcheck: str = ""
     retain_success_secs: int = Field(default=6 * 3600, ge=0)
     retain_failed_secs: int = Field(default=14 * 86_400, ge=0)
+    memory_bytes_max: int = Field(default=MEMORY_BYTES, ge=16 * 1024 * 1024, le=2**40)
+    fuel: int = Field(default=FUEL, gt=0, le=2**62)
     port: int | None = Field(default=None, gt=0, le=65_535)
     env: tuple[str, ...] = Field(default=(), repr=False)
 
@@ -67,9 +75,9 @@ class Backend(BaseModel):
         return trusted_networks(self.base_url, self.allowed_networks)
 
     @property
-    def module(self) -> str:
-        """The Python module whose functions are the paths; empty for one that is called over HTTP."""
-        return self.base_url.removeprefix(PYTHON) if self.base_url.startswith(PYTHON) else ""
+    def is_function(self) -> bool:
+        """Whether paths are functions, of a Python module or a WebAssembly file, that run in workers of the SSP."""
+        return self.base_url.startswith((PYTHON, WASM))
 
 
 def backends_of(job_config: str = "", services: str = "", apps: Any = None) -> tuple[Backend, ...]:
@@ -107,15 +115,19 @@ def _checked(fields: Mapping[str, Any]) -> Backend:
         place = ".".join(str(part) for part in first["loc"])
         raise Fault(Code.INVALID, f'{where}: backend "{fields["name"]}", {place}: {first["msg"].lower()}') from None
     said = f'{where}: backend "{backend.name}"'
-    if not (_URL.fullmatch(backend.base_url) or _MODULE.fullmatch(backend.base_url)):
-        hint = "write http://host:port/path without user, query or .., or python:package.module"
+    if not any(form.fullmatch(backend.base_url) for form in (_URL, _MODULE, _WASM_FILE)):
+        hint = "write http://host:port/path without user, query or .., python:package.module, or wasm:file.wasm"
         raise Fault(Code.INVALID, f'{said}: "{backend.base_url}" is no address of a backend', hint)
-    if ".." in backend.base_url:
+    if ".." in backend.base_url and not backend.is_function:
         raise Fault(Code.INVALID, f'{said}: "{backend.base_url}" has a segment ..')
     if backend.table and not _TABLE.fullmatch(backend.table):
         raise Fault(Code.INVALID, f'{said}: "{backend.table}" is no name of an outbox table')
     if backend.healthcheck and not backend.healthcheck.startswith("/"):
         raise Fault(Code.INVALID, f"{said}: healthcheck is a path that begins with /")
+    if backend.base_url.startswith(WASM) and backend.memory_bytes_max > WASM_MEMORY_BYTES_MAX:
+        raise Fault(
+            Code.INVALID, f"{said}: memory_bytes_max of a WebAssembly module is at most {WASM_MEMORY_BYTES_MAX}"
+        )
     assert backend.trusted is not None  # raises where a network is none
     return backend
 

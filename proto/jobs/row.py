@@ -56,7 +56,7 @@ class Claimed:
         path = self.row.get("path")
         if not isinstance(path, str):
             raise Fault(Code.INVALID, "the job has no path")
-        url = path if backend.module else joined(backend.base_url, path)
+        url = path if backend.is_function else joined(backend.base_url, path)
         return Request(url, self._body(), self._timeout(backend), idempotency_key(self.id), self.epoch)
 
     def _body(self) -> bytes:

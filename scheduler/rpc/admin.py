@@ -90,6 +90,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             **(driver.drift.metrics if driver.drift is not None else {}),
             "failed": float(committer.failure is not None),
             **driver.upkeep.metrics(),
+            **driver.backends.figures.metrics(),
             **driver.observer.metrics(),
             **driver.call_metrics(),
         }

@@ -85,7 +85,10 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
     async def SetBackends(
         self, request: jobs_pb2.SetBackendsRequest, context: aio.ServicerContext[object, object]
     ) -> jobs_pb2.SetBackendsResponse:
-        return jobs_pb2.SetBackendsResponse(backends=self._driver.backends.replace(request.backends_json))
+        driver = self._driver
+        count = driver.backends.replace(request.backends_json)
+        await (await driver.committer.offer_in_turn([], [driver.backends.kept(request.backends_json)]))
+        return jobs_pb2.SetBackendsResponse(backends=count)
 
 
 def _message(row: Row) -> jobs_pb2.Job:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from sp00ky.proto.database import Database
-from sp00ky.proto.faults import Fault
-from sp00ky.proto.jobs.backend import Backend
+from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.jobs.backend import WASM, Backend
 from sp00ky.proto.jobs.schedule import Schedule
 from sp00ky.proto.jobs.schedule_rows import declared
 from sp00ky.proto.measures import key_of
 from sp00ky.proto.v1 import admin_pb2, common_pb2
+from sp00ky.proto.values.kinds import Value
 from sp00ky.ssp.jobs.breaker import State
-from sp00ky.ssp.jobs.functions import PythonBackend
+from sp00ky.ssp.jobs.functions import FunctionBackend
 from sp00ky.ssp.jobs.http import HttpBackend
 from sp00ky.ssp.jobs.outbox import Outbox
 from sp00ky.ssp.jobs.peers import BEAT_S, Peers
@@ -35,7 +38,7 @@ class Jobs:
     ) -> None:
         served = [backend for backend in backends if backend.table]
         self.failed = asyncio.Event()
-        self.peers = Peers(database, ssp_id, [backend.table for backend in served])
+        self.peers = Peers(database, ssp_id, [backend.table for backend in served], self._outboxes)
         self.recorder = Recorder(database)
         self.runners = {
             backend.table: Runner(
@@ -74,6 +77,9 @@ class Jobs:
                 await self.peers.beat()
             await asyncio.sleep(BEAT_S)
 
+    def _outboxes(self) -> Value:
+        return {table: runner.told() for table, runner in self.runners.items()}
+
     async def stop(self) -> None:
         """Claim nothing more, let attempts end or hand them back, then go."""
         recording, *others = self._tasks
@@ -107,4 +113,12 @@ class Jobs:
 
 
 def _caller(backend: Backend) -> Caller:
-    return PythonBackend(backend) if backend.module else HttpBackend(backend)
+    """Raises Fault INVALID for a WebAssembly file that cannot be run here."""
+    if backend.base_url.startswith(WASM):
+        file = Path(backend.base_url.removeprefix(WASM))
+        if importlib.util.find_spec("wasmtime") is None:
+            hint = "pip install 'sp00ky-mesh[wasm]'"
+            raise Fault(Code.INVALID, f'backend "{backend.name}" is WebAssembly, and wasmtime is not installed', hint)
+        if not file.is_file():
+            raise Fault(Code.INVALID, f'backend "{backend.name}": there is no file {file}')
+    return FunctionBackend(backend) if backend.is_function else HttpBackend(backend)

@@ -25,7 +25,7 @@ from sp00ky.proto.faults import Fault
 from sp00ky.proto.jobs.backend import Backend
 from sp00ky.proto.jobs.lifecycle import Signal, lost_again
 from sp00ky.proto.jobs.row import Claimed, Request
-from sp00ky.proto.values.kinds import Datetime, RecordId, Value
+from sp00ky.proto.values.kinds import NONE, Datetime, RecordId, Value
 from sp00ky.ssp.jobs.breaker import Breaker
 from sp00ky.ssp.jobs.http import Answer
 from sp00ky.ssp.jobs.measures import JobMeasures
@@ -74,6 +74,7 @@ class Runner:
         self._is_stopping = False
         self._is_backlogged = False
         self._swept_at = self._removed_at = -REMOVE_S
+        self._last_error: Value = NONE
 
     def wake(self) -> None:
         self._wake.set()
@@ -89,6 +90,16 @@ class Runner:
     @property
     def running(self) -> int:
         return len(self._running)
+
+    def told(self) -> Value:
+        """How this outbox fares here, for operators."""
+        error = self._last_error or {"at": NONE, "reason": NONE}
+        return {
+            "running": self.running,
+            "breaker": str(self.breaker.state(time.monotonic())),
+            "error": error["reason"],
+            "error_at": error["at"],
+        }
 
     @property
     def _free(self) -> int:
@@ -177,7 +188,8 @@ class Runner:
             await self._end(job, Signal.SUCCEEDED, errors=notes, result=answer.result)
             return
         signal, pause_ms = job.retrying().refused(random.random())
-        await self._end(job, signal, errors=[self._error(job, answer.code, answer.reason)], pause_ms=pause_ms)
+        error = self._last_error = self._error(job, answer.code, answer.reason)
+        await self._end(job, signal, errors=[error], pause_ms=pause_ms)
 
     async def _end(self, job: Claimed, signal: Signal, **facts: Value) -> None:
         succeeded = signal is Signal.SUCCEEDED

@@ -177,6 +177,48 @@ async def test_operators_see_kill_and_retry_jobs(tmp_path: Path, served: JobBack
             async with mesh.http.post(f"{mesh.url}/job/{path}", json=body) as response:
                 assert response.status == status, (path, body, await response.text())
         await backends_are_shown(mesh, served)
+        await jobs_are_shown(mesh, served)
+
+
+async def jobs_are_shown(mesh: Mesh, served: JobBackend) -> None:
+    """In /info, /metrics and `spky job list`: how many, what runs, what the backend said last, and its breaker."""
+    told = (await mesh.get("/metrics"))["scheduler"]["running_jobs"]
+    assert told == 0, "of what has ended nothing runs"
+    served.held.clear()
+    for name in ("x", "y"):
+        await spky(mesh, "run", "job", "/charge", "--id", f"job:{name}")
+
+    async def running() -> bool:
+        return int((await mesh.get("/metrics"))["scheduler"]["running_jobs"]) == 2
+
+    await eventually(running, 20.0, what="two running jobs", every_s=0.05)
+
+    async def backend() -> dict[str, Any]:
+        return next(each for each in await mesh.get("/info") if each["entity"] == "backend" and each["id"] == "job")
+
+    async def shown() -> bool:
+        found = await backend()
+        return (found["running"], found["runners"], found["jobs"]["processing"], found["breaker"]) == (
+            2,
+            1,
+            2,
+            "closed",
+        )
+
+    await eventually(shown, 20.0, what="the backend's jobs", every_s=0.05)
+
+    async def sick(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=503, text="no money today")
+
+    served.answer = sick
+    served.held.set()
+
+    async def broken() -> bool:
+        found = await backend()
+        return found["last_error"] == "no money today" and found["breaker"] in {"open", "half_open"}
+
+    await eventually(broken, 20.0, what="the breaker", every_s=0.05)
+    served.answer = None
 
 
 async def backends_are_shown(mesh: Mesh, served: JobBackend) -> None:
@@ -198,6 +240,10 @@ async def backends_are_shown(mesh: Mesh, served: JobBackend) -> None:
     health = await mesh.get("/health")
     assert health["status"] == "degraded"
     assert health["backends"] == {"healthy": 1, "unhealthy": 0, "unreachable": 1, "total": 2}
+    pid = mesh.pid_of("scheduler")
+    mesh.kill("scheduler")
+    await eventually(lambda: mesh.pid_of("scheduler") != pid, 30.0, what="the scheduler again")
+    await shown(job="healthy", mail="unreachable")
     async with mesh.http.put(f"{mesh.url}/backends", json=[{"name": "mail"}]) as response:
         assert response.status == 400 and "base_url" in await response.text()
 

@@ -12,10 +12,15 @@ from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.jobs import statements
 from sp00ky.proto.jobs.backend import Backend
 from sp00ky.proto.jobs.lifecycle import FINISHED, TRANSITIONS, Retrying, Signal, Status, backoff_ms, sources, target
+from sp00ky.proto.measures import key_of
 from sp00ky.proto.settings import load
+from sp00ky.proto.values.kinds import NONE, Datetime, RecordId
 from sp00ky.scheduler.backends import Backends
 from sp00ky.scheduler.config import SchedulerSettings
+from sp00ky.scheduler.datastore.datastore import Append
+from sp00ky.scheduler.datastore.memory import MemoryDatastore
 from sp00ky.scheduler.outbox import Outboxes
+from sp00ky.scheduler.outbox_figures import Figures, OutboxFigures
 from sp00ky.scheduler.rpc.jobs import _schedule
 from sp00ky.ssp.config import SspSettings
 
@@ -150,6 +155,43 @@ async def test_backends_are_asked_how_they_are_as_often_as_is_set() -> None:
             assert [each.name for each in backends.status()] == ["other"]
         finally:
             task.cancel()
+
+
+def test_what_was_put_outlives_the_scheduler_until_others_are_configured() -> None:
+    store, stated = MemoryDatastore(), '[{"name": "mail", "url": "http://mail"}]'
+    configured = [BACKEND, Backend(name="old", base_url="http://old")]
+    begun = Backends(configured, 1, store=store)
+    assert begun.replace(stated) == 2
+    store.append(Append(store.take_epoch(), store.head_seq, [], [], [begun.kept(stated)]))
+
+    def names(*backends: Backend) -> list[str]:
+        return [each.name for each in Backends(backends, 1, store=store).status()]
+
+    assert names(*configured) == ["shop", "mail"]
+    assert names(BACKEND, Backend(name="new", base_url="http://new")) == ["shop", "new"]
+
+
+async def test_figures_of_the_outboxes_are_shown_with_their_backends(fresh_database: FreshDatabase) -> None:
+    database = await fresh_database()
+    figures = OutboxFigures(database, ["job", "late"])
+    await database.query(
+        f"DEFINE TABLE job SCHEMALESS; {statements.definitions('job', schemafull=False)}"
+        "CREATE |job:3| SET status = 'pending'; CREATE |job:2| SET status = 'processing';"
+    )
+    here = {"running": 1, "breaker": "closed", "error": NONE, "error_at": NONE}
+    there = {"running": 1, "breaker": "open", "error": "no answer", "error_at": Datetime(5_000_000_000)}
+    for name, outbox in (("one", here), ("two", there), ("odd", 7)):
+        row = {"outboxes": {"job": outbox}, "id": RecordId("_00_runner", name)}
+        await database.query("CREATE $row.id CONTENT $row; UPDATE $row.id SET seen = time::now()", {"row": row})
+    await database.query("CREATE _00_runner:old SET seen = time::now() - 1h, outboxes = { job: { running: 9 } }")
+    looking = asyncio.create_task(figures.run())
+    try:
+        expected = Figures({"pending": 3, "processing": 2}, 2, 2, "open", "no answer", 5.0)
+        await eventually(lambda: figures.of("job") == expected, 10.0, what="the figures")
+        assert figures.of("late") == Figures() and figures.metrics()["running_jobs"] == 2
+        assert figures.metrics()[key_of("jobs", table="job", status="pending")] == 3
+    finally:
+        looking.cancel()
 
 
 @pytest.mark.parametrize("model", [SspSettings, SchedulerSettings])
