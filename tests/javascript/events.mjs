@@ -1,0 +1,13 @@
+// The one engine at hand that has http: runs each line of stdin, a JSON string of SurrealQL, and answers a line each.
+import { createInterface } from "node:readline";
+import { createNodeEngines } from "@surrealdb/node";
+import { Surreal } from "surrealdb";
+
+const capabilities = { functions: true, network_targets: true };
+const db = new Surreal({ engines: createNodeEngines({ capabilities }) });
+await db.connect("mem://", { namespace: "test", database: "main" });
+for await (const line of createInterface({ input: process.stdin })) {
+  const told = await db.query(JSON.parse(line)).collect().then(() => "done", (error) => `refused: ${error}`);
+  console.log(JSON.stringify(told));
+}
+process.exit(0);
