@@ -129,7 +129,7 @@ class Database:
         self._user = user
         self._password = password
         self._timeout_s = request_timeout_s
-        self._on_notification = on_notification
+        self.on_notification = on_notification
         self._ids = count(1)
         self._pending: dict[int, asyncio.Future[Mapping[str, Value]]] = {}
         self._http: aiohttp.ClientSession | None = None
@@ -288,8 +288,8 @@ class Database:
         if answer is not None:
             if not answer.done():
                 answer.set_result(response)
-        elif self._on_notification is not None and isinstance(response.get("result"), Mapping):
-            self._on_notification(response["result"])
+        elif self.on_notification is not None and isinstance(response.get("result"), Mapping):
+            self.on_notification(response["result"])
 
     def _fail_pending(self) -> None:
         for answer in self._pending.values():

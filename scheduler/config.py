@@ -87,7 +87,6 @@ class SchedulerSettings(JobSettings):
         "changefeed",
         env="SPKY_CAPTURE",
         yaml="capture",
-        later="changes are read from the changefeed whatever it says",
         about="how writes in SurrealDB are noticed: changefeed, events or live",
     )
     load_balance: Literal["round_robin", "least_queries", "least_load", "affinity"] = setting(

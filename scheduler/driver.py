@@ -13,7 +13,8 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from sp00ky.proto.channel import Server
@@ -21,7 +22,6 @@ from sp00ky.proto.database import Database
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.guard import limits_of
 from sp00ky.proto.revision import Epoch, Revision, Seq
-from sp00ky.proto.tracing import Begun
 from sp00ky.proto.v1 import (
     admin_pb2,
     admin_pb2_grpc,
@@ -41,8 +41,10 @@ from sp00ky.scheduler import errors
 from sp00ky.scheduler.appends import appending
 from sp00ky.scheduler.backends import Backends
 from sp00ky.scheduler.capture.capture import Capture
+from sp00ky.scheduler.capture.choice import capture_of
 from sp00ky.scheduler.capture.drift import Drift
-from sp00ky.scheduler.changes import canonical_change
+from sp00ky.scheduler.capture.hinted import HintedCapture
+from sp00ky.scheduler.changes import CanonicalChange, canonical_change
 from sp00ky.scheduler.commit import Committer
 from sp00ky.scheduler.config import SchedulerSettings
 from sp00ky.scheduler.coordinator.coordinator import Coordinator, CoordinatorConfig
@@ -50,7 +52,7 @@ from sp00ky.scheduler.coordinator.events import SspFellBehind, SspSaidHello, Str
 from sp00ky.scheduler.datastore.datastore import Datastore, MetaWrite
 from sp00ky.scheduler.fanout import Session
 from sp00ky.scheduler.foreign.members import HttpMembers
-from sp00ky.scheduler.intake import Transactions, canonical
+from sp00ky.scheduler.intake import Transactions, canonical, posted_of
 from sp00ky.scheduler.observer import Observer
 from sp00ky.scheduler.probe import LagProbe
 from sp00ky.scheduler.room import Room, Work
@@ -62,6 +64,7 @@ from sp00ky.scheduler.rpc.membership import MembershipServicer, add_membership
 from sp00ky.scheduler.rpc.proxy import ProxyServicer
 from sp00ky.scheduler.rpc.replication import ReplicationServicer
 from sp00ky.scheduler.rpc.views import ViewServicer
+from sp00ky.scheduler.ticket import IngestTicket
 from sp00ky.scheduler.upkeep import Upkeep
 
 STOP_SECONDS = 8.0
@@ -147,11 +150,12 @@ class SchedulerDriver:
         self.grpc_address = await self._server.start()
         self._tasks.append(asyncio.create_task(self._committer.run(), name="commit loop"))
         if self.database is not None:
-            self._capture = Capture(
+            self._capture = capture_of(
+                settings.capture,
                 self.database,
                 self,
                 poll_ms=settings.capture_poll_ms,
-                dead_letters_max=settings.dead_letters_max,
+                letters_max=settings.dead_letters_max,
             )
             self._tasks.append(asyncio.create_task(self._capture.run(), name="capture"))
             self.drift = Drift(self.database, self._capture, self.store, settings.drift_check_interval_secs)
@@ -190,6 +194,8 @@ class SchedulerDriver:
         """Why nothing that is written now would come back; empty if it would."""
         if self._capture is None or self.state == "cloning":
             return "the database is being cloned"
+        if isinstance(self._capture, HintedCapture):
+            return "capture is by events, and the mesh's own writes have none"
         return f"changes are not captured: {self._capture.lost}" if self._capture.lost else ""
 
     def _readable_from(self) -> Seq:
@@ -279,13 +285,13 @@ class SchedulerDriver:
     def call_metrics(self) -> dict[str, float]:
         return self._server.metrics()
 
-    def require_ready(self) -> None:
+    def require_ready(self, *, or_cloning: bool = False) -> None:
         """Raises Fault NOT_READY while cloning, UNAVAILABLE when stopping or failed."""
         if self._stopping:
             raise errors.draining()
         if self.committer.failure is not None:
             raise Fault(Code.UNAVAILABLE, f"scheduler has failed: {self.committer.failure.message}")
-        if self.state == "cloning":
+        if self.state == "cloning" and not or_cloning:
             raise errors.cloning()
 
     def require_readable(self, at: Seq) -> None:
@@ -315,16 +321,23 @@ class SchedulerDriver:
         """Check and queue a batch, each change as the bytes of its message. `waits`: wait for room in the queue, where
         a unary caller is refused.
 
-        Changes of captured tables are hints: SurrealDB is their source, so the batch is answered after a full sweep."""
-        self.require_ready()
+        Changes of captured tables are hints, as SurrealDB is their source: the batch is answered after a full sweep of
+        the changefeed; where capture is by events, once the hints are durable, while cloning too."""
         checked = canonical(changes)
         captured = self.captured
         own = [change for change in checked if change.table not in captured] if captured else checked
+        hints = [change for change in checked if change.table in captured] if len(own) < len(checked) else []
+        is_kept = bool(hints) and isinstance(self._capture, HintedCapture)
+        self.require_ready(or_cloning=is_kept and not own)
         with appending("log append", own) as append:
             transactions: Transactions = ([own] if own else []) if atomic else list(zip(own))
             committer = self.committer
             durable = await committer.offer_in_turn(transactions) if waits else committer.offer(transactions)
-        return IngestTicket(durable, len(checked) - len(own), self.barrier, append)
+        return IngestTicket(durable, len(hints), partial(self._hint, hints) if is_kept else self.barrier, append)
+
+    async def _hint(self, changes: Sequence[CanonicalChange]) -> Seq:
+        assert isinstance(self._capture, HintedCapture)
+        return await self._capture.hint(list(map(posted_of, changes)))
 
     async def barrier(self) -> Seq:
         """A durable seq that holds everything committed in SurrealDB before the call."""
@@ -363,37 +376,3 @@ class SchedulerDriver:
     def close_session(self, session: Session) -> None:
         self.committer.sessions.pop(session.id, None)
         self.committer.post(StreamLost(session.id))
-
-
-class IngestTicket:
-    """A queued batch: `seq()` answers when it is durable, and its `hints` have been read from SurrealDB."""
-
-    def __init__(
-        self,
-        durable: asyncio.Future[Seq],
-        hints: int,
-        barrier: Callable[[], Coroutine[Any, Any, Seq]],
-        append: Begun | None = None,
-    ) -> None:
-        self.hints = hints
-        self._append = append
-        self._durable = durable
-        self._swept = asyncio.ensure_future(barrier()) if hints else None
-
-    async def seq(self) -> Seq:
-        try:
-            seq = await self._durable
-        except BaseException as error:
-            self.abandon(error)
-            raise
-        if self._append is not None:
-            self._append.end({"spky.seq": seq})
-        return max(seq, await self._swept) if self._swept is not None else seq
-
-    def abandon(self, error: BaseException | None = None) -> None:
-        """The caller went away; what is queued is applied all the same."""
-        if self._append is not None:
-            self._append.end(error=error)
-        if self._swept is not None:
-            self._swept.cancel()
-        self._durable.cancel()

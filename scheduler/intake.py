@@ -27,9 +27,11 @@ from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.literal import read_value
 from sp00ky.proto.values.pack import DEPTH_MAX, PackError, holds_only_i64, pack, unpack
 from sp00ky.proto.values.text import parse_record_id
+from sp00ky.scheduler.capture.hints import Posted
 from sp00ky.scheduler.changes import UNSOURCED, CanonicalChange, canonical_change, split, table_fault
 from sp00ky.scheduler.errors import invalid_change
 
+VERSION_FIELD = "_00_rv"
 RECORD_BYTES_MAX = 16 * 1024 * 1024
 KEY_BYTES_MAX = 64 * 1024
 IDEMPOTENCY_KEY_CHARS_MAX = 255
@@ -232,6 +234,15 @@ def _same_id(given: Value, record_id: RecordId, index: int, form: str) -> Record
     if isinstance(given, str) and _parsed_id(given, record_id.table, index, f"{form}.id") == record_id:
         return record_id
     raise invalid_change(index, f"{form}.id", "names another record than the change", "leave it out")
+
+
+def posted_of(change: CanonicalChange) -> Posted:
+    """What an event's post says of a record: `_00_rv` is its version, left out of a deletion."""
+    record = (change.table, change.key)
+    if change.packed is None:
+        return Posted(record, is_deletion=True)
+    version = unpack(change.packed).get(VERSION_FIELD)
+    return Posted(record, is_deletion=False, version=version if type(version) is int else None)
 
 
 class Freshness:

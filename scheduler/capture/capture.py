@@ -32,15 +32,13 @@ from sp00ky.scheduler.capture.alignment import Alignment
 from sp00ky.scheduler.capture.clone import SMALL_TABLES_MAX, Chunks, CloneProgress
 from sp00ky.scheduler.capture.comparing import Comparing, records_of
 from sp00ky.scheduler.capture.cursor import redelivered_from
-from sp00ky.scheduler.capture.definition import ensure_feed, has_feed
 from sp00ky.scheduler.capture.errands import Errands
-from sp00ky.scheduler.capture.link import Health, Link
+from sp00ky.scheduler.capture.link import Health, Link, instance_kind_of
 from sp00ky.scheduler.capture.offering import Offering
 from sp00ky.scheduler.capture.progress import PROGRESS_META, Progress, progress_of
 from sp00ky.scheduler.capture.reader import FeedReader
 from sp00ky.scheduler.capture.schema import TableSchema, captured, stored_schema
 from sp00ky.scheduler.capture.sink import Sink
-from sp00ky.scheduler.capture.trust import why_not
 from sp00ky.scheduler.datastore.datastore import MetaWrite
 from sp00ky.scheduler.dead_letters import LIMIT
 
@@ -60,14 +58,24 @@ class Capture:
     """One per scheduler. `state`: "cloning" until the replica equals the database, and while every table is compared
     again; `lost`: why the database cannot be read now, empty if it can."""
 
-    def __init__(self, database: Database, sink: Sink, *, poll_ms: int = 15, dead_letters_max: int = LIMIT) -> None:
+    instance_kind = ""  # of what the database is marked with: a store filled in another way is compared
+
+    def __init__(
+        self,
+        database: Database,
+        sink: Sink,
+        *,
+        poll_ms: int = 15,
+        dead_letters_max: int = LIMIT,
+        reader: type[FeedReader] = FeedReader,
+    ) -> None:
         self._database = database
         self._sink = sink
         self._poll_seconds = poll_ms / 1000
         self.offering = Offering(sink, dead_letters_max)
         self._comparing = Comparing(database, self.offering)
         progress = progress_of(sink.store.meta(PROGRESS_META))
-        self._reader = FeedReader(database, self.offering, progress or Progress(False, 1, 0, False, 0, ""))
+        self._reader = reader(database, self.offering, progress or Progress(False, 1, 0, False, 0, ""))
         self._clone_progress = CloneProgress(sink.store)
         self._is_new = progress is None
         self._captured = frozenset(stored_schema(sink.store))
@@ -79,6 +87,11 @@ class Capture:
         self._sweep_at = self._keep_at = self._derived_at = 0.0
         self.lost = ""
         self.state: Literal["cloning", "ready"] = "ready" if self._reader.progress.cloned else "cloning"
+
+    @property
+    def note(self) -> str:
+        """What an operator should know although nothing is wrong; empty: nothing."""
+        return ""
 
     @property
     def captured(self) -> frozenset[str]:
@@ -163,10 +176,10 @@ class Capture:
 
     async def _connect(self) -> None:
         await self._link.open()
-        if not self._is_new and not await has_feed(self._database):
+        if not self._is_new and not await self._reader.is_defined():
             # before it is there again: that it lacks something must not be forgotten
             await self._reader.keep(self._clone_progress.end(), cloned=False)
-        retention_ms = await ensure_feed(self._database)
+        retention_ms = await self._reader.define()
         health = await self._link.health()
         reason = await self._distrust(health, retention_ms)
         if reason and self._reader.progress.cloned:
@@ -185,7 +198,9 @@ class Capture:
         progress = self._reader.progress
         if not progress.cloned and not self._clone_progress.is_open:
             return "the store has no clone yet" if self._is_new else "the feed was gone, or a comparison interrupted"
-        return await why_not(self._database, self._reader, health, retention_ms)
+        if instance_kind_of(progress.instance) != self.instance_kind:
+            return "the store was filled by another kind of capture"
+        return await self._reader.why_not(health, retention_ms)
 
     async def _equalise(self, reason: str, health: Health) -> None:
         """Make the replica equal to the database, whatever either holds, and follow the feed meanwhile."""
@@ -212,7 +227,7 @@ class Capture:
     async def _start_anew(self, health: Health, is_first: bool) -> None:
         before = self._reader.progress
         source_epoch = before.source_epoch + (0 if self._is_new else 1)
-        instance = uuid4().hex
+        instance = self.instance_kind + uuid4().hex
         started = replace(before, cloned=False, source_epoch=source_epoch, instance=instance)
         await self._reader.restart_at(health.clock_ms, started)
         if is_first:
@@ -276,7 +291,11 @@ class Capture:
             await self._errands.run(self._alignment)
             self.lost = ""
             self._backoff = BACKOFF_FIRST_SECONDS
-            await self._pause(0 if self._waiters or self._reader.is_held or self._errands else self._poll_seconds)
+            await self._pause(0 if self._waiters or self._reader.is_held or self._errands else self._idle_seconds())
+
+    def _idle_seconds(self) -> float:
+        """Between two polls."""
+        return self._poll_seconds
 
     async def _sweep(self) -> None:
         """Read the whole overlap and all that only whole reads find, and answer who waited for that."""
@@ -287,7 +306,7 @@ class Capture:
                 self.offering.stale |= self.offering.schema.keys()
             health = await self._link.health()
             self._link.require_same(health, self._reader.progress.instance)
-            if not await has_feed(self._database):
+            if not await self._reader.is_defined():
                 raise Fault(Code.UNAVAILABLE, "the database's changefeed was taken away", "it is defined again")
             await self._comparing.refresh_schema()
             await self._align()

@@ -27,6 +27,12 @@ class Health:
     clock_ms: int
 
 
+def instance_kind_of(instance: str) -> str:
+    """The kind of capture that wrote it: empty for the changefeed's."""
+    kind, dash, _ = instance.rpartition("-")
+    return kind + dash
+
+
 class Link:
     def __init__(self, database: Database, store_id: str) -> None:
         self._database = database

@@ -20,12 +20,15 @@ from typing import Final
 from sp00ky.proto.database import Database, QueryError
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.scheduler.capture.cursor import CLOCK_MARGIN_MS, OVERLAP_MS, Cursor, Island, back, is_ashore, stamp_of_ms
+from sp00ky.scheduler.capture.definition import ensure_feed, has_feed
 from sp00ky.scheduler.capture.feed import PAGE_ENTRIES, FeedRow, Page, Seen, parse_page
+from sp00ky.scheduler.capture.link import Health
 from sp00ky.scheduler.capture.offering import Offering, letters_of
 from sp00ky.scheduler.capture.paging import Paging, is_lost
 from sp00ky.scheduler.capture.pending import Pending
 from sp00ky.scheduler.capture.poison import Poison, Record, is_unencodable
 from sp00ky.scheduler.capture.progress import Progress
+from sp00ky.scheduler.capture.trust import why_not
 from sp00ky.scheduler.datastore.datastore import MetaWrite
 
 _PASSES_MAX: Final = 10
@@ -58,6 +61,18 @@ class FeedReader:
         self._held_stamp = 0
         self.holds = 0  # so far
         self._compare_again_ms: int | None = None
+
+    async def is_defined(self) -> bool:
+        """Whether there is a feed with originals. Raises Fault."""
+        return await has_feed(self._database)
+
+    async def define(self) -> int:
+        """Make sure that there is one; its retention in milliseconds. Raises Fault."""
+        return await ensure_feed(self._database)
+
+    async def why_not(self, health: Health, retention_ms: int) -> str:
+        """Why it cannot be read on from the progress; empty if it can. Raises Fault."""
+        return await why_not(self._database, self.progress, self.cursor, health, retention_ms)
 
     async def poll(self) -> None:
         """What is new since the last read, the overlap again."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 from sp00ky.proto.database import Database, QueryError
 from sp00ky.scheduler.capture.cursor import (
     CLOCK_MARGIN_MS,
+    Cursor,
     clock_went_back,
     is_ashore,
     is_behind_retention,
@@ -22,12 +23,12 @@ from sp00ky.scheduler.capture.cursor import (
 )
 from sp00ky.scheduler.capture.link import Health
 from sp00ky.scheduler.capture.poison import is_unencodable
-from sp00ky.scheduler.capture.reader import FeedReader
+from sp00ky.scheduler.capture.progress import Progress
 
 
-async def why_not(database: Database, reader: FeedReader, health: Health, retention_ms: int) -> str:
+async def why_not(database: Database, progress: Progress, cursor: Cursor, health: Health, retention_ms: int) -> str:
     """Why every table has to be compared; empty if the feed can be read on. Raises Fault."""
-    progress, cursor, clock_ms = reader.progress, reader.cursor, health.clock_ms
+    clock_ms = health.clock_ms
     if health.instance != progress.instance:
         return "the database is another, or lost its data"
     if clock_went_back(clock_ms, progress.stamp) or cursor.clock_went_back(clock_ms):
@@ -40,14 +41,13 @@ async def why_not(database: Database, reader: FeedReader, health: Health, retent
     is_kept = progress.anchored and age_ms < retention_ms // 2
     if is_kept and await _first_stamp(database, progress.stamp) != progress.stamp:
         return "the feed lacks what was read from it"
-    if await _has_rows_ahead(database, reader, clock_ms):
+    if await _has_rows_ahead(database, cursor, clock_ms):
         return "the database's clock went back over changes that are not taken yet"
     return ""
 
 
-async def _has_rows_ahead(database: Database, reader: FeedReader, clock_ms: int) -> bool:
+async def _has_rows_ahead(database: Database, cursor: Cursor, clock_ms: int) -> bool:
     """Whether the feed has rows with stamps that the clock has not come to, the known ones apart."""
-    cursor = reader.cursor
     ahead = max(stamp_of_ms(clock_ms + CLOCK_MARGIN_MS), cursor.floor)
     stamp = await _first_stamp(database, cursor.jump(ahead))
     if stamp is not None and cursor.island is not None and cursor.on_island(stamp):

@@ -63,7 +63,8 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         lost = driver.capture.lost if driver.capture is not None else ""
         if driver.state == "cloning":
             return f"the database cannot be read: {lost}" if lost else "the database is being cloned"
-        return f"changes are not captured: {lost}" if lost else ""
+        note = driver.capture.note if driver.capture is not None else ""
+        return f"changes are not captured: {lost}" if lost else note
 
     def _metrics(self) -> dict[str, float]:
         driver, committer = self._driver, self._driver.committer

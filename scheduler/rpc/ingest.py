@@ -17,7 +17,8 @@ from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.v1 import ingest_pb2
 
 if TYPE_CHECKING:
-    from sp00ky.scheduler.driver import IngestTicket, SchedulerDriver
+    from sp00ky.scheduler.driver import SchedulerDriver
+    from sp00ky.scheduler.ticket import IngestTicket
 
 Context: TypeAlias = aio.ServicerContext[object, object]
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 
-from grpc import aio
+from grpc import StatusCode, aio
 from sp00ky.proto.channel import fault_of, open_channel
 from sp00ky.proto.discovery import resolve_scheduler
 from sp00ky.proto.faults import Fault
@@ -97,12 +97,22 @@ class Upstream:
         self.send(replication_pb2.ReplicateRequest(load=load))
 
     async def barrier(self) -> int:
-        """A seq at or above everything that was committed in SurrealDB before the call; raises Fault."""
+        """A seq at or above everything that was committed in SurrealDB before the call; the head, where changes are
+        captured in a way that has no barrier: a change that comes later is a change once more. Raises Fault."""
         try:
             answer = await self._admin.Barrier(admin_pb2.BarrierRequest(), timeout=BARRIER_SECONDS)
         except aio.AioRpcError as error:
+            if error.code() is StatusCode.UNIMPLEMENTED:
+                return await self._head()
             raise fault_of(error) from error
         return int(answer.seq)
+
+    async def _head(self) -> int:
+        try:
+            answer = await self._admin.GetStatus(admin_pb2.GetStatusRequest(), timeout=BARRIER_SECONDS)
+        except aio.AioRpcError as error:
+            raise fault_of(error) from error
+        return int(answer.head_seq)
 
     async def query(self, surql: str, params: bytes, revision: str) -> tuple[Value, str]:
         """A query on the scheduler's replica: its result, and the revision it was read at; raises Fault."""

@@ -28,7 +28,8 @@ from sp00ky.scheduler.config import SchedulerSettings
 from sp00ky.scheduler.datastore.datastore import Datastore
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
 from sp00ky.scheduler.datastore.rocks import RocksDatastore
-from sp00ky.scheduler.driver import IngestTicket, SchedulerDriver
+from sp00ky.scheduler.driver import SchedulerDriver
+from sp00ky.scheduler.ticket import IngestTicket
 
 from tests.harness.eventually import eventually
 

@@ -79,6 +79,7 @@ ELSEWHERE = {
     **{f"{service}.job_config": "tests/processes/test_jobs.py" for service in ("ssp", "scheduler")},
     **{f"{service}.{field}": JOBS_TEST for service in ("ssp", "scheduler") for field in ("backends", "apps")},
     "scheduler.job_tables": JOBS_TEST,
+    "scheduler.capture": "tests/unit/scheduler/test_driver_events.py",
     "ssp.schedules": "tests/processes/test_jobs.py",
     "scheduler.health_check_interval_secs": JOBS_TEST,
     "scheduler.ssp_poll_interval_ms": "tests/unit/scheduler/foreign/test_following.py",
