@@ -17,13 +17,13 @@ from sp00ky.deploy import (
     cli_deploy,
     cli_dlq,
     cli_doctor,
-    cli_drift,
     cli_events,
     cli_job,
     cli_replica,
     cli_serve,
     cli_ssp,
     cli_top,
+    cli_verify,
     cli_view,
 )
 from sp00ky.deploy.announce import complain
@@ -42,7 +42,6 @@ config_app = typer.Typer(help="Settings.", no_args_is_help=True)
 app.add_typer(cli_serve.app, name="serve")
 app.add_typer(cli_view.app, name="view")
 app.add_typer(cli_ssp.app, name="ssp")
-cli_replica.app.command("drift")(cli_drift.drift)
 app.add_typer(cli_replica.app, name="replica")
 app.add_typer(cli_dlq.app, name="dlq")
 app.add_typer(cli_job.app, name="job")
@@ -51,6 +50,7 @@ app.command("dev")(cli_serve.dev)
 app.command("deploy")(cli_deploy.deploy)
 app.command("doctor")(cli_doctor.doctor)
 app.command("status")(cli_client.status)
+app.command("verify")(cli_verify.verify)
 app.command("top")(cli_top.top)
 app.command("events")(cli_events.events)
 app.command("ingest")(cli_client.ingest)

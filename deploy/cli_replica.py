@@ -39,8 +39,8 @@ def _existing(settings: SchedulerSettings) -> Path:
     return settings.replica_dir
 
 
-def asked(url: str, secret: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
-    """What a serving scheduler answers. Raises Fault."""
+def asked(url: str, secret: str, ask: Callable[[Any], Awaitable[Any]], stub_of: Any = None) -> Any:
+    """What a serving scheduler answers, its AdminService or the one of that stub. Raises Fault."""
     from grpc.aio import AioRpcError
     from sp00ky.proto.channel import fault_of, open_channel
     from sp00ky.proto.v1 import admin_pb2_grpc
@@ -50,8 +50,7 @@ def asked(url: str, secret: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
     async def call() -> Any:
         channel = open_channel(address, secret)
         try:
-            stub_of: Any = admin_pb2_grpc.AdminServiceStub
-            return await ask(stub_of(channel))
+            return await ask((stub_of or admin_pb2_grpc.AdminServiceStub)(channel))
         except AioRpcError as error:
             raise fault_of(error) from None
         finally:

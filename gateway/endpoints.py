@@ -24,6 +24,7 @@ from sp00ky.gateway.endpoint import (
     Role,
 )
 from sp00ky.gateway.exchange import JSON, TEXT, Answer, Api, Asked, json_answer
+from sp00ky.gateway.integrity import INTEGRITY
 from sp00ky.gateway.jobs import JOBS
 from sp00ky.gateway.members import MEMBERS
 from sp00ky.gateway.of_an_ssp import OF_AN_SSP
@@ -306,7 +307,7 @@ ENDPOINTS: Sequence[Endpoint] = (
     *WATCHED,
     *MEMBERS,
     *OPERATORS,
-    _later("GET", "/integrity/{table}", SCHEDULER, "integrity checks"),
+    *INTEGRITY,
     Endpoint(
         "GET",
         "/dead-letters",

@@ -23,6 +23,7 @@ from sp00ky.proto.v1 import (
     crdt_pb2_grpc,
     events_pb2_grpc,
     ingest_pb2_grpc,
+    integrity_pb2_grpc,
     jobs_pb2_grpc,
     membership_pb2_grpc,
     proxy_pb2_grpc,
@@ -62,6 +63,7 @@ class Rpc(StrEnum):
     SET_BACKENDS = "JobService.SetBackends"
     APPLY_UPDATE = "CrdtService.ApplyUpdate"
     GET_DOCUMENT = "CrdtService.GetDocument"
+    GET_NODE = "IntegrityService.GetNode"
 
 
 CLOSE_SECONDS = 5.0
@@ -75,6 +77,7 @@ _STUBS: Mapping[str, Callable[[aio.Channel], Any]] = {
     "MembershipService": membership_pb2_grpc.MembershipServiceStub,
     "JobService": jobs_pb2_grpc.JobServiceStub,
     "CrdtService": crdt_pb2_grpc.CrdtServiceStub,
+    "IntegrityService": integrity_pb2_grpc.IntegrityServiceStub,
 }
 
 

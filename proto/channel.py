@@ -38,6 +38,7 @@ CONNECTION_CALLS_MAX = 1_024  # in flight on one connection; a gateway's callers
 IDEMPOTENT: Final = {
     "AdminService": ("GetStatus", "Barrier", "ListDeadLetters", "GetDeadLetter", "GetReplica"),
     "CrdtService": ("ApplyUpdate", "GetDocument"),
+    "IntegrityService": ("GetNode",),
     "ProxyService": ("Query",),
     "ReplicationService": ("ReadPage",),
     "ViewService": ("GetView", "ListViews", "ExplainView", "WhyView", "LocateView"),

@@ -274,6 +274,14 @@ class SchedulerSettings(JobSettings):
         ge=0,
         about="how often the replica is compared with SurrealDB by digests, and mended; 0: never, not at start either",
     )
+    merkle_write_interval_secs: int = setting(
+        10,
+        env="SPKY_MERKLE_WRITE_INTERVAL_SECS",
+        yaml="merkle_write_interval_secs",
+        unit="s",
+        ge=0,
+        about="how often the digests of tables are written to _00_merkle, as far as they changed; 0: never",
+    )
     dead_letters_max: int = setting(
         10_000,
         env="SPKY_DEAD_LETTERS_MAX",

@@ -42,23 +42,27 @@ from sp00ky.scheduler.appends import appending
 from sp00ky.scheduler.backends import Backends
 from sp00ky.scheduler.capture.capture import Capture
 from sp00ky.scheduler.capture.choice import capture_of
-from sp00ky.scheduler.capture.drift import Drift
 from sp00ky.scheduler.capture.hinted import HintedCapture
 from sp00ky.scheduler.changes import CanonicalChange, canonical_change
 from sp00ky.scheduler.commit import Committer
 from sp00ky.scheduler.config import SchedulerSettings
 from sp00ky.scheduler.coordinator.coordinator import Coordinator, CoordinatorConfig
 from sp00ky.scheduler.coordinator.events import SspFellBehind, SspSaidHello, StreamLost
+from sp00ky.scheduler.coordinator.ready import Ready
 from sp00ky.scheduler.datastore.datastore import Datastore, MetaWrite
 from sp00ky.scheduler.fanout import Session
 from sp00ky.scheduler.foreign.members import HttpMembers
 from sp00ky.scheduler.intake import Transactions, canonical, posted_of
+from sp00ky.scheduler.integrity.audit import Audit
+from sp00ky.scheduler.integrity.publishing import Publishing
+from sp00ky.scheduler.integrity.trees import TableTrees
 from sp00ky.scheduler.observer import Observer
 from sp00ky.scheduler.probe import LagProbe
 from sp00ky.scheduler.room import Room, Work
 from sp00ky.scheduler.rpc.admin import AdminServicer
 from sp00ky.scheduler.rpc.events import EventServicer
 from sp00ky.scheduler.rpc.ingest import IngestServicer, add_ingest
+from sp00ky.scheduler.rpc.integrity import IntegrityServicer, add_integrity, integrity_pb2
 from sp00ky.scheduler.rpc.jobs import JobServicer, add_jobs, jobs_pb2
 from sp00ky.scheduler.rpc.membership import MembershipServicer, add_membership
 from sp00ky.scheduler.rpc.proxy import ProxyServicer
@@ -86,7 +90,9 @@ class SchedulerDriver:
         self.failed = asyncio.Event()  # the commit loop ended for good: the process is to start again
         self.database = database
         self._capture: Capture | None = None
-        self.drift: Drift | None = None
+        self.trees = TableTrees(store, lambda: self.state == "ready")
+        self.audit: Audit | None = None
+        self.publishing: Publishing | None = None
         self.probe: LagProbe | None = None
         self._committer: Committer | None = None
         self._upkeep: Upkeep | None = None
@@ -116,6 +122,7 @@ class SchedulerDriver:
             (proxy_pb2_grpc.add_ProxyServiceServicer_to_server, ProxyServicer(self), proxy_pb2, "ProxyService"),
             (add_membership, MembershipServicer(self), membership_pb2, "MembershipService"),
             (add_jobs, JobServicer(self), jobs_pb2, "JobService"),
+            (add_integrity, IntegrityServicer(self, self._views), integrity_pb2, "IntegrityService"),
             (admin_pb2_grpc.add_AdminServiceServicer_to_server, AdminServicer(self), admin_pb2, "AdminService"),
             (events_pb2_grpc.add_EventServiceServicer_to_server, EventServicer(self), events_pb2, "EventService"),
         )
@@ -158,8 +165,17 @@ class SchedulerDriver:
                 letters_max=settings.dead_letters_max,
             )
             self._tasks.append(asyncio.create_task(self._capture.run(), name="capture"))
-            self.drift = Drift(self.database, self._capture, self.store, settings.drift_check_interval_secs)
-            self._tasks.append(asyncio.create_task(self.drift.run(), name="drift"))
+            interval_secs = settings.drift_check_interval_secs
+            self.audit = Audit(self.database, self._capture, self.store, self.trees, interval_secs)
+            self._tasks.append(asyncio.create_task(self.audit.run(), name="audit"))
+            self.publishing = Publishing(
+                self.database,
+                self.trees,
+                settings.merkle_write_interval_secs,
+                token=self.token,
+                may_write=lambda: self.state == "ready" and not (self._capture and self._capture.lost),
+            )
+            self._tasks.append(asyncio.create_task(self.publishing.run(), name="publishing"))
             self.probe = LagProbe(
                 self.database,
                 self.store.store_id,
@@ -179,11 +195,16 @@ class SchedulerDriver:
         self._tasks.append(asyncio.create_task(self._upkeep.run(), name="upkeep"))
         self._tasks.append(asyncio.create_task(self.backends.run(), name="backends"))
         self._observer = Observer(self, settings.events_max)
-        self._committer.on_release = self._observer.handle_released
+        self._committer.on_release = self._handle_released
+        self._tasks.append(asyncio.create_task(self.trees.run(), name="trees"))
         self._tasks.append(asyncio.create_task(self._observer.run(), name="observer"))
         await self._server.serving(self.state == "ready")
         self._tasks.append(asyncio.create_task(self._show_readiness(), name="readiness"))
         return self.grpc_address
+
+    def _handle_released(self, ready: Ready) -> None:
+        self.trees.mark(ready.rows)
+        self.observer.handle_released(ready)
 
     def _followers(self) -> dict[str, Seq]:
         streaming = {session.ssp_id for session in self.committer.sessions.values()}

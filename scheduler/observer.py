@@ -143,13 +143,13 @@ class Observer:
 
     def _look(self) -> Outlook:
         driver = self._driver
-        capture, drift, upkeep = driver.capture, driver.drift, driver.upkeep.counters
+        capture, audit, upkeep = driver.capture, driver.audit, driver.upkeep.counters
         return Outlook(
             cloning=driver.state == "cloning",
             lost=capture.lost if capture is not None else "",
-            drift_checks=drift.counters.checks if drift is not None else 0,
-            differing=drift.counters.differing if drift is not None else 0,
-            repaired=drift.counters.repaired if drift is not None else 0,
+            drift_checks=audit.counters.checks if audit is not None else 0,
+            differing=audit.counters.differing if audit is not None else 0,
+            repaired=audit.counters.repaired if audit is not None else 0,
             versions=upkeep.versions,
             trimmed=upkeep.log_entries,
             forced_trims=upkeep.forced_trims,

@@ -42,6 +42,7 @@ PARTS: Final[Mapping[str, int]] = {  # file beside this one: its version; in the
     "mesh": 1,
     "versions": 1,
     "collaborative": 1,
+    "integrity": 1,
     "jobs": 1,
 }
 GENERATED: Final[Mapping[str, int]] = {triggers.NAME: triggers.VERSION}  # parts without a file, where they are wanted

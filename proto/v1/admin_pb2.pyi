@@ -197,36 +197,6 @@ class CollectGarbageResponse(_message.Message):
     seconds: float
     def __init__(self, versions: _Optional[int] = ..., log_entries: _Optional[int] = ..., floor: _Optional[str] = ..., log_floor_seq: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
 
-class CheckDriftRequest(_message.Message):
-    __slots__ = ("tables", "repair")
-    TABLES_FIELD_NUMBER: _ClassVar[int]
-    REPAIR_FIELD_NUMBER: _ClassVar[int]
-    tables: _containers.RepeatedScalarFieldContainer[str]
-    repair: bool
-    def __init__(self, tables: _Optional[_Iterable[str]] = ..., repair: _Optional[bool] = ...) -> None: ...
-
-class TableDrift(_message.Message):
-    __slots__ = ("name", "database_rows", "replica_rows", "differing", "repaired")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    DATABASE_ROWS_FIELD_NUMBER: _ClassVar[int]
-    REPLICA_ROWS_FIELD_NUMBER: _ClassVar[int]
-    DIFFERING_FIELD_NUMBER: _ClassVar[int]
-    REPAIRED_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    database_rows: int
-    replica_rows: int
-    differing: int
-    repaired: int
-    def __init__(self, name: _Optional[str] = ..., database_rows: _Optional[int] = ..., replica_rows: _Optional[int] = ..., differing: _Optional[int] = ..., repaired: _Optional[int] = ...) -> None: ...
-
-class CheckDriftResponse(_message.Message):
-    __slots__ = ("tables", "revision")
-    TABLES_FIELD_NUMBER: _ClassVar[int]
-    REVISION_FIELD_NUMBER: _ClassVar[int]
-    tables: _containers.RepeatedCompositeFieldContainer[TableDrift]
-    revision: str
-    def __init__(self, tables: _Optional[_Iterable[_Union[TableDrift, _Mapping]]] = ..., revision: _Optional[str] = ...) -> None: ...
-
 class GetStatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

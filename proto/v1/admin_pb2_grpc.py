@@ -84,11 +84,6 @@ class AdminServiceStub:
                 request_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.CollectGarbageRequest.SerializeToString,
                 response_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.CollectGarbageResponse.FromString,
                 _registered_method=True)
-        self.CheckDrift = channel.unary_unary(
-                '/sp00ky.v1.AdminService/CheckDrift',
-                request_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.CheckDriftRequest.SerializeToString,
-                response_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.CheckDriftResponse.FromString,
-                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -161,13 +156,6 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def CheckDrift(self, request, context):
-        """Compare the replica with SurrealDB now; `repair`: mend what differs.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -220,11 +208,6 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.CollectGarbage,
                     request_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.CollectGarbageRequest.FromString,
                     response_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.CollectGarbageResponse.SerializeToString,
-            ),
-            'CheckDrift': grpc.unary_unary_rpc_method_handler(
-                    servicer.CheckDrift,
-                    request_deserializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.CheckDriftRequest.FromString,
-                    response_serializer=sp00ky_dot_proto_dot_v1_dot_admin__pb2.CheckDriftResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -497,33 +480,6 @@ class AdminService:
             '/sp00ky.v1.AdminService/CollectGarbage',
             sp00ky_dot_proto_dot_v1_dot_admin__pb2.CollectGarbageRequest.SerializeToString,
             sp00ky_dot_proto_dot_v1_dot_admin__pb2.CollectGarbageResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CheckDrift(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sp00ky.v1.AdminService/CheckDrift',
-            sp00ky_dot_proto_dot_v1_dot_admin__pb2.CheckDriftRequest.SerializeToString,
-            sp00ky_dot_proto_dot_v1_dot_admin__pb2.CheckDriftResponse.FromString,
             options,
             channel_credentials,
             insecure,

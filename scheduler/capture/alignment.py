@@ -46,7 +46,8 @@ log = logging.getLogger(__name__)
 
 class Alignment:
     """`differing`: records read so far of stored tables that were not as the feed had them, tables apart that are read
-    for the first time; `bytes_read`: of records, packed."""
+    for the first time; `differences`: which they were, as the feed had them and as they are; `bytes_read`: of records,
+    packed."""
 
     def __init__(self, database: Database, offering: Offering, reader: FeedReader) -> None:
         self._database = database
@@ -60,7 +61,7 @@ class Alignment:
         self._high = 0
         self._is_checked = reader.progress.cloned
         self.split = 0
-        self.differing = 0
+        self.differences: list[tuple[Record, bytes | None, bytes | None]] = []
         self.bytes_read = 0
 
     def __len__(self) -> int:
@@ -91,12 +92,18 @@ class Alignment:
         differing = 0
         for record in read:
             actual = found.get(record)
-            if record in self.unreadable or actual == self._pending.packed(record):
+            known = self._pending.packed(record)
+            if record in self.unreadable or actual == known:
                 continue
             self._pending.put(record, actual, self._pending.stamp(record))
-            differing += self._offering.is_settled(record[0])
-        self.differing += differing
+            if self._offering.is_settled(record[0]):
+                self.differences.append((record, known, actual))
+                differing += 1
         return differing
+
+    @property
+    def differing(self) -> int:
+        return len(self.differences)
 
     def packed(self, record: Record) -> bytes | None:
         """As it will be."""

@@ -10,7 +10,6 @@ from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc
 from sp00ky.scheduler.capture.progress import PROGRESS_META, progress_of
 from sp00ky.scheduler.commit import now_ms
 from sp00ky.scheduler.rpc.dead_letters import dropped_letters, listed_letters, retried_letters, shown_letter
-from sp00ky.scheduler.rpc.drift import checked_drift
 from sp00ky.scheduler.rpc.measures import distributions_of, measured
 from sp00ky.scheduler.rpc.membership import drained, membership_metrics, resynced, ssp_status
 from sp00ky.scheduler.rpc.replica import collected_garbage, replica_status
@@ -88,7 +87,9 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             "streams": len(committer.sessions),
             **membership_metrics(driver),
             **(capture.metrics if capture is not None else {"captured_changes": 0, "capture_connected": 0}),
-            **(driver.drift.metrics if driver.drift is not None else {}),
+            **driver.trees.metrics(),
+            **(driver.audit.metrics if driver.audit is not None else {}),
+            **(driver.publishing.metrics() if driver.publishing is not None else {}),
             "failed": float(committer.failure is not None),
             **driver.upkeep.metrics(),
             **driver.backends.figures.metrics(),
@@ -141,8 +142,3 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         self, request: admin_pb2.DropDeadLetterRequest, context: aio.ServicerContext[object, object]
     ) -> admin_pb2.DropDeadLetterResponse:
         return await dropped_letters(self._driver, request.id)
-
-    async def CheckDrift(
-        self, request: admin_pb2.CheckDriftRequest, context: aio.ServicerContext[object, object]
-    ) -> admin_pb2.CheckDriftResponse:
-        return await checked_drift(self._driver, request)

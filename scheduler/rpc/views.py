@@ -230,12 +230,19 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
             raise _between_owners(view.key, "it waits for a ready ssp")
         return server
 
-    def _stub(self, owner: Ssp) -> views_pb2_grpc.ViewServiceStub:
+    def server_of(self, key: common_pb2.ViewKey) -> Ssp:
+        """Raises Fault NOT_FOUND, NOT_READY."""
+        return self._server(self._view(_canonical(key)))
+
+    def channel(self, owner: Ssp) -> aio.Channel:
         channel = self._channels.get(owner.grpc_address)
         if channel is None:
             channel = open_channel(owner.grpc_address, self._driver.settings.auth_secret)
             self._channels[owner.grpc_address] = channel
-        return views_pb2_grpc.ViewServiceStub(channel)
+        return channel
+
+    def _stub(self, owner: Ssp) -> views_pb2_grpc.ViewServiceStub:
+        return views_pb2_grpc.ViewServiceStub(self.channel(owner))
 
     async def LocateView(self, request: views_pb2.LocateViewRequest, context: Context) -> views_pb2.LocateViewResponse:
         if request.at_least:

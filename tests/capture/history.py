@@ -26,7 +26,8 @@ from sp00ky.proto.v1 import common_pb2
 from sp00ky.proto.values.kinds import Value
 from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler.capture.capture import Capture
-from sp00ky.scheduler.capture.drift import Drift
+from sp00ky.scheduler.integrity.audit import Audit
+from sp00ky.scheduler.integrity.trees import TableTrees
 
 from tests.capture.engine import StallingDatabase, passed
 from tests.harness.eventually import eventually
@@ -300,9 +301,9 @@ class History:
                     await asyncio.wait_for(capture.barrier(), QUIET_SECONDS)
                     break
             if self.plan.misses:
-                self.outcome.drifted += sum(
-                    each.repaired for each in await Drift(link, capture, self.sink.store, 0).check((), repair=True)
-                )
+                store = self.sink.store
+                audit = Audit(link, capture, store, TableTrees(store), 0)
+                self.outcome.drifted += sum(each.repaired for each in await audit.check((), repair=True))
             await assert_equal(database, self.sink)
             self.watch.check(
                 {"left", "acc_a", *(["wide0000"] if self.plan.wide else [])}, {pack(n) for n in range(PAIRS)}

@@ -24,6 +24,8 @@ from sp00ky.proto.v1 import (
     events_pb2_grpc,
     ingest_pb2,
     ingest_pb2_grpc,
+    integrity_pb2,
+    integrity_pb2_grpc,
     jobs_pb2,
     jobs_pb2_grpc,
     membership_pb2,
@@ -132,6 +134,12 @@ class FakeMesh:
             "WhyView": _why(),
             "LocateView": lambda request: views_pb2.LocateViewResponse(ssp_id="ssp-1", grpc_address=self.address),
             "GetStatus": status or scheduler_status(),
+            "GetNode": integrity_pb2.GetNodeResponse(
+                revision=token(42),
+                rows=3,
+                hash="00000000000000ab",
+                children=[integrity_pb2.TreeNode(prefix="7", rows=3, hash="00000000000000ab")],
+            ),
             "Barrier": admin_pb2.BarrierResponse(revision=token(50), seq=50),
             "DrainSsp": admin_pb2.DrainSspResponse(views=3, revision=token(44)),
             "ResyncSsps": admin_pb2.ResyncSspsResponse(ssp_ids=["ssp-1"]),
@@ -181,6 +189,9 @@ class FakeMesh:
         self._server.add(adder, members, "sp00ky.v1.MembershipService")
         crdt = _servicer(crdt_pb2_grpc.CrdtServiceServicer, self, "ApplyUpdate", "GetDocument")
         self._server.add(crdt_pb2_grpc.add_CrdtServiceServicer_to_server, crdt, "sp00ky.v1.CrdtService")
+        integrity = _servicer(integrity_pb2_grpc.IntegrityServiceServicer, self)
+        add_integrity = integrity_pb2_grpc.add_IntegrityServiceServicer_to_server
+        self._server.add(add_integrity, integrity, "sp00ky.v1.IntegrityService")
         jobs = _servicer(jobs_pb2_grpc.JobServiceServicer, self)
         self._server.add(jobs_pb2_grpc.add_JobServiceServicer_to_server, jobs, "sp00ky.v1.JobService")
         self.address = await self._server.start()

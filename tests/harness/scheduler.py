@@ -16,6 +16,7 @@ from sp00ky.proto.v1 import (
     admin_pb2_grpc,
     common_pb2,
     ingest_pb2_grpc,
+    integrity_pb2_grpc,
     proxy_pb2_grpc,
     replication_pb2,
     replication_pb2_grpc,
@@ -65,6 +66,7 @@ class Scheduler:
         self.views = views_pb2_grpc.ViewServiceStub(self.channel)
         self.proxy = proxy_pb2_grpc.ProxyServiceStub(self.channel)
         self.admin = admin_pb2_grpc.AdminServiceStub(self.channel)
+        self.integrity = integrity_pb2_grpc.IntegrityServiceStub(self.channel)
         return self
 
     async def offer(self, *changes: common_pb2.Change) -> IngestTicket:

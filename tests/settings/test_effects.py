@@ -79,6 +79,7 @@ ELSEWHERE = {
     **{f"{service}.job_config": "tests/processes/test_jobs.py" for service in ("ssp", "scheduler")},
     **{f"{service}.{field}": JOBS_TEST for service in ("ssp", "scheduler") for field in ("backends", "apps")},
     "scheduler.job_tables": JOBS_TEST,
+    "scheduler.merkle_write_interval_secs": "tests/unit/scheduler/integrity/test_publishing.py",
     "scheduler.capture": "tests/unit/scheduler/test_driver_events.py",
     "ssp.schedules": "tests/processes/test_jobs.py",
     "scheduler.health_check_interval_secs": JOBS_TEST,
@@ -602,12 +603,12 @@ async def test_what_goes_on_beside_the_capture_goes_on_as_often_as_is_set(databa
     quick = {"capture_poll_ms": 5, "drift_check_interval_secs": 0, "lag_probe_interval_ms": 20}
     async with Scheduler(MemoryDatastore(), database, **quick) as running:
         driver = running.driver
-        assert driver.capture is not None and driver.drift is not None and driver.probe is not None
+        assert driver.capture is not None and driver.audit is not None and driver.probe is not None
         assert driver.capture._poll_seconds == 0.005
         probe = driver.probe
         await eventually(lambda: probe._turn.number >= 3, 20)
-        (drift,) = (task for task in driver._tasks if task.get_name() == "drift")
-        await eventually(drift.done, 10)  # never: by default it would check now, and every 300 s
+        (audit,) = (task for task in driver._tasks if task.get_name() == "audit")
+        await eventually(audit.done, 10)  # never: by default it would check now, and every 300 s
 
 
 # --- the SSP ---------------------------------------------------------------------------------------------------------

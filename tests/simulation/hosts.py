@@ -123,6 +123,7 @@ class SchedulerHost(Host):
             replica_gc_window_secs=self.window_s,
             drift_check_interval_secs=self.drift_s,
             lag_probe_interval_ms=0,  # the model database knows no such statement
+            merkle_write_interval_secs=0,  # nor that
             replica_gc_interval_secs=1,
             replica_log_max_age_secs=2,
             snapshot_update_interval_secs=5,

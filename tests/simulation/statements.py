@@ -10,16 +10,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
-from blake3 import blake3
 from sp00ky.proto.database import QueryError, StatementResult
+from sp00ky.proto.merkle import digest_of, place_of
 from sp00ky.proto.surrealql.ast import Select
 from sp00ky.proto.surrealql.parser import parse_select
 from sp00ky.proto.values.kinds import NONE, Datetime, RecordId, Value
 from sp00ky.proto.values.order import sort_key
-from sp00ky.proto.values.pack import pack
 from sp00ky.proto.whole.scope import Indexed, Scope, Source
 from sp00ky.proto.whole.select import run_select
-from sp00ky.scheduler.capture.drift import record_digest
 from sp00ky.ssp.edges import statements as edges
 
 from tests.simulation.kernel import Violation
@@ -40,8 +38,8 @@ def execute(surreal: ModelSurreal, text: str, variables: Variables, session: Var
     known = _KNOWN.get(text)
     if known is not None:
         return known(surreal, variables)
-    if text.startswith("LET $rows = "):
-        return [ok(), ok(_digest(surreal, text, variables))]
+    if text.startswith("LET $page = "):
+        return [ok(), ok(_summed(surreal, text, variables))]
     results = [_one(surreal, part, variables, session) for part in map(str.strip, text.split(";")) if part]
     failure = next((result for result in results if not result.ok), None)
     if failure is not None and text.startswith("BEGIN"):
@@ -194,24 +192,28 @@ def _records(surreal: ModelSurreal, match: re.Match[str], variables: Variables, 
     return [record["id"] for record in present] if match[1] else present
 
 
-# --- drift (scheduler/capture/drift.py) ------------------------------------------------------------------------------
+# --- integrity (proto/sums.py) ---------------------------------------------------------------------------------------
 
 
-def _digests(surreal: ModelSurreal, match: re.Match[str], variables: Variables, session: Variables) -> Value:
-    return _page_digests(surreal, match[0], variables)
-
-
-def _digest(surreal: ModelSurreal, text: str, variables: Variables) -> Value:
-    rows = _page_digests(surreal, text, variables)
-    digest = blake3("".join(sorted(row["digest"] for row in rows)).encode()).hexdigest()
-    return {"n": len(rows), "last": rows[-1]["id"] if rows else NONE, "digest": digest}
-
-
-def _page_digests(surreal: ModelSurreal, text: str, variables: Variables) -> list[dict[str, Value]]:
+def _summed(surreal: ModelSurreal, text: str, variables: Variables) -> Value:
+    """A page of the table: its count, and the sums, nodes or records that are asked for."""
     found = re.search(r"FROM \(SELECT \* FROM (\w+) ORDER BY id LIMIT \d+\)", text)
     assert found is not None, "tables of the model fit into one page"
-    records = surreal.records[found[1]]
-    return [{"id": RecordId(found[1], key), "digest": record_digest(pack(records[key]))} for key in sorted(records)]
+    table = found[1]
+    records = surreal.records.get(table, {})
+    rows = [(RecordId(table, key), digest_of(records[key])) for key in sorted(records)]
+    page: dict[str, Value] = {"n": len(rows), "last": rows[-1][0] if rows else NONE}
+    if "total:" in text:
+        return {**page, "total": sum(digest for _, digest in rows)}
+    depth = variables["depth"]
+    parents = depth - ("nodes:" in text)
+    asked = [row for row in rows if variables["all"] or place_of(row[0])[:parents] in variables["wanted"]]
+    if "records:" in text:
+        return {**page, "records": [list(row) for row in asked]}
+    below: dict[str, list[int]] = {}
+    for record_id, digest in asked:
+        below.setdefault(place_of(record_id)[:depth], []).append(digest)
+    return {**page, "nodes": [[name, len(each), sum(each)] for name, each in sorted(below.items())]}
 
 
 # --- re-evaluated views ----------------------------------------------------------------------------------------------
@@ -277,7 +279,6 @@ _PATTERNS: Sequence[tuple[re.Pattern[str], Callable[..., Value]]] = tuple(
         (r"INFO FOR TABLE \w+ STRUCTURE", _info_for_table),
         (r"SELECT VALUE id FROM (\w+) (WHERE id > \$after )?(?:ORDER BY id )?LIMIT (\d+)", _ids),
         (r"SELECT (?:\*|(VALUE id)) FROM \$ids", _records),
-        (r"SELECT id, string::slice\(crypto::blake3.*", _digests),
         (r"SELECT .*", _select),
     )
 )

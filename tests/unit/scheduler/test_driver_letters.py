@@ -8,7 +8,7 @@ import pytest
 from sp00ky.proto.database import Database
 from sp00ky.proto.faults import Code
 from sp00ky.proto.revision import Seq
-from sp00ky.proto.v1 import admin_pb2, common_pb2
+from sp00ky.proto.v1 import admin_pb2, common_pb2, integrity_pb2
 from sp00ky.proto.values.kinds import RecordId
 from sp00ky.proto.values.pack import pack
 from sp00ky.scheduler.capture import alignment, feed
@@ -68,21 +68,21 @@ async def test_drift_is_found_and_mended_on_request(database: Database) -> None:
         await ready(scheduler)
         admin = scheduler.admin
         await scheduler.driver.offer_transactions([[_change("a", 1, n=9)]])
-        found = await admin.CheckDrift(admin_pb2.CheckDriftRequest(tables=["a"]))
+        found = await scheduler.integrity.VerifyTables(integrity_pb2.VerifyTablesRequest(tables=["a"]))
         assert [(each.name, each.differing, each.repaired) for each in found.tables] == [("a", 1, 0)]
-        found = await admin.CheckDrift(admin_pb2.CheckDriftRequest(repair=True))
+        found = await scheduler.integrity.VerifyTables(integrity_pb2.VerifyTablesRequest(repair=True))
         assert [(each.name, each.differing, each.repaired) for each in found.tables] == [("a", 1, 1)]
         row = scheduler.driver.store.get("a", pack(1))
         assert row is not None and row.packed == pack({"id": RecordId("a", 1), "n": 1})
         assert row.seq == scheduler.driver.store.head_seq == Seq(row.seq) and found.revision
-        fault = await fault_from(admin.CheckDrift(admin_pb2.CheckDriftRequest(tables=["nope"])))
+        fault = await fault_from(scheduler.integrity.VerifyTables(integrity_pb2.VerifyTablesRequest(tables=["nope"])))
         assert fault.code is Code.NOT_FOUND
 
 
 async def test_drift_is_mended_by_itself_soon_after_the_start(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sp00ky.scheduler.capture.drift.FIRST_SECONDS", 0.05)
+    monkeypatch.setattr("sp00ky.scheduler.integrity.audit.FIRST_SECONDS", 0.05)
     await database.query("CREATE a:1 SET n = 1")
     async with Scheduler(MemoryDatastore(), database, drift_check_interval_secs=1) as scheduler:
         await ready(scheduler)
@@ -97,7 +97,7 @@ async def test_without_a_database_there_are_no_letters_and_no_drift() -> None:
         assert not (await admin.ListDeadLetters(admin_pb2.ListDeadLettersRequest())).letters
         assert not (await admin.RetryDeadLetter(admin_pb2.RetryDeadLetterRequest())).applied
         assert not (await admin.DropDeadLetter(admin_pb2.DropDeadLetterRequest())).dropped
-        assert not (await admin.CheckDrift(admin_pb2.CheckDriftRequest())).tables
+        assert not (await scheduler.integrity.VerifyTables(integrity_pb2.VerifyTablesRequest())).tables
         fault = await fault_from(admin.DropDeadLetter(admin_pb2.DropDeadLetterRequest(id=1)))
         assert fault.code is Code.NOT_FOUND
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sp00ky.proto.database import Database
 from sp00ky.proto.revision import Epoch
-from sp00ky.proto.v1 import admin_pb2, common_pb2, events_pb2, events_pb2_grpc, views_pb2
+from sp00ky.proto.v1 import admin_pb2, common_pb2, events_pb2, events_pb2_grpc, integrity_pb2, views_pb2
 from sp00ky.scheduler.capture import alignment, feed
 from sp00ky.scheduler.coordinator.membership import Phase
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
@@ -261,7 +261,7 @@ async def test_what_could_not_be_captured_and_what_had_drifted_is_told(
             await scheduler.admin.Barrier(admin_pb2.BarrierRequest())
             await eventually(lambda: Kind.DEAD_LETTER in watch.kinds)
             await scheduler.driver.offer_transactions([[change("small", 1, "UPDATE", n=9)]])
-            await scheduler.admin.CheckDrift(admin_pb2.CheckDriftRequest(tables=["small"], repair=True))
+            await scheduler.integrity.VerifyTables(integrity_pb2.VerifyTablesRequest(tables=["small"], repair=True))
             await eventually(lambda: Kind.DRIFT_FOUND in watch.kinds)
             texts = {event.kind: event.text for event in watch.events}
             assert "big:1" in texts[Kind.DEAD_LETTER]

@@ -1,0 +1,1 @@
+"""Trees over the replica's tables, published, and held against SurrealDB."""
