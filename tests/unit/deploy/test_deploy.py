@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 from uuid import uuid4
@@ -9,9 +10,11 @@ from uuid import uuid4
 import pytest
 from sp00ky.deploy.cli import app
 from sp00ky.deploy.surreal.definitions import read_part
+from sp00ky.deploy.surreal.deployment import Wanted, deploy, planned
 from sp00ky.deploy.surreal.install import bring_to
 from sp00ky.proto.database import Database
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.scheduler.config import SchedulerSettings
 from typer.testing import CliRunner
 
 from tests.conftest import DB_PASS, DB_USER, FreshDatabase
@@ -155,3 +158,48 @@ async def test_what_cannot_be_is_one_fault(place: str, fresh_database: FreshData
     with pytest.raises(Fault) as caught:
         await run("--dry-run")
     assert caught.value.code is Code.CONFLICT and "newer version" in caught.value.message
+
+
+async def test_a_run_that_died_anywhere_is_finished_by_the_next(
+    database_url: str, fresh_database: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dies once the database has carried out its n-th change, for every n: whatever else it asks changes nothing."""
+    sent = Database._call
+    ends: list[Any] = []
+    died = True
+    while died:
+        place = {"db_ws": database_url, "db_user": DB_USER, "db_pass": DB_PASS, "db_ns": f"died_{uuid4().hex}"}
+        settings = SchedulerSettings.model_validate({**place, "db_name": "main"})
+        changes = 0
+
+        async def dying(self: Database, socket: Any, method: str, params: Any) -> Any:
+            nonlocal changes
+            answer = await sent(self, socket, method, params)
+            if method == "query" and "DEFINE " in params[0]:
+                changes += 1
+                if changes > len(ends):
+                    raise Died
+            return answer
+
+        monkeypatch.setattr(Database, "_call", dying)
+        with contextlib.suppress(Died):
+            await deploy(settings, Wanted(events=True))
+            died = False
+        monkeypatch.setattr(Database, "_call", sent)
+        await deploy(settings, Wanted(events=True))
+        assert {step.action for step in await planned(settings, Wanted())} == {"keep"}
+        ends.append(await shape(await fresh_database(settings.db_ns)))
+    assert len(ends) == 5 and all(end == ends[-1] for end in ends)  # namespace, database, definitions, feed; none
+
+
+class Died(Exception):
+    pass
+
+
+async def shape(database: Database) -> Any:
+    """Everything that is there, but for when it came to be."""
+    [info, space, rows] = await database.query(
+        "INFO FOR DB; (INFO FOR NS).databases; SELECT version, name, checksum, definitions FROM _00_migrations"
+        " WHERE name != 'stamp' ORDER BY version"
+    )
+    return info, space, rows
