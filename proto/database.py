@@ -88,6 +88,11 @@ def _is_conflict(message: str) -> bool:
     return "can be retried" in message
 
 
+def _has_expired(error: QueryError) -> bool:
+    """Whether the request was refused as a whole because its session is too old."""
+    return error.index == -1 and "session has expired" in error.message
+
+
 def _may_repeat(surql: str, results: list[StatementResult]) -> bool:
     """Nothing of this request can have been committed, so that all of it may be sent again."""
     return len(results) == 1 or surql.lstrip()[:5].upper() == "BEGIN"
@@ -137,6 +142,7 @@ class Database:
         self._reader: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
         self._closed = False
+        self._signed_in = 0  # how often so far
         self._heard_at = 0.0  # of the event loop's clock: when the last answer came
         self.conflicts = 0  # how often a conflict was tried again
         self.request_seconds: dict[tuple[str, str], Distribution] = {}  # by method, and outcome: ok, error, lost
@@ -196,10 +202,16 @@ class Database:
         """The result of one RPC call; connects if the socket is gone. Raises QueryError (index -1) or Fault."""
         if not self.connected:
             await self.connect()
-        socket = self._socket
+        socket, signed_in = self._socket, self._signed_in
         if socket is None:
             raise self._lost()
-        return await self._call(socket, method, params)
+        try:
+            return await self._call(socket, method, params)
+        except QueryError as error:
+            if not _has_expired(error):
+                raise
+        await self._sign_in_again(socket, signed_in)
+        return await self._call(socket, method, params)  # nothing of it was carried out
 
     async def close(self) -> None:
         """Close for good; calls in flight fail with UNAVAILABLE."""
@@ -231,6 +243,12 @@ class Database:
         self._reader = asyncio.create_task(self._read(socket), name=f"database {self.url}")
         return socket
 
+    async def _sign_in_again(self, socket: aiohttp.ClientWebSocketResponse, signed_in: int) -> None:
+        """The session has expired, as `DURATION FOR SESSION` of our user says: once for all calls that were refused."""
+        async with self._opening:
+            if self._signed_in == signed_in:
+                await self._sign_in(socket)
+
     async def _sign_in(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         try:
             await self._call(socket, "signin", [{"user": self._user, "pass": self._password}])
@@ -239,6 +257,7 @@ class Database:
             raise Fault(Code.UNAUTHENTICATED, message, "check SPKY_DB_USER and SPKY_DB_PASS") from error
         if self.namespace:
             await self._call(socket, "use", [self.namespace, self.database])
+        self._signed_in += 1
 
     async def _call(self, socket: aiohttp.ClientWebSocketResponse, method: str, params: list[Value]) -> Value:
         try:

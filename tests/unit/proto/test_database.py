@@ -297,3 +297,23 @@ async def test_notifications_reach_their_reader(fresh_database, database):
     await database.query("CREATE t:1 SET n = 1")
     await eventually(lambda: told)
     assert (told[0]["id"], told[0]["action"], told[0]["result"]) == (live, "CREATE", {"id": RecordId("t", 1), "n": 1})
+
+
+async def test_an_expired_session_is_signed_in_again_and_no_caller_notices(fresh_database, database):
+    await database.query(
+        "DEFINE TABLE t; DEFINE USER brief ON ROOT PASSWORD 'brief' ROLES OWNER DURATION FOR TOKEN 1s, FOR SESSION 1s"
+    )
+    brief = Database(database.url, user="brief", password="brief", namespace=database.namespace, database="main")
+    try:
+        made = 0
+
+        async def written_under_two_sessions():
+            nonlocal made
+            await asyncio.gather(*(brief.query(f"CREATE t:{made + number}") for number in range(3)))
+            made += 3
+            return brief._signed_in >= 2
+
+        await eventually(written_under_two_sessions, 15, every_s=0.1)
+        assert len((await database.query("SELECT VALUE id FROM t"))[0]) == made
+    finally:
+        await brief.close()
