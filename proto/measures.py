@@ -228,6 +228,13 @@ SCHEDULER: Final = (
     _counter("spky_merkle_folded_records_total", "Records that were digested by them.", "merkle_folded_records"),
     _counter("spky_merkle_dirty_leaves_total", "Of them, those by which a leaf changed.", "merkle_dirty_leaves"),
     _counter("spky_merkle_fold_seconds_total", "Time the folds took, but for their rests.", "merkle_fold_seconds"),
+    _counter("spky_verified_views_total", "Views held against their edges.", "verified_views"),
+    _counter("spky_verified_mismatches_total", "Members and edges of views that differed.", "verified_differing"),
+    _counter("spky_verified_repaired_total", "Of them, those that were mended.", "verified_repaired"),
+    _counter("spky_verified_skipped_total", "Views of which something could not be compared.", "verified_skipped"),
+    _counter("spky_verified_nodes_total", "Nodes of trees that SurrealDB computed for it.", "verified_nodes"),
+    _counter("spky_verified_read_bytes_total", "Read for it from SurrealDB.", "verified_read_bytes"),
+    _gauge("spky_view_trees", "Views whose tree is kept.", "view_trees"),
     _counter("spky_merkle_published_nodes_total", "Nodes written to _00_merkle.", "merkle_published"),
     _gauge("spky_streams", "Streams of SSPs that are open.", "streams"),
     _gauge("spky_ssps_ready", "SSPs that are ready.", "ready_ssps"),
@@ -267,6 +274,9 @@ SSP: Final = (
     _counter("spky_edge_conflicts_total", "Transactions that had to be made again.", "edge_conflicts_total"),
     _counter("spky_edge_flushes_total", "Throttle windows in which edges were written.", "edge_flushes_total"),
     _counter("spky_edge_failures_total", "Of them, those that have to be tried again.", "edge_failures_total"),
+    _counter(
+        "spky_edge_tables_removed_total", "Tables of users without views, removed.", "edge_tables_removed_total"
+    ),
     _gauge("spky_edges_pending", "Edges that are to be written.", "edges_pending"),
     _gauge("spky_applied_seq", "The newest revision in the circuits.", "applied_seq"),
     _gauge("spky_written_seq", "The newest revision whose edges are written.", "written_seq"),

@@ -62,8 +62,15 @@ class SspSettings(JobSettings):
         "dedicated",
         env="SPKY_SSP_REF_MODE",
         yaml="refMode",
-        later="views without a user keep their edges in _00_list_ref in either mode",
-        about="edges in one table per user (dedicated) or one shared table (single)",
+        about="a user's edges in a table of the user's own (dedicated), or everybody's in _00_list_ref (single)",
+    view_audit_interval_ms: int = setting(
+        1_000,
+        env="SPKY_VIEW_AUDIT_INTERVAL_MS",
+        yaml="view_audit_interval_ms",
+        unit="ms",
+        ge=0,
+        about="pause between two views whose edges in SurrealDB are compared, one after the other, and mended; 0: never",
+    )
     )
     query_update_throttle_ms: int = setting(
         100,

@@ -20,6 +20,7 @@ from sp00ky.ssp.engine.ready import MemberChange, ViewDelta
 
 EDGES_PER_TRANSACTION_MAX = 2_000
 EDGES_TOGETHER_MAX = 250  # of several views: what a transaction costs SurrealDB grows faster than its edges
+USERS_TOGETHER_MAX = 250  # each may have a table of edges; with the mesh's own a transaction touches 256 at most
 
 
 def edge_of(key: ViewKey, member: MemberChange) -> str:
@@ -32,26 +33,34 @@ def edge_of(key: ViewKey, member: MemberChange) -> str:
 class PendingEdges:
     """Net changes of one view's edges since they were last written.
 
-    A member that is new and one that has moved are put alike: SurrealDB deletes a record's edges with the record, so
-    the edge of a member that was deleted and created again between two windows is gone without our doing."""
+    A member that has moved may need a new edge: SurrealDB deletes a record's edges with the record, so the edge of a
+    member that was deleted and created again between two windows is gone without our doing. `fresh`, of those in `put`,
+    were not stored when they were told: a hint, by which they are written faster."""
 
     put: dict[str, MemberChange] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    fresh: set[str] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.put) + len(self.gone)
 
-    def enter(self, edge: str, member: MemberChange) -> None:
-        self.gone.discard(edge)
+    def enter(self, edge: str, member: MemberChange, *, fresh: bool = False) -> None:
+        if edge in self.gone:
+            self.gone.remove(edge)
+        elif fresh and edge not in self.put:
+            self.fresh.add(edge)
         self.put[edge] = member
 
     def leave(self, edge: str) -> None:
         self.put.pop(edge, None)
+        self.fresh.discard(edge)
         self.gone.add(edge)
 
     def fold(self, key: ViewKey, delta: ViewDelta) -> None:
         """Fold one delta of this view in."""
-        for member in (*delta.added, *delta.updated):
+        for member in delta.added:
+            self.enter(edge_of(key, member), member, fresh=True)
+        for member in delta.updated:
             self.enter(edge_of(key, member), member)
         for member in delta.removed:
             self.leave(edge_of(key, member))
@@ -59,7 +68,7 @@ class PendingEdges:
     def then(self, later: PendingEdges) -> PendingEdges:
         """This followed by `later`: what to write when this could not be written in time."""
         for edge, member in later.put.items():
-            self.enter(edge, member)
+            self.enter(edge, member, fresh=edge in later.fresh)
         for edge in later.gone:
             self.leave(edge)
         return self
@@ -74,7 +83,7 @@ class PendingEdges:
                 if member is None:
                     part.gone.add(edge)
                 else:
-                    part.put[edge] = member
+                    part.enter(edge, member, fresh=edge in self.fresh)
             parts.append(part)
         return parts
 
@@ -83,27 +92,26 @@ def difference(key: ViewKey, members: Iterable[MemberChange], stored: Mapping[st
     """What turns the stored edges (edge → version) of a view into those of `members`, and nothing more."""
     wanted: dict[str, MemberChange] = {edge_of(key, member): member for member in members}
     put = {edge: member for edge, member in wanted.items() if stored.get(edge, -1) < member.version}
-    return PendingEdges(put, {edge for edge in stored if edge not in wanted})
+    return PendingEdges(put, {edge for edge in stored if edge not in wanted}, put.keys() - stored.keys())
 
 
 def batches(
     pending: Mapping[ViewKey, PendingEdges],
-    edges_max: int = EDGES_PER_TRANSACTION_MAX,
     together_max: int = EDGES_TOGETHER_MAX,
+    users_max: int = USERS_TOGETHER_MAX,
 ) -> list[dict[ViewKey, PendingEdges]]:
-    """Transactions of several views' edges up to `together_max`, or of one view's up to `edges_max`. A view's delta is
-    split only if it alone is larger than that."""
+    """Transactions of whole views' edges: of several up to `together_max` edges of `users_max` users, or of one."""
     whole: list[dict[ViewKey, PendingEdges]] = []
     batch: dict[ViewKey, PendingEdges] = {}
+    users: set[str] = set()
     size = 0
     for key, edges in pending.items():
-        if len(edges) > edges_max:
-            whole.extend({key: part} for part in edges.split(edges_max))
-            continue
-        if size + len(edges) > together_max and batch:
+        full = size + len(edges) > together_max or len(users | {key.auth_id}) > users_max
+        if full and batch:
             whole.append(batch)
-            batch, size = {}, 0
+            batch, users, size = {}, set(), 0
         batch[key] = edges
+        users.add(key.auth_id)
         size += len(edges)
     return [*whole, batch] if batch else whole
 

@@ -8,7 +8,11 @@
 
 Order within a flush: claim our own owner row (once an incarnation) · raise the epochs of lost owners · forget views
 that were unregistered · reconcile views that were hydrated here (read the stored edges, keep the difference) · write
-what is pending. No stored edge is read before every fence told until then is up.
+what is pending, views that owe more than one transaction takes at the end. No stored edge is read before every fence
+told until then is up.
+
+Where one view takes several transactions, to be written or removed, the others are paid what they owe by then in
+between: whoever owes little does not wait for whoever owes much.
 
 An SSP may load at a revision that is older than its incarnation, since others load there too, and than what it wrote
 under the one before. Until it has applied its own joining, nothing but claim and fences is paid: no view goes back.
@@ -27,7 +31,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sp00ky.ssp.edges.outbox import PendingEdges, batches, difference, halves
+from sp00ky.ssp.edges.outbox import EDGES_PER_TRANSACTION_MAX, PendingEdges, batches, difference, halves
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.ready import ViewDelta, ViewDropped, ViewHydrated
 
@@ -47,14 +51,16 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Remove everything that is stored about a view."""
+    """Remove everything that is stored about a view, and answer how many edges that were: if as many as one transaction
+    takes, there may be more, and the view's own rows are still there."""
 
     key: ViewKey
 
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """Write the view's own row."""
+    """Write the view's own row, and make ready the table of its edges. Answer how many edges were removed that lay in
+    another table, as `Forget` does."""
 
     hydrated: ViewHydrated
 
@@ -77,8 +83,9 @@ class Write:
 
 Step: TypeAlias = Claim | Fence | Forget | Register | ReadStored | Write
 Stored: TypeAlias = Mapping[str, int]
-Flush: TypeAlias = Generator[Step, Stored | None, None]
-_Part: TypeAlias = Generator[Step, Stored | None, Stored | None]
+Answer: TypeAlias = Stored | int | None
+Flush: TypeAlias = Generator[Step, Answer, None]
+_Part: TypeAlias = Generator[Step, Answer, None]
 
 
 class Refused(Exception):
@@ -106,6 +113,7 @@ class Owed:
         self._pending: dict[ViewKey, PendingEdges] = {}
         self._clients: dict[ViewKey, str] = {}
         self._muted: set[ViewKey] = set()
+        self._paying = ViewKey("")  # the view that is paid by several transactions
 
     # --- told in the engine's order: fences, drops, hydrations, deltas, cessions, applied ---
 
@@ -167,6 +175,11 @@ class Owed:
 
     # --- read side ---
 
+    def is_settled(self, key: ViewKey) -> bool:
+        """The view's edges are ours to write, and all that it owed of them is stored."""
+        owes = key in self._hydrated or key in self._pending or key in self.quarantined or key in self._muted
+        return self._claimed and not self._flushing and key in self._clients and not owes
+
     @property
     def busy(self) -> bool:
         """Something is to be written, or being written."""
@@ -192,13 +205,13 @@ class Owed:
                 return  # applying what comes wakes the writer again
             yield from self._forget(incarnation)
             yield from self._reconcile(incarnation)
-            yield from self._write_pending(incarnation, seq)
+            yield from self._write_pending(incarnation)
         finally:
             self._flushing = False
         if not self._hydrated:
             self.written_seq = max(self.written_seq, seq)
 
-    def _step(self, step: Step, incarnation: int) -> _Part:
+    def _step(self, step: Step, incarnation: int) -> Generator[Step, Answer, Answer]:
         answer = yield step
         if self.incarnation != incarnation:
             raise Superseded
@@ -210,22 +223,25 @@ class Owed:
             yield from self._step(Fence(ssp_id, epoch), incarnation)
             if self._fences[ssp_id] == epoch:  # else a later one was told meanwhile
                 del self._fences[ssp_id]
-        return None
 
     def _forget(self, incarnation: int) -> _Part:
         for key in list(self._forgotten):
             try:
-                yield from self._step(Forget(key), incarnation)
+                yield from self._whole(Forget(key), incarnation)
             except Refused as refused:
                 self.quarantined[key] = f"it cannot be removed: {refused}"
             self._forgotten.pop(key, None)
-        return None
+
+    def _whole(self, step: Forget | Register, incarnation: int) -> _Part:
+        """The step, as often as there is more for it to remove."""
+        while (yield from self._step(step, incarnation)) == EDGES_PER_TRANSACTION_MAX:
+            yield from self._write_little(incarnation)
 
     def _reconcile(self, incarnation: int) -> _Part:
         for key, hydrated in list(self._hydrated.items()):
             yield from self._fence(incarnation)
             try:
-                yield from self._step(Register(hydrated), incarnation)
+                yield from self._whole(Register(hydrated), incarnation)
                 stored = yield from self._step(ReadStored(key), incarnation)
             except Refused as refused:
                 if self._hydrated.get(key) is hydrated:
@@ -233,51 +249,81 @@ class Owed:
                 continue
             if self._hydrated.get(key) is not hydrated:
                 continue  # dropped or hydrated anew while we read
-            assert stored is not None, "a read is answered"
+            assert isinstance(stored, Mapping), "a read is answered"
             edges = difference(key, hydrated.members, stored)
             later = self._pending.get(key)
             self._pending[key] = edges.then(later) if later is not None else edges
             del self._hydrated[key]
-        return None
 
-    def _write_pending(self, incarnation: int, seq: int) -> _Part:
-        pending = self._take_pending()
+    def _write_pending(self, incarnation: int) -> _Part:
+        much = [key for key, edges in self._pending.items() if len(edges) > EDGES_PER_TRANSACTION_MAX]
+        yield from self._write_little(incarnation)
+        for key in much:
+            yield from self._write_much(incarnation, key)
+
+    def _write_little(self, incarnation: int) -> _Part:
+        """What views owe that owe one transaction's worth at most."""
+        pending = {
+            key: edges
+            for key, edges in self._pending.items()
+            if len(edges) <= EDGES_PER_TRANSACTION_MAX and self._may_take(key)
+        }
+        for key in pending:
+            del self._pending[key]
         try:
             for batch in batches(pending):
-                yield from self._write(incarnation, seq, batch)
+                yield from self._write(incarnation, batch)
                 for key in batch:
-                    pending.pop(key, None)
+                    del pending[key]
         except BaseException:
             if self.incarnation == incarnation:
                 self._restore(pending)
             raise
-        return None
 
-    def _write(self, incarnation: int, seq: int, batch: dict[ViewKey, PendingEdges]) -> _Part:
+    def _write_much(self, incarnation: int, key: ViewKey) -> _Part:
+        """What one view owes by now, part by part; its later deltas wait for the last."""
+        if key not in self._pending or not self._may_take(key):
+            return
+        self._paying = key
+        parts = self._pending.pop(key).split(EDGES_PER_TRANSACTION_MAX)
+        try:
+            while parts:
+                yield from self._write(incarnation, {key: parts[0]})
+                del parts[0]
+                if key in self.quarantined or key in self._hydrated or key not in self._clients:
+                    break  # void, or to be reconciled from scratch
+                yield from self._write_little(incarnation)
+        except BaseException:
+            if self.incarnation == incarnation:
+                for part in reversed(parts):
+                    self._restore({key: part})
+            raise
+        finally:
+            self._paying = ViewKey("")
+
+    def _write(self, incarnation: int, batch: dict[ViewKey, PendingEdges]) -> _Part:
         clients = {key: self._clients.get(key, "") for key in batch}
         try:
-            yield from self._step(Write(seq, batch, clients), incarnation)
+            yield from self._step(Write(self._applied_seq, batch, clients), incarnation)
         except Refused as refused:
             if len(batch) == 1:
                 self._quarantine(next(iter(batch)), f"its edges cannot be written: {refused}")
-                return None
+                return
             for half in halves(batch):
-                yield from self._write(incarnation, seq, half)
-            return None
+                yield from self._write(incarnation, half)
+            return
         self.edges_written += sum(len(edges) for edges in batch.values())
-        return None
 
-    def _take_pending(self) -> dict[ViewKey, PendingEdges]:
-        """What may be written now. A view hydrated since the reconciling began keeps its deltas back: they follow the
-        difference between its members and the edges stored before them."""
-        pending = self._pending
-        self._pending = {key: pending.pop(key) for key in self._hydrated if key in pending}
-        return pending
+    def _may_take(self, key: ViewKey) -> bool:
+        """A view hydrated since the reconciling began keeps its deltas back: they follow the difference between its
+        members and the edges stored before them. So does one whose earlier deltas are being written."""
+        return key not in self._hydrated and key != self._paying
 
     def _restore(self, pending: Mapping[ViewKey, PendingEdges]) -> None:
         for key, edges in pending.items():
             if key in self._hydrated or key not in self._clients:
                 continue  # reconciled from scratch, or dropped, meanwhile
+            edges.fresh.clear()  # it may have been carried out
             later = self._pending.get(key)
             self._pending[key] = edges.then(later) if later is not None else edges
 

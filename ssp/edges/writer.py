@@ -24,6 +24,7 @@ from sp00ky.ssp.edges import statements
 from sp00ky.ssp.edges.measures import EdgeMeasures
 from sp00ky.ssp.edges.outbox import record_of_view
 from sp00ky.ssp.edges.owed import (
+    Answer,
     Claim,
     Fence,
     Forget,
@@ -32,11 +33,11 @@ from sp00ky.ssp.edges.owed import (
     Refused,
     Register,
     Step,
-    Stored,
     Superseded,
     Write,
 )
 from sp00ky.ssp.edges.statements import Facts, Holder
+from sp00ky.ssp.edges.tables import EdgeTables, TableSweep
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.ready import Ready, ViewHydrated
 
@@ -56,7 +57,7 @@ class TablesLost(Exception):
 
 class EdgeWriter:
     """The one writer of an SSP. `facts_of` answers what to say about a view beside its edges, None if it is gone;
-    `prepare` puts the mesh's own tables into the database."""
+    `prepare` puts the mesh's own tables into the database; `dedicated`: users' edges lie in tables of their own."""
 
     def __init__(
         self,
@@ -66,8 +67,11 @@ class EdgeWriter:
         window_ms: int,
         facts_of: Callable[[ViewKey], Facts | None],
         prepare: Callable[[], Awaitable[None]],
+        dedicated: bool = True,
     ) -> None:
         self.owed = Owed(ssp_id)
+        self._tables = EdgeTables(dedicated=dedicated)
+        self.sweep = TableSweep(database)
         self._database = database
         self._prepare = prepare
         self._window = window_ms / 1000
@@ -80,6 +84,10 @@ class EdgeWriter:
         self._turn = 0  # of the last transaction that was begun
         self.failure = ""  # why the last flush failed; empty once one succeeds
         self._waiting_since: float | None = None  # monotonic seconds; of the step that the database has not answered
+
+    def table_of(self, key: ViewKey) -> str:
+        """The table that the view's edges lie in."""
+        return self._tables.table_of(key)
 
     def late(self, seconds: float) -> str:
         """Why clients do not see what this SSP knows: for so long the database has taken no edge. Empty if it does."""
@@ -95,6 +103,7 @@ class EdgeWriter:
             "edge_flushes_total": self.flushes,
             "edge_failures_total": self.failures,
             "edge_conflicts_total": self._database.conflicts,
+            "edge_tables_removed_total": self.sweep.removed,
             "views_quarantined": len(self.owed.quarantined),
             **self.measures.metrics(),
         }
@@ -191,7 +200,7 @@ class EdgeWriter:
     def _succeeded(self) -> None:
         self.failure, self._waiting_since = "", None
 
-    async def _carry_out(self, step: Step, incarnation: int) -> Stored | None:
+    async def _carry_out(self, step: Step, incarnation: int) -> Answer:
         written_seq = self.owed.written_seq
         self._turn += 1
         holder = Holder(self.owed.ssp_id, incarnation, self._turn)
@@ -203,26 +212,36 @@ class EdgeWriter:
                 other = statements.owner_row(ssp_id)
                 await self._transact(statements.FENCE_OTHER, {"owner": other, "epoch": epoch})
             case Forget(key):
-                rows: dict[str, Value] = {"query": record_of_view(key), "view": statements.view_row(key)}
-                await self._transact(statements.FORGET, {**holder.params(written_seq), **rows})
+                params = {**holder.params(written_seq), **statements.view_params(key)}
+                return int((await self._transact(statements.forget(key), params))[-2])
             case Register(hydrated):
-                row = {"query": record_of_view(hydrated.key), "row": _query_row(hydrated)}
-                await self._transact(statements.REGISTER, {**holder.params(written_seq), **row})
+                key = hydrated.key
+                params = {**holder.params(written_seq), **statements.view_params(key), "row": _query_row(hydrated)}
+                return int((await self._transact(statements.register(key, self._tables), params))[-2])
             case ReadStored(key):
-                stored = (await self._transact(statements.STORED, {"query": record_of_view(key)}))[0]
+                where = {"query": record_of_view(key), "edges": self._tables.table_of(key)}
+                stored = (await self._transact(statements.STORED, where))[0]
                 return {str(edge["id"].key): int(edge["version"]) for edge in stored}
             case Write(seq, batch, clients):
                 found = ((key, self._facts_of(key)) for key in batch)
                 facts = {key: fact for key, fact in found if fact is not None}
-                params = statements.write_params(holder, seq, batch, clients, facts)
+                params = statements.write_params(holder, seq, batch, clients, facts, tables=self._tables)
                 self.measures.writing()
                 failpoint("edges.before_write")
-                await self._transact(statements.WRITE, params)
+                await self._write(params)
                 failpoint("edges.after_commit")
                 self.measures.wrote(batch.values())
             case _:
                 assert_never(step)
         return None
+
+    async def _write(self, params: dict[str, Value]) -> None:
+        try:
+            await self._transact(statements.WRITE, params)
+        except QueryError as error:
+            if not params["new"] or not statements.is_not_new(error.message):
+                raise
+            await self._transact(statements.WRITE, statements.none_new(params))
 
     async def _transact(self, surql: str, params: dict[str, Value]) -> list[Value]:
         try:

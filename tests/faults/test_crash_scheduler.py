@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.faults.scene import Scene, running_scene
+from tests.harness.edges import stored_edges
 from tests.harness.eventually import eventually
 
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -204,7 +205,6 @@ async def test_c9_nothing_of_the_registrations_is_left(scene: Scene) -> None:
     """After the unregistering above no edge starts at one of its views."""
 
     async def gone() -> bool:
-        rows = (await scene.database.query("SELECT VALUE in FROM _00_list_ref"))[0]
-        return not any(str(row.key).startswith("flight-") for row in rows)
+        return not any(edge.view.startswith("flight-") for edge in await stored_edges(scene.database))
 
     await eventually(gone, 10.0, what="the edges of unregistered views to be gone", every_s=0.1)

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from sp00ky.proto.v1 import common_pb2, views_pb2
 from sp00ky.proto.viewer import pack_viewer, viewer_of
 
 from tests.conftest import FreshDatabase
+from tests.harness.edges import stored_edges
+from tests.harness.eventually import eventually
 from tests.harness.small_mesh import small_mesh
 
 HERE = Path(__file__).parent
@@ -112,6 +115,10 @@ async def test_an_application(story: str, packages: Path, embedded_url: str, dat
         pass
 
 
+async def has_edges(database: Database, user: str) -> bool:
+    return any(edge.user == user for edge in await stored_edges(database))
+
+
 async def test_a_user_follows_the_edges_of_its_view(
     packages: Path, embedded_url: str, database: Database, fresh_database: FreshDatabase
 ) -> None:
@@ -128,6 +135,7 @@ async def test_a_user_follows_the_edges_of_its_view(
             if auth is not None:
                 spec.key.auth_id, spec.auth = "user:ada", pack_viewer(auth)
             await mesh.scheduler.views.RegisterView(views_pb2.RegisterViewRequest(spec=spec))
+        await eventually(partial(has_edges, database, "user:ada"), 20.0, what="the edge of note:adas")
         story.done()
         assert await story.asks() == "write"
         await database.query("CREATE note:others SET owner = user:bob; CREATE note:second SET owner = user:ada")

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from sp00ky.proto.database import Database
 
+from tests.harness.edges import stored_edges
 from tests.harness.eventually import eventually
 from tests.harness.mesh import SECRET, Service, environment
 
@@ -96,14 +97,15 @@ class Parts:
 
     async def converged(self) -> bool:
         """G1: every view's rows and edges equal a fresh query."""
-        edges = (await self.database.query("SELECT in, out FROM _00_list_ref"))[0]
+        edges = await stored_edges(self.database)
         for number in range(VIEWS):
             view = await self.get(f"/view/v{number}", rows="1", consistency="fully_consistent")
             if view is None:
                 return False
             if number % 3:
-                fresh = (await self.database.query("SELECT VALUE id FROM item WHERE bin = $bin", {"bin": number}))[0]
-                held = {edge["out"] for edge in edges if edge["in"].key == f"v{number}"}
+                text = "SELECT VALUE <string> id FROM item WHERE bin = $bin"
+                fresh = (await self.database.query(text, {"bin": number}))[0]
+                held = {edge.member for edge in edges if edge.view == f"v{number}"}
                 if held != set(fresh) or len(view["rows"]) != len(fresh):
                     return False
             else:

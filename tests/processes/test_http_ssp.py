@@ -10,8 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 from sp00ky.proto.database import Database
+from sp00ky.proto.edge_tables import SHARED
 from sp00ky.proto.values.kinds import RecordId
 
+from tests.harness.edges import stored_edges
 from tests.harness.eventually import eventually
 from tests.harness.mesh import SECRET, Service, environment
 
@@ -166,8 +168,7 @@ async def test_it_loads_while_writes_go_on_is_killed_and_comes_back_and_misses_n
         return sorted((await parts.state("h"))["members"].get("v", [])) == sorted(members)
 
     await eventually(same, 10.0, what="its view, placed on it again")
-    (edges,) = await parts.database.query("SELECT VALUE id FROM _00_list_ref")
-    assert edges == []  # this one writes none, and nobody does in its place
+    assert await stored_edges(parts.database) == []  # this one writes none, and nobody does in its place
 
 
 @pytest.mark.long
@@ -188,7 +189,7 @@ async def test_views_move_between_kinds_and_whoever_is_lost_is_fenced(parts: Par
     incarnations = [ssp["incarnation"] for ssp in await parts.get("scheduler", "/ssps")]
     assert epoch > min(incarnations), "the lost owner can write no more"
     foreign = {"in": RecordId("_00_query", "v"), "out": RecordId("item", 2), "version": 1, "clientId": "test"}
-    await parts.database.query("INSERT RELATION INTO _00_list_ref $edge", {"edge": foreign})  # under an id of its own
+    await parts.database.query(f"INSERT RELATION INTO {SHARED} $edge", {"edge": foreign})  # under an id of its own
     await parts.start_ssp("s")
     await parts.kill("h")
     await eventually(
@@ -196,9 +197,8 @@ async def test_views_move_between_kinds_and_whoever_is_lost_is_fenced(parts: Par
     )
 
     async def written() -> bool:
-        edges, members = await parts.database.query(
-            "SELECT VALUE out FROM _00_list_ref; SELECT VALUE id FROM item WHERE bin = 1"
-        )
+        (members,) = await parts.database.query("SELECT VALUE <string> id FROM item WHERE bin = 1")
+        edges = [edge.member for edge in await stored_edges(parts.database)]
         return len(edges) == len(members) == 10 and set(edges) == set(members)
 
     await eventually(written, 10.0, what="its edges, and no others", every_s=0.05)

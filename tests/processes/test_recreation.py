@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sp00ky.proto.database import Database
 
+from tests.harness.edges import edges_of
 from tests.harness.eventually import eventually
 from tests.harness.mesh import Mesh, running_mesh
 
@@ -23,18 +24,13 @@ async def mesh(tmp_path: Path) -> AsyncIterator[Mesh]:
         yield mesh
 
 
-async def edges(database: Database, view: str) -> dict[str, int]:
-    rows = (await database.query("SELECT <string> out AS member, version, in FROM _00_list_ref"))[0]
-    return {row["member"]: row["version"] for row in rows if row["in"].key == view}
-
-
 async def assert_edges_are_members(mesh: Mesh, database: Database) -> None:
     for view in ("inc", "ree"):
         answer = await mesh.consistent(view)
         expected = {member["id"]: member["version"] for member in answer["members"]}
 
         async def equal(view: str = view, expected: Any = expected) -> bool:
-            return await edges(database, view) == expected
+            return await edges_of(database, view) == expected
 
         await eventually(equal, 10.0, what=f"edges of {view} to equal {expected}", every_s=0.05)
 

@@ -13,14 +13,17 @@ import json
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 from sp00ky.proto.database import Database
+from sp00ky.proto.edge_tables import SHARED
 from sp00ky.proto.values.kinds import RecordId
 
+from tests.harness.edges import edge_tables, edges_of, stored_edges, table_of
 from tests.harness.eventually import eventually
 from tests.harness.mesh import Mesh, running_mesh
 from tests.harness.users import ACCESS, DEFINE_ACCESS, claims_of, token_of
@@ -171,9 +174,9 @@ async def watch(scene: Scene, done: asyncio.Event) -> None:
     """Look at every view and all edges of both users, until `done`; AssertionError when one sees what he never may."""
     while not done.is_set():
         for user, connection in scene.connections.items():
-            edges = await connection.query("SELECT <string> out AS member, auth FROM _00_list_ref")
-            assert all(edge["auth"] == RecordId("user", user.name) for edge in edges[0]), edges[0]
-            user.assert_blind([edge["member"] for edge in edges[0]], "")
+            edges = await stored_edges(connection, [SHARED, *(table_of(each.id) for each in USERS)])
+            assert all((edge.user, edge.table) == (user.id, table_of(user.id)) for edge in edges), edges
+            user.assert_blind([edge.member for edge in edges], "")
             for view in VIEWS:
                 try:
                     status, body = await scene.mesh.view(view, rows="1", auth=user.id)
@@ -182,6 +185,10 @@ async def watch(scene: Scene, done: asyncio.Event) -> None:
                 if status == 200:
                     user.assert_blind([member["id"] for member in body["members"]], json.dumps(body))
                     scene.looks += 1
+
+
+async def has_table(database: Database, user: User) -> bool:
+    return table_of(user.id) in await edge_tables(database)
 
 
 async def fresh(scene: Scene, user: User) -> dict[str, Any]:
@@ -220,9 +227,8 @@ async def assert_edges(scene: Scene, user: User, views: dict[str, Any]) -> None:
 
     async def equal() -> bool:
         nonlocal found
-        text = "SELECT in, <string> out AS member, version FROM _00_list_ref"
-        edges = (await scene.connections[user].query(text))[0]
-        found = {(edge["in"].key[0], edge["member"], edge["version"]) for edge in edges}
+        edges = await stored_edges(scene.connections[user], [table_of(user.id)])
+        found = {(edge.view, edge.member, edge.version) for edge in edges}
         return found == expected
 
     try:
@@ -239,6 +245,8 @@ async def test_a_user_never_sees_what_is_anothers(scene: Scene) -> None:
     for user in USERS:
         for view, surql in VIEWS.items():
             await mesh.register(view, surql, auth=user.auth)
+    for user in USERS:
+        await eventually(partial(has_table, scene.database, user), 20.0, what=f"the edges of {user.name}")
     notes, done = Notes(scene.database, seed=5), asyncio.Event()
     watching = asyncio.create_task(watch(scene, done))
     try:
@@ -264,10 +272,7 @@ async def test_a_rule_that_cannot_be_kept_takes_everything_back(scene: Scene) ->
     """A failed view of a user has no edges; when the rule can be kept again it is what it was."""
 
     async def edges(user: User) -> int:
-        found = await scene.connections[user].query(
-            "SELECT VALUE out FROM _00_list_ref WHERE in = _00_query:['all', $auth]"
-        )
-        return len(found[0])
+        return len(await edges_of(scene.connections[user], "all", user.id))
 
     assert all([await edges(user) for user in USERS])
     await scene.database.query("DEFINE TABLE OVERWRITE note SCHEMALESS PERMISSIONS FOR select WHERE $unknown = NONE")

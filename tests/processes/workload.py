@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sp00ky.proto.database import Database
+from sp00ky.proto.edge_tables import SHARED
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.values.kinds import RecordId
 
+from tests.harness.edges import stored_edges
 from tests.harness.eventually import eventually
 from tests.harness.mesh import Mesh
 
@@ -224,11 +226,10 @@ async def assert_edges_equal(mesh: Mesh, database: Database, held: dict[str, Any
 
     async def equal() -> bool:
         nonlocal found
-        rows = (await database.query("SELECT in, <string> out AS member, version FROM _00_list_ref"))[0]
         found = {view: {} for view in expected}
-        for row in rows:
-            if row["in"].key in found:
-                found[row["in"].key][row["member"]] = row["version"]
+        for edge in await stored_edges(database, [SHARED]):
+            if edge.view in found:
+                found[edge.view][edge.member] = edge.version
         return found == expected
 
     try:

@@ -14,6 +14,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -41,6 +42,7 @@ from sp00ky.proto.database import Database
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.settings import MeshSettings, SourceSettings, fields_of, load
 from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc, common_pb2, ingest_pb2, views_pb2
+from sp00ky.proto.viewer import pack_viewer, viewer_of
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
 from sp00ky.scheduler.rpc.admin import AdminServicer as SchedulerAdmin
 from sp00ky.ssp.config import SspSettings
@@ -48,6 +50,7 @@ from sp00ky.ssp.driver import SspDriver
 from sp00ky.ssp.rpc.admin import AdminServicer as SspAdmin
 
 from tests.conftest import DB_PASS, DB_USER, FreshDatabase
+from tests.harness.edges import stored_edges, table_of
 from tests.harness.eventually import eventually
 from tests.harness.scheduler import Peer, Scheduler, change
 from tests.harness.served_gateway import Serve, scheduler, serve, ssp
@@ -151,7 +154,7 @@ def test_what_has_no_effect_yet_says_so(name: str) -> None:
     service, _, field = name.partition(".")
     model = MODELS[service]
     names, info = fields_of(model)[field], model.model_fields[field]
-    other = {"capture": "events", "ref_mode": "single"}.get(field)
+    other = {"capture": "events"}.get(field)
     text = other or (str(info.default + 1) if isinstance(info.default, int) else "{}")
     (warning,) = load(model, env={names.env: text}).warnings
     assert warning == f"{names.env} has no effect yet: {names.later}"
@@ -640,6 +643,18 @@ async def test_an_ssp_reports_loads_and_writes_as_is_set(database: Database, fre
         member = mesh.scheduler.driver.coordinator.ssps["ssp-1"]
         await eventually(lambda: member.written_seq >= member.progress.acked_seq > 0, 10)
         assert mesh.ssp._edges._window == 0.04
+
+
+@shows("ssp.ref_mode")
+@pytest.mark.parametrize("mode", ["dedicated", "single"])
+async def test_edges_of_a_user_lie_where_is_set(database: Database, fresh_database: FreshDatabase, mode: str) -> None:
+    await database.query("DEFINE TABLE t PERMISSIONS FULL; CREATE t:1")
+    async with small_mesh(database, await fresh_database(database.namespace), ref_mode=mode) as mesh:
+        spec = common_pb2.ViewSpec(key=common_pb2.ViewKey(id="v", auth_id="user:a"), surql="SELECT * FROM t")
+        spec.auth = pack_viewer(viewer_of({"id": "user:a", "access": "account"}))
+        await mesh.scheduler.views.RegisterView(views_pb2.RegisterViewRequest(spec=spec))
+        (edge,) = await eventually(partial(stored_edges, database), 20)
+        assert edge.table == table_of("user:a", dedicated=mode == "dedicated")
 
 
 # --- the gateway -----------------------------------------------------------------------------------------------------

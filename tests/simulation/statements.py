@@ -93,16 +93,21 @@ def _held(surreal: ModelSurreal, variables: Variables) -> bool:
 
 def _write(surreal: ModelSurreal, variables: Variables) -> list[StatementResult]:
     if not _held(surreal, variables):
-        return thrown(edges.FENCED)
     ssp, epoch = variables["owner"].key, variables["epoch"]
+    before = surreal.owners.get(ssp)
+        return thrown(edges.FENCED)
     gone = [each.key for each in variables["gone"]]
-    views = {row["in"] for row in variables["put"]}
+    new = [row for rows in variables["new"] for row in rows]
+    if before is not None and any(row["id"].key in surreal.edges for row in new):
+        surreal.owners[ssp] = before  # nothing of a failed transaction stays
+        return thrown(f"Database record `{new[0]['id'].table}` already exists")
+    views = {row["in"] for row in (*new, *variables["put"])}
     views |= {surreal.edges[key].view for key in gone if key in surreal.edges}
     for view in views:
         surreal.judge_writer(view, ssp, epoch)
     for key in gone:
         surreal.edges.pop(key, None)
-    for row in variables["put"]:
+    for row in (*new, *variables["put"]):
         surreal.put_edge(row)
     for fact in variables["facts"]:
         surreal.put_facts(fact)
@@ -114,7 +119,7 @@ def _register(surreal: ModelSurreal, variables: Variables) -> list[StatementResu
     if not _held(surreal, variables):
         return thrown(edges.FENCED)
     surreal.register(variables["query"], variables["row"], variables["owner"].key, variables["epoch"])
-    return [ok()]
+    return [ok(0), ok()]
 
 
 def _forget(surreal: ModelSurreal, variables: Variables) -> list[StatementResult]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 from sp00ky.proto.values.kinds import RecordId
-from sp00ky.ssp.edges.outbox import edge_of
+from sp00ky.ssp.edges.outbox import EDGES_PER_TRANSACTION_MAX, edge_of
 from sp00ky.ssp.edges.owed import Claim, Fence, Flush, Forget, Owed, ReadStored, Refused, Register, Step, Write
 from sp00ky.ssp.engine.events import ViewKey
 from sp00ky.ssp.engine.ready import MemberChange, ViewDelta, ViewDropped, ViewHydrated
@@ -173,3 +173,122 @@ def test_a_view_whose_row_is_refused_is_quarantined_alone() -> None:
     steps = continued(flush, flush.throw(Refused("no")))
     assert written(steps) == {edge_of(OTHER, member(2))}
     assert list(owed.quarantined) == [KEY] and not owed.busy
+
+
+def many(count: int, first: int = 0, version: int = 1) -> list[MemberChange]:
+    return [member(number, version) for number in range(first, first + count)]
+
+
+def of_other(step: Step) -> bool:
+    return isinstance(step, Write) and OTHER in step.batch
+
+
+def test_l2_whoever_owes_little_does_not_wait_for_whoever_owes_much() -> None:
+    """A hot view owes five transactions. What another view comes to owe after the first of them is in the second."""
+    owed = begun()
+    owed.hydrate(hydrated())
+    owed.hydrate(hydrated(OTHER))
+    paid(owed)
+    owed.fold(ViewDelta([KEY], 11, added=many(5 * EDGES_PER_TRANSACTION_MAX, version=11)))
+    owed.applied_to(11)
+    flush = owed.flush()
+    steps = [next(flush)]
+    assert isinstance(steps[0], Write) and len(steps[0].batch[KEY]) == EDGES_PER_TRANSACTION_MAX
+    for seq in (12, 13):
+        owed.fold(ViewDelta([OTHER], seq, added=[member(seq, seq)]))
+        owed.applied_to(seq)
+        steps.append(flush.send(None))
+        assert of_other(steps[-1]) and steps[-1].seq == seq  # type: ignore[union-attr]
+        steps.append(flush.send(None))
+    steps += continued(flush, flush.send(None))
+    assert len(steps) == 7 and len(written(steps)) == 5 * EDGES_PER_TRANSACTION_MAX + 2
+    assert owed.written_seq == 11 and not owed.busy
+
+
+def test_l2_others_are_paid_while_a_large_view_is_removed_or_taken_over() -> None:
+    owed = begun()
+    owed.hydrate(hydrated(OTHER))
+    paid(owed)
+    owed.drop(ViewDropped(KEY, unregistered=True))
+    flush = owed.flush()
+    assert next(flush) == Forget(KEY)
+    owed.fold(ViewDelta([OTHER], 12, added=[member(1, 12)]))
+    assert of_other(flush.send(EDGES_PER_TRANSACTION_MAX)), "there is more to remove"
+    assert flush.send(None) == Forget(KEY)
+    with pytest.raises(StopIteration):
+        flush.send(3)
+    third = ViewKey("third", "user:a")
+    owed.hydrate(hydrated(third))
+    flush = owed.flush()
+    assert next(flush) == Register(hydrated(third))
+    owed.fold(ViewDelta([OTHER], 13, added=[member(2, 13)]))
+    assert of_other(flush.send(EDGES_PER_TRANSACTION_MAX)), "in its other table there is more"
+    assert flush.send(None) == Register(hydrated(third))
+    assert flush.send(0) == ReadStored(third)
+
+
+def test_parts_of_a_large_view_that_were_not_written_are_written_by_the_next_flush() -> None:
+    """And what came since follows them."""
+    owed, count = begun(), 2 * EDGES_PER_TRANSACTION_MAX - 9
+    owed.hydrate(hydrated())
+    paid(owed)
+    owed.fold(ViewDelta([KEY], 11, added=many(count, version=11)))
+    owed.applied_to(11)
+    flush = owed.flush()
+    first = next(flush)
+    tried = written([flush.send(None)])  # type: ignore[list-item]
+    owed.fold(ViewDelta([KEY], 12, removed=[member(count - 1)], updated=[member(0, 12)]))
+    with pytest.raises(ConnectionError):
+        flush.throw(ConnectionError())
+    assert owed.written_seq < 11
+    rest = paid(owed)
+    assert written([first]) | written(rest) == {edge_of(KEY, each) for each in many(count - 1)}
+    (last,) = rest
+    assert isinstance(last, Write)
+    assert last.batch[KEY].put[edge_of(KEY, member(0))].version == 12
+    assert last.batch[KEY].gone == {edge_of(KEY, member(count - 1))}
+    assert tried and not last.batch[KEY].fresh & tried, "the write that failed may have been carried out"
+
+
+def test_what_a_large_view_still_owes_is_void_once_it_is_dropped() -> None:
+    owed = begun()
+    owed.hydrate(hydrated())
+    paid(owed)
+    owed.fold(ViewDelta([KEY], 11, added=many(3 * EDGES_PER_TRANSACTION_MAX)))
+    flush = owed.flush()
+    next(flush)
+    owed.drop(ViewDropped(KEY, unregistered=True))
+    with pytest.raises(StopIteration):
+        flush.send(None)
+    assert paid(owed) == [Forget(KEY)]
+
+
+def test_a_view_hydrated_again_while_it_is_paid_is_reconciled_from_scratch() -> None:
+    owed = begun()
+    owed.hydrate(hydrated())
+    paid(owed)
+    owed.fold(ViewDelta([KEY], 11, added=many(3 * EDGES_PER_TRANSACTION_MAX)))
+    owed.applied_to(11)
+    flush = owed.flush()
+    next(flush)
+    owed.hydrate(hydrated(KEY, member(1, 12)))
+    with pytest.raises(StopIteration):
+        flush.send(None)
+    assert owed.written_seq < 11
+    steps = paid(owed, {edge_of(KEY, member(2)): 1})
+    assert steps[:2] == [Register(hydrated(KEY, member(1, 12))), ReadStored(KEY)]
+    assert written(steps) == {edge_of(KEY, member(1))}
+
+
+def test_no_version_is_written_above_the_seq_that_is_told_with_it() -> None:
+    """By that a restored store knows where to number from."""
+    owed = begun()
+    owed.hydrate(hydrated(KEY))
+    flush = owed.flush()
+    next(flush)
+    flush.send(None)
+    owed.fold(ViewDelta([KEY], 11, added=[member(1, 11)]))
+    owed.applied_to(11)
+    for step in continued(flush, flush.send(0)):
+        if isinstance(step, Write):
+            assert all(each.version <= step.seq for edges in step.batch.values() for each in edges.put.values())

@@ -3,60 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from functools import partial
 from typing import Any
 
 import pytest
-from sp00ky.deploy.surreal.install import install
 from sp00ky.proto.database import Database, QueryError
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.values.kinds import RecordId, Value
-from sp00ky.ssp.edges.statements import STORED, WRITE, Facts
-from sp00ky.ssp.edges.writer import EdgeWriter, Fenced
+from sp00ky.ssp.edges.statements import STORED, WRITE
+from sp00ky.ssp.edges.writer import Fenced
 from sp00ky.ssp.engine.events import ViewKey
-from sp00ky.ssp.engine.ready import MemberChange, Ready, ViewDelta, ViewDropped, ViewHydrated
+from sp00ky.ssp.engine.ready import ViewDelta, ViewDropped
 
+from tests.harness.edge_writer import KEY, hydrated, member, tell, writer_of
 from tests.harness.eventually import eventually
-
-KEY = ViewKey("v1")
-
-
-@pytest.fixture
-async def installed(database: Database) -> AsyncIterator[Database]:
-    await install(database)
-    yield database
-
-
-def writer_of(database: Database, ssp_id: str, incarnation: int) -> EdgeWriter:
-    facts = Facts("rev", "hash", 1, "live", "incremental", ssp_id)
-    writer = EdgeWriter(database, ssp_id, window_ms=0, facts_of=lambda key: facts, prepare=partial(install, database))
-    writer.begin(incarnation)
-    return writer
-
-
-def hydrated(members: list[MemberChange], key: ViewKey = KEY) -> ViewHydrated:
-    return ViewHydrated(key, "SELECT * FROM t", b"", "client", 0, 10, members)
-
-
-def tell(
-    writer: EdgeWriter, *told: ViewHydrated | ViewDelta | ViewDropped, applied_seq: int = 0, **fences: int
-) -> None:
-    """One engine step's worth, of an SSP that has applied its own joining."""
-    ready = Ready(fences=fences, applied_seq=applied_seq or writer.owed.incarnation)
-    for each in told:
-        match each:
-            case ViewHydrated():
-                ready.hydrated.append(each)
-            case ViewDelta():
-                ready.deltas.append(each)
-            case ViewDropped():
-                ready.dropped.append(each)
-    writer.take(ready)
-
-
-def member(key: int | str, version: int = 1) -> MemberChange:
-    return MemberChange(RecordId("t", key), version)
 
 
 async def edges_in(database: Database) -> dict[RecordId, int]:
