@@ -23,6 +23,15 @@ Events = Annotated[
         "without it: what SPKY_CAPTURE says, or as it is there. Run again for tables that are made later",
     ),
 ]
+LegacyNames = Annotated[
+    bool | None,
+    typer.Option(
+        "--legacy-names/--no-legacy-names",
+        show_default=False,
+        help="let older clients register by _spooky_query and read _spooky_list_ref (SPKY_SSP_REF_MODE=single), "
+        "or end that; the tables stay. Without it: as it is there",
+    ),
+]
 Endpoint = Annotated[str | None, typer.Option("--endpoint", help="where events post to: http://host:9667")]
 User = Annotated[str | None, typer.Option("--user", help="SurrealDB root user")]
 Pass = Annotated[str | None, typer.Option("--pass", help="its password; better: SPKY_DB_PASS")]
@@ -37,6 +46,7 @@ def deploy(
     password: Pass = None,
     events: Events = None,
     endpoint: Endpoint = None,
+    legacy_names: LegacyNames = None,
     dry_run: DryRun = False,
     config: Config = None,
     assignments: Assignments = None,
@@ -49,6 +59,7 @@ def deploy(
     from sp00ky.deploy.surreal.deployment import deploy as bring_up
     from sp00ky.proto.faults import Code, Fault
     from sp00ky.scheduler.config import SchedulerSettings
+    from sp00ky.ssp.config import SspSettings
 
     flags = given({"db_ws": db, "db_ns": ns, "db_name": name, "db_user": user, "db_pass": password})
     stated = {**parse_assignments(SchedulerSettings, assignments or []), **flags}
@@ -56,7 +67,10 @@ def deploy(
     wanted_events = True if events is None and settings.capture == "events" else events
     if endpoint is not None and not endpoint.startswith(("http://", "https://")):
         raise Fault(Code.INVALID, f'--endpoint "{endpoint}" is no address', "give http://host:9667")
-    wanted = Wanted(wanted_events, endpoint or "", settings.auth_secret)
+    if legacy_names and load_service(SspSettings, {}, config).settings.ref_mode != "single":
+        hint = "set SPKY_SSP_REF_MODE=single for the SSPs, and here"
+        raise Fault(Code.INVALID, "--legacy-names needs all edges in one table: a user's own are not copied", hint)
+    wanted = Wanted(wanted_events, endpoint or "", settings.auth_secret, legacy_names)
     steps = asyncio.run(planned(settings, wanted) if dry_run else bring_up(settings, wanted))
     if as_json:
         print_json({"dry_run": dry_run, "database": settings.db_name, "steps": [_facts(step) for step in steps]})

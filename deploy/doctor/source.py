@@ -12,8 +12,8 @@ from typing import Final
 
 from sp00ky.deploy.doctor.finding import Finding, fail, ok, warn
 from sp00ky.deploy.surreal import triggers
-from sp00ky.deploy.surreal.deployment import definition_of, opened
-from sp00ky.deploy.surreal.install import Installed, parts, plan_of, read_installed
+from sp00ky.deploy.surreal.deployment import definition_of, has_legacy_names, opened
+from sp00ky.deploy.surreal.install import Installed, legacy_part, parts, plan_of, read_installed
 from sp00ky.deploy.surreal.steps import Action
 from sp00ky.proto.database import Database
 from sp00ky.proto.faults import Code, Fault
@@ -121,7 +121,8 @@ def event_findings(
 
 def foreign_findings(installed: Installed) -> Iterator[Finding]:
     """Tables under the mesh's prefix that no part of this version defines."""
-    known = {definition.name for part in parts() for definition in part.definitions if definition.kind == "TABLE"}
+    chosen = [*parts(), legacy_part()] if has_legacy_names(installed) else parts()
+    known = {definition.name for part in chosen for definition in part.definitions if definition.kind == "TABLE"}
     there = {key.removeprefix("TABLE ") for key in installed.found if key.startswith("TABLE ")}
     unknown = sorted(name for name in there if _is_foreign(name, known))
     if unknown:

@@ -15,7 +15,15 @@ from typing import Any, Final
 
 from sp00ky.deploy.surreal import triggers
 from sp00ky.deploy.surreal.definitions import Part
-from sp00ky.deploy.surreal.install import Installed, bring_to, parts, plan_of, read_installed
+from sp00ky.deploy.surreal.install import (
+    Installed,
+    bring_to,
+    legacy_part,
+    no_legacy_part,
+    parts,
+    plan_of,
+    read_installed,
+)
 from sp00ky.deploy.surreal.steps import Action, Ledger, Step
 from sp00ky.proto.database import Database
 from sp00ky.proto.settings import SourceSettings
@@ -30,12 +38,14 @@ _CONFLICT_RETRIES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """`events`: whether tables post their changes; None keeps what is there, brought up to the schema. `endpoint`:
-    where to; empty keeps the one that is there. `secret`: the bearer they present."""
+    """`events`: whether tables post their changes; `legacy_names`: whether older clients are served; None keeps each
+    as it is, up to the schema. `endpoint`: where tables post to; empty keeps the one that is there. `secret`:
+    the bearer they present."""
 
     events: bool | None = None
     endpoint: str = ""
     secret: str = ""
+    legacy_names: bool | None = None
 
 
 async def planned(settings: SourceSettings, wanted: Wanted) -> list[Step]:
@@ -43,7 +53,7 @@ async def planned(settings: SourceSettings, wanted: Wanted) -> list[Step]:
     async with opened(settings, namespace="") as server:
         steps, definition = await _place_steps(server, settings)
     if definition is None:
-        there = plan_of([*parts(), *_generated(wanted, NOTHING, [])], NOTHING)
+        there = plan_of([*parts(), *_optional(wanted, NOTHING, [])], NOTHING)
         feed = f"DEFINE DATABASE OVERWRITE {escape_ident(settings.db_name)} CHANGEFEED {RETENTION} INCLUDE ORIGINAL"
         return [*steps, *there.steps, Step(Action.CREATE, "changefeed", (feed,))]
     async with opened(settings) as database:
@@ -111,16 +121,28 @@ async def _place_steps(server: Database, settings: SourceSettings) -> tuple[list
 
 
 async def _chosen(database: Database, wanted: Wanted) -> list[Part]:
-    return [*parts(), *_generated(wanted, await read_installed(database), await triggers.user_tables(database))]
+    return [*parts(), *_optional(wanted, await read_installed(database), await triggers.user_tables(database))]
 
 
-def _generated(wanted: Wanted, installed: Installed, tables: list[triggers.UserTable]) -> list[Part]:
-    """The parts that have no file."""
-    there = f"PARAM {triggers.ENDPOINT}" in installed.ledger.definitions
-    if wanted.events or (there and wanted.events is None):
+def _optional(wanted: Wanted, installed: Installed, tables: list[triggers.UserTable]) -> list[Part]:
+    """The parts that are only there where somebody wants them."""
+    recorded, chosen = installed.ledger.definitions, list[Part]()
+    posting = f"PARAM {triggers.ENDPOINT}" in recorded
+    if wanted.events or (posting and wanted.events is None):
         endpoint = wanted.endpoint or endpoint_of(installed) or triggers.DEFAULT_ENDPOINT
-        return [triggers.events_part(tables, endpoint, wanted.secret)]
-    return [triggers.no_events(tables)] if there else []
+        chosen.append(triggers.events_part(tables, endpoint, wanted.secret))
+    elif posting:
+        chosen.append(triggers.no_events(tables))
+    faced = has_legacy_names(installed)
+    if wanted.legacy_names or (faced and wanted.legacy_names is None):
+        chosen.append(legacy_part())
+    elif faced:
+        chosen.append(no_legacy_part())
+    return chosen
+
+
+def has_legacy_names(installed: Installed) -> bool:
+    return "TABLE _spooky_query" in installed.ledger.definitions
 
 
 def endpoint_of(installed: Installed) -> str:

@@ -45,7 +45,8 @@ PARTS: Final[Mapping[str, int]] = {  # file beside this one: its version; in the
     "integrity": 1,
     "jobs": 1,
 }
-GENERATED: Final[Mapping[str, int]] = {triggers.NAME: triggers.VERSION}  # parts without a file, where they are wanted
+LEGACY: Final = "legacy"
+OPTIONAL: Final[Mapping[str, int]] = {triggers.NAME: triggers.VERSION, LEGACY: 1}  # only where `spky deploy` is told so
 ATTEMPTS: Final = 20
 BACKOFF_SECONDS: Final = 0.05
 _MOVED: Final = "another process has installed meanwhile"
@@ -77,10 +78,24 @@ class Plan:
 @cache
 def parts() -> tuple[Part, ...]:
     """What this program installs."""
-    folder = files("sp00ky.deploy.surreal")
-    return tuple(
-        read_part(name, version, folder.joinpath(f"{name}.surql").read_text()) for name, version in PARTS.items()
-    )
+    return tuple(_read(name, version) for name, version in PARTS.items())
+
+
+@cache
+def legacy_part() -> Part:
+    """The seeds' older names."""
+    return _read(LEGACY, OPTIONAL[LEGACY])
+
+
+def no_legacy_part() -> Part:
+    """Takes away what writes to the tables of the older names; the tables stay, as they hold data."""
+    events = [each for each in legacy_part().definitions if each.kind == "EVENT"]
+    texts = [f"REMOVE EVENT IF EXISTS {each.name} ON {each.table}" for each in events]
+    return read_part(LEGACY, OPTIONAL[LEGACY], ";".join(texts))
+
+
+def _read(name: str, version: int) -> Part:
+    return read_part(name, version, files("sp00ky.deploy.surreal").joinpath(f"{name}.surql").read_text())
 
 
 async def install(database: Database) -> None:
@@ -105,7 +120,7 @@ async def bring_to(database: Database, wanted: Sequence[Part]) -> Plan:
 
 def plan_of(wanted: Sequence[Part], installed: Installed) -> Plan:
     """What `install` would do. Raises Fault CONFLICT for a database that a newer version has installed."""
-    known = {**PARTS, **GENERATED, **{part.name: part.version for part in wanted}}
+    known = {**PARTS, **OPTIONAL, **{part.name: part.version for part in wanted}}
     require_not_newer(known, installed.ledger)
     planned = [(part, tuple(steps_of(part, installed.ledger, installed.found))) for part in wanted]
     due = tuple((part, steps) for part, steps in planned if is_due(part, installed.ledger, steps))
