@@ -2,8 +2,8 @@
 
 * it exports `memory`, `alloc(length: i32) -> i32`, and for each path a function `(pointer: i32, length: i32) -> i64`;
 * a function is given a UTF-8 JSON object `{"payload": …, "key": "…", "attempt": 1}`, written to where `alloc` said;
-* it returns `pointer << 32 | length` of the result's JSON, 0 for none; the negative of that for a text, the reason why
-  attempt has failed;
+* it returns `pointer << 32 | length` of the result's JSON, 0 for none; the negative of that for a text: why the
+  attempt has failed (its job is tried again as any other);
 * it imports nothing: no files, network, clock or randomness.
 
 Each call has an instance of its own, with no state of calls before it. Fuel (about one a instruction) and memory are

@@ -143,6 +143,45 @@ async def test_c10_kill_before_and_after_the_call(tmp_path: Path, served: JobBac
         assert (row["lease_epoch"] > 1) is (place != "jobs.recorded")
 
 
+async def schedule_under_fire(folder: Path, served: JobBackend, times: int, kills: int) -> None:
+    """A schedule that is due every second makes each of its jobs once, however often the SSPs are killed; then a
+    scheduler that has none of their configuration lists it."""
+    stated = {"tick": {"every": "1s", "backend": "job", "route": "/tick", "payload": {"n": 1}, "concurrency": "allow"}}
+    extra = {**config(served.url), "SPKY_SCHEDULES": json.dumps(stated)}
+    async with running_mesh(folder, ssps=2, extra=extra) as mesh:
+        database = await mesh.database()
+        await database.query(SCHEMA)
+        for number in range(kills):
+            before = len(served.keys)
+            await eventually(lambda before=before: len(served.keys) > before, 30.0, what="further due times")
+            await fire(mesh, f"ssp-{number % 2 + 1}", 0.1)
+        await eventually(lambda: len(served.keys) >= times, 60.0, what=f"{times} due times")
+        [row] = (await mesh.get("/schedules"))["schedules"]
+        assert row["made"] >= times and row["next_at"] > row["last_at"] and row["error"] is None
+        jobs = (await database.query("SELECT VALUE id FROM job ORDER BY id"))[0]
+        assert all(re.fullmatch(r"tick-\d{8}T\d{6}Z", str(job.key)) for job in jobs)
+        assert abs(len(jobs) - row["made"]) <= 2, "a row for each that is counted, but for those made since"
+        assert "every 1s" in await spky(mesh, "schedules")
+
+        async def each_succeeded() -> bool:
+            made = {str(job.key) for job in jobs}
+            return made <= {name for name, times in (await recorded(database)).items() if times == 1}
+
+        await eventually(each_succeeded, LEASE_S + 20.0, what="one success of each")
+
+
+async def test_g8_a_schedule_makes_each_job_once_while_ssps_are_killed(tmp_path: Path, served: JobBackend) -> None:
+    await schedule_under_fire(tmp_path, served, times=3, kills=1)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+async def test_g8_a_schedule_makes_each_job_once_while_ssps_are_killed_again_and_again(
+    tmp_path: Path, served: JobBackend
+) -> None:
+    await schedule_under_fire(tmp_path, served, times=60, kills=20)
+
+
 async def test_operators_see_kill_and_retry_jobs(tmp_path: Path, served: JobBackend) -> None:
     served.held.clear()
     async with running_mesh(tmp_path, ssps=1, extra=config(served.url, timeout=30)) as mesh:
