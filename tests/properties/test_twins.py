@@ -23,7 +23,7 @@ from tests.harness.library import TABLES, Draw, Library, Query, Told, append
 
 SEEDS = st.integers(0, 2**32).map(random.Random)
 # A seed does not shrink: a failure prints its history as it is.
-QUICK = settings(deadline=None, max_examples=30, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+QUICK = settings(deadline=None, max_examples=16, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 VIEWS = 8
 STEPS = 12
 
