@@ -63,14 +63,6 @@ class SspSettings(JobSettings):
         env="SPKY_SSP_REF_MODE",
         yaml="refMode",
         about="a user's edges in a table of the user's own (dedicated), or everybody's in _00_list_ref (single)",
-    view_audit_interval_ms: int = setting(
-        1_000,
-        env="SPKY_VIEW_AUDIT_INTERVAL_MS",
-        yaml="view_audit_interval_ms",
-        unit="ms",
-        ge=0,
-        about="pause between two views whose edges in SurrealDB are compared, one after the other, and mended; 0: never",
-    )
     )
     query_update_throttle_ms: int = setting(
         100,

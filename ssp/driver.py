@@ -37,11 +37,9 @@ from sp00ky.ssp.engine.ready import Ready
 from sp00ky.ssp.exact import ExactReads
 from sp00ky.ssp.freshness import Freshness
 from sp00ky.ssp.garbage import Garbage
-from sp00ky.ssp.integrity.integrity import Integrity
 from sp00ky.ssp.measures import SspMeasures
 from sp00ky.ssp.reruns import Reruns
 from sp00ky.ssp.rpc.admin import AdminServicer
-from sp00ky.ssp.rpc.integrity import IntegrityServicer, add_integrity
 from sp00ky.ssp.rpc.upstream import Upstream, dial
 from sp00ky.ssp.rpc.views import ViewServicer
 from sp00ky.ssp.vitals import Vitals
@@ -104,6 +102,16 @@ class SspDriver:
         self._tasks: list[asyncio.Task[None]] = []
         secrets = settings.auth_secret, settings.auth_secret_previous
         self.server = Server(settings.grpc_addr, *secrets, limits_of(settings))
+        self.server.add(
+            views_pb2_grpc.add_ViewServiceServicer_to_server,
+            ViewServicer(self),
+            views_pb2.DESCRIPTOR.services_by_name["ViewService"].full_name,
+        )
+        self.server.add(
+            admin_pb2_grpc.add_AdminServiceServicer_to_server,
+            AdminServicer(self.status),
+            admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
+        )
         self._edges = EdgeWriter(
             database,
             settings.ssp_id,
@@ -112,15 +120,6 @@ class SspDriver:
             prepare=prepare,
             dedicated=settings.ref_mode == "dedicated",
         )
-        self._integrity = Integrity(
-            self.engine, self._edges, self.exact, queries or database, settings.view_audit_interval_ms, self._carry_out
-        )
-        for add, servicer, service in (
-            (views_pb2_grpc.add_ViewServiceServicer_to_server, ViewServicer(self), "ViewService"),
-            (admin_pb2_grpc.add_AdminServiceServicer_to_server, AdminServicer(self.status), "AdminService"),
-            (add_integrity, IntegrityServicer(self, self._integrity), "IntegrityService"),
-        ):
-            self.server.add(add, servicer, f"sp00ky.v1.{service}")
         self._vitals = Vitals(self.engine, self._edges, self.memory, settings.heartbeat_interval_ms / 1000)
         self._measures = SspMeasures(self.engine, self._edges.measures, (database, queries or database))
         self._upstream: Upstream | None = None
@@ -136,15 +135,7 @@ class SspDriver:
         """Serve and follow the scheduler; returns the gRPC address. Raises OSError if it cannot be bound."""
         address = self.server.address or await self.listen()
         edges = self._edges
-        for work in (
-            self._follow,
-            edges.run,
-            edges.sweep.run,
-            self._integrity.run,
-            self._reruns.run,
-            self._tick,
-            self._heartbeat,
-        ):
+        for work in (self._follow, edges.run, edges.sweep.run, self._reruns.run, self._tick, self._heartbeat):
             task = asyncio.create_task(work())
             task.add_done_callback(self._ended)
             self._tasks.append(task)
@@ -307,7 +298,6 @@ class SspDriver:
         upstream = self._upstream
         self._edges.take(ready)
         self._measures.carried(ready)
-        self._integrity.take(ready)
         self.watching.stepped(ready)
         for query in ready.queries:
             self._reruns.request(query)
@@ -407,4 +397,3 @@ class SspDriver:
             **self.server.metrics(),
             **self.beside.metrics(),
         }
-            **self._integrity.metrics(),
