@@ -24,6 +24,9 @@ def directory_findings(settings: SchedulerSettings) -> Iterator[Finding]:
     """The directories of the scheduler's store: may they be written, and is there room for what they may hold."""
     if settings.replica_engine == "memory":
         yield ok("data directory", "none: the replica is in memory")
+        yield warn(
+            "backup", "what came by /ingest alone is lost when the scheduler ends", "SPKY_REPLICA_ENGINE=rocksdb"
+        )
         return
     for directory in dict.fromkeys(filter(None, (settings.replica_dir, settings.wal_path))):
         there = _nearest(directory)
@@ -39,6 +42,15 @@ def directory_findings(settings: SchedulerSettings) -> Iterator[Finding]:
         yield warn("free space", said, "make room, or lower SPKY_REPLICA_LOG_MAX_BYTES")
     else:
         yield ok("free space", said)
+
+
+def upkeep_findings(settings: SchedulerSettings, url: str) -> Iterator[Finding]:
+    """Who watches, and what one could go back to. SurrealDB's own backup is not the mesh's, and not seen here."""
+    if settings.replica_engine == "rocksdb":
+        kept = settings.replica_snapshots_max
+        yield ok("backup", f"the store keeps {kept} snapshots; SurrealDB is backed up by its own means")
+    where = f"pushed to {settings.otel_endpoint}" if settings.otel_endpoint else f"at {url}/metrics/prometheus"
+    yield ok("monitoring", f"metrics are {where}")
 
 
 def secret_findings(loaded: dict[str, tuple[Loaded[MeshSettings], tuple[str, ...]]]) -> Iterator[Finding]:

@@ -114,7 +114,8 @@ def event_findings(
     else:
         yield ok("events", f"on each of {len(tables)} tables" if wanted else "none, as SPKY_CAPTURE has it")
     secret = installed.found.get(f"PARAM {triggers.SECRET}")
-    if secret is not None and _text(secret) != settings.auth_secret:
+    accepted = {settings.auth_secret, settings.auth_secret_previous or settings.auth_secret}
+    if secret is not None and _text(secret) not in accepted:
         todo = "run `spky deploy --events` with the secret of the services"
         yield fail("events", "they present another secret than SPKY_AUTH_SECRET", todo)
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from sp00ky.deploy.cli import app
 from sp00ky.deploy.doctor.finding import Finding, Level
-from sp00ky.deploy.doctor.host import directory_findings, port_findings, secret_findings
+from sp00ky.deploy.doctor.host import directory_findings, port_findings, secret_findings, upkeep_findings
 from sp00ky.deploy.doctor.mesh import mesh_findings
 from sp00ky.deploy.doctor.source import source_findings
 from sp00ky.deploy.remote import Remote
@@ -120,6 +120,8 @@ async def test_events_are_there_exactly_when_they_are_asked_for(
     told = await source_findings(other)
     assert of(told, Level.FAIL)["events"] == "they present another secret than SPKY_AUTH_SECRET"
     assert "the secret of all" not in str(told)
+    changing = other.model_copy(update={"auth_secret_previous": "the secret of all"})
+    assert set(of(await source_findings(changing), Level.FAIL).values()) == {"1 tables have none: later"}
 
 
 async def test_a_database_that_is_away_or_refuses_is_one_finding(database_url: str) -> None:
@@ -142,6 +144,16 @@ def test_directories_are_judged_and_not_made(tmp_path: Path) -> None:
     assert "cannot be written" in of(directory_findings(below), Level.FAIL)["data directory"]
     greedy = SchedulerSettings(data_dir=tmp_path, replica_log_max_bytes=2**60)
     assert "the log may grow to" in of(directory_findings(greedy), Level.WARN)["free space"]
+
+
+def test_what_one_could_go_back_to_is_told() -> None:
+    told = list(upkeep_findings(SchedulerSettings(otel_endpoint="http://collector:4317"), "http://mesh:1"))
+    assert of(told, Level.OK)["monitoring"] == "metrics are pushed to http://collector:4317"
+    assert "backup" in of(told, Level.OK)
+    told = list(upkeep_findings(SchedulerSettings(replica_engine="memory"), "http://mesh:1"))
+    assert of(told, Level.OK) == {"monitoring": "metrics are at http://mesh:1/metrics/prometheus"}
+    lost = of(directory_findings(SchedulerSettings(replica_engine="memory")), Level.WARN)
+    assert "is lost" in lost["backup"]
 
 
 def test_ports_and_secrets(tmp_path: Path) -> None:
