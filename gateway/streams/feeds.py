@@ -130,6 +130,7 @@ class Feeds:
         self._feeds_max, self._linger_s = feeds_max, linger_s
         self._places = asyncio.Semaphore(LOCATES_MAX)
         self._followed: dict[tuple[str, str, bool], Followed] = {}
+        self._displaced: dict[Feed, Followed] = {}  # gone, still read, and another has their place
 
     async def acquire(self, key: common_pb2.ViewKey, *, rows: bool, timeout_s: float) -> Feed:
         """The feed of a view, for one reader. Raises Fault NOT_FOUND; OVERLOADED past `feeds_max`; what is in the way
@@ -137,6 +138,8 @@ class Feeds:
         name = key.id, key.auth_id, rows
         followed = self._followed.get(name)
         if followed is None or followed.feed.gone is not None:
+            if followed is not None and followed.users:
+                self._displaced[followed.feed] = followed
             followed = self._made(name, key, rows=rows)
         if followed.linger is not None:
             followed.linger.cancel()
@@ -168,9 +171,9 @@ class Feeds:
     def release(self, feed: Feed) -> None:
         """One reader fewer."""
         name = feed.key.id, feed.key.auth_id, feed.rows
-        followed = self._followed.get(name)
+        followed = self._displaced.get(feed) or self._followed.get(name)
         if followed is None or followed.feed is not feed:
-            return  # it was gone, and another has its place
+            return  # it was closed with all feeds
         followed.users -= 1
         assert followed.users >= 0
         if followed.users:
@@ -185,11 +188,13 @@ class Feeds:
         if self._followed.get(name) is followed:
             del self._followed[name]
             self._meters.feeds.set(len(self._followed))
+        self._displaced.pop(followed.feed, None)
         followed.close()
         self._links.close_idle()
 
     async def close(self) -> None:
-        for followed in self._followed.values():
+        for followed in (*self._followed.values(), *self._displaced.values()):
             followed.close()
         self._followed.clear()
+        self._displaced.clear()
         await self._links.close()
