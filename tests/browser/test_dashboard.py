@@ -13,7 +13,7 @@ from sp00ky.proto.v1 import admin_pb2, common_pb2, events_pb2, views_pb2
 from tests.browser.conftest import Picture
 from tests.harness.browser import Page
 from tests.harness.eventually import eventually
-from tests.harness.fake_mesh import token
+from tests.harness.fake_mesh import scheduler_status, token
 from tests.harness.mesh import running_mesh
 from tests.harness.mesh_client import SECRET
 from tests.harness.served_gateway import Serve
@@ -262,6 +262,29 @@ async def test_dead_letters_are_retried_and_dropped(page: Page, serve: Serve) ->
     await page.press("Enter")
     await page.until("document.querySelector('#notice').innerText.includes('1 applied, 0 failed again')")
     assert mesh.last(admin_pb2.RetryDeadLetterRequest).id == 7
+    assert page.complaints == []
+
+
+async def test_backends_and_their_jobs_are_shown(page: Page, serve: Serve) -> None:
+    client, mesh = await serve("scheduler")
+    mesh.told = told(1, 0)
+    status = scheduler_status()
+    jobs = {"pending": 7, "processing": 2, "success": 1_200, "failed": 3}
+    status.backends.add(
+        name="shop", url="http://shop", table="job", state="healthy", breaker="open", runners=1, running=2, jobs=jobs,
+        last_error="no <b>money</b> today", last_error_age_seconds=3.0,
+    )  # fmt: skip
+    status.backends.add(name="mail", url="http://mail", state="unreachable", detail="cannot connect")
+    mesh.answers["GetStatus"] = status
+    await page.looks(1440)
+    await page.open(str(client._base_url))
+    await page.until("document.querySelectorAll('#jobs-list .member').length === 2")
+    assert "2 of 2 backends in trouble" in await page.text("#jobs-title")
+    said = await page.text("#jobs-list [data-key=shop]")
+    for part in ("healthy", "pending\n7", "processing\n2", "failed\n3", "open", "3.0 s ago: no <b>money</b> today"):
+        assert part in said, said
+    assert "cannot connect" in await page.text("#jobs-list [data-key=mail]")
+    assert "pending" not in await page.text("#jobs-list [data-key=mail]")
     assert page.complaints == []
 
 
