@@ -14,7 +14,9 @@ from sp00ky.deploy.surreal.deployment import Wanted, deploy, planned
 from sp00ky.deploy.surreal.install import bring_to
 from sp00ky.proto.database import Database
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.values.kinds import RecordId
 from sp00ky.scheduler.config import SchedulerSettings
+from surrealdb import AsyncSurreal
 from typer.testing import CliRunner
 
 from tests.conftest import DB_PASS, DB_USER, FreshDatabase
@@ -203,3 +205,60 @@ async def shape(database: Database) -> Any:
         " WHERE name != 'stamp' ORDER BY version"
     )
     return info, space, rows
+
+
+async def test_older_names_register_views_and_show_their_edges(
+    place: str, fresh_database: FreshDatabase, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPKY_SSP_REF_MODE", "single")
+    database = await fresh_database(place)
+    made = await steps("--legacy-names")
+    assert made["TABLE _spooky_query"] == made["TABLE _spooky_list_ref"] == "create"
+    assert await steps() == await steps("--legacy-names") == {}
+    await database.query(
+        "DEFINE TABLE user; DEFINE TABLE note PERMISSIONS FULL; CREATE note:1;"
+        "DEFINE ACCESS account ON DATABASE TYPE RECORD SIGNUP (CREATE type::record('user', $name))"
+    )
+    query = "_spooky_query:abc SET surql = 'SELECT * FROM note', clientId = $client, ttl = '10m'"
+    edges = "SELECT VALUE [out, version] FROM _spooky_list_ref WHERE in = _spooky_query:abc"
+    clients = {}
+    for name in ("ann", "bob"):
+        client = clients[name] = AsyncSurreal(database_url)
+        await client.connect()
+        await client.signup({"namespace": place, "database": "main", "access": "account", "variables": {"name": name}})
+        await client.query(f"CREATE {query}", {"client": name})
+    try:
+        [views] = await database.query("SELECT VALUE [id.id(), surql, <string> ttl] FROM _00_query ORDER BY id")
+        users = [RecordId("user", name) for name in ("ann", "bob")]
+        assert views == [[["abc", user], "SELECT * FROM note", "10m"] for user in users]
+        await clients["ann"].query(f"UPSERT {query}", {"client": "ann's other"})
+        await clients["ann"].query("UPSERT _spooky_query:abc SET clientId = 'ann'")
+        for nothing in (
+            "UPDATE _spooky_query:abc SET surql = 'x'",
+            "DELETE _spooky_query",
+            "SELECT * FROM _spooky_query",
+        ):
+            assert await clients["ann"].query(nothing) in ([], [[]])
+        held = "SELECT VALUE subscribers.id FROM _00_query WHERE auth = user:ann"
+        assert await database.query(held) == [[["ann", "ann's other"]]]
+        edge = "INSERT RELATION INTO _00_list_ref { id: 'e', in: $in, out: note:1, version: 1, auth: user:ann }"
+        await database.query(edge, {"in": RecordId("_00_query", ["abc", users[0]])})
+        await database.query("UPDATE _00_list_ref:e SET version = 7")
+        assert str(await clients["ann"].query(edges)).count("7") == 1
+        assert await clients["bob"].query(edges) in ([], [[]])
+        await database.query("DELETE note:1")
+        assert await database.query("SELECT * FROM _spooky_list_ref") == [[]]
+    finally:
+        for client in clients.values():
+            await client.close()
+    assert set((await steps("--no-legacy-names")).values()) == {"remove"}
+    assert await steps() == {}
+
+
+async def test_older_names_are_refused_where_edges_are_not_in_one_table(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPKY_SSP_REF_MODE", "dedicated")
+    with pytest.raises(Fault) as caught:
+        await run("--legacy-names")
+    assert caught.value.code is Code.INVALID and "SPKY_SSP_REF_MODE=single" in caught.value.hint
