@@ -241,7 +241,8 @@ async def test_several_views_move_together(scene: Build) -> None:
         folded = source.folded
     mesh.ssp.put({"a": [100], "b": [-100]})
     async with EventSource(mesh.client, "/view/a/events?rows=1&also=b", folded) as source:
-        assert (await source.next("up-to-date")).id == token(mesh.ssp.seq)
+        while (await source.next("up-to-date")).id != token(mesh.ssp.seq):
+            continue  # the gateway may hear of it after its reader has come back
         mesh.folded_is(source, "a")
         mesh.folded_is(source, "b")
 
