@@ -71,6 +71,14 @@ class SspSettings(JobSettings):
         ge=0,
         about="window over which edge writes are gathered into one transaction; 0 writes at once",
     )
+    view_audit_interval_ms: int = setting(
+        1_000,
+        env="SPKY_VIEW_AUDIT_INTERVAL_MS",
+        yaml="view_audit_interval_ms",
+        unit="ms",
+        ge=0,
+        about="pause between two views whose edges in SurrealDB are compared, and mended; 0: none is",
+    )
     bootstrap_page_size: int = setting(
         500,
         env="SPKY_SSP_BOOTSTRAP_PAGE_SIZE",

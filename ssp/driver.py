@@ -24,7 +24,7 @@ from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.guard import limits_of
 from sp00ky.proto.memory import Memory
 from sp00ky.proto.revision import Epoch, Revision, Seq, StoreId, parse_revision
-from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc, replication_pb2, views_pb2, views_pb2_grpc
+from sp00ky.proto.v1 import admin_pb2, admin_pb2_grpc, replication_pb2, views_pb2_grpc
 from sp00ky.proto.values.kinds import Value
 from sp00ky.ssp.beside import Besides
 from sp00ky.ssp.config import SspSettings
@@ -40,6 +40,7 @@ from sp00ky.ssp.garbage import Garbage
 from sp00ky.ssp.measures import SspMeasures
 from sp00ky.ssp.reruns import Reruns
 from sp00ky.ssp.rpc.admin import AdminServicer
+from sp00ky.ssp.rpc.integrity import serve_integrity
 from sp00ky.ssp.rpc.upstream import Upstream, dial
 from sp00ky.ssp.rpc.views import ViewServicer
 from sp00ky.ssp.vitals import Vitals
@@ -102,16 +103,6 @@ class SspDriver:
         self._tasks: list[asyncio.Task[None]] = []
         secrets = settings.auth_secret, settings.auth_secret_previous
         self.server = Server(settings.grpc_addr, *secrets, limits_of(settings))
-        self.server.add(
-            views_pb2_grpc.add_ViewServiceServicer_to_server,
-            ViewServicer(self),
-            views_pb2.DESCRIPTOR.services_by_name["ViewService"].full_name,
-        )
-        self.server.add(
-            admin_pb2_grpc.add_AdminServiceServicer_to_server,
-            AdminServicer(self.status),
-            admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
-        )
         self._edges = EdgeWriter(
             database,
             settings.ssp_id,
@@ -120,6 +111,12 @@ class SspDriver:
             prepare=prepare,
             dedicated=settings.ref_mode == "dedicated",
         )
+        for add, servicer, service in (
+            (views_pb2_grpc.add_ViewServiceServicer_to_server, ViewServicer(self), "ViewService"),
+            (admin_pb2_grpc.add_AdminServiceServicer_to_server, AdminServicer(self.status), "AdminService"),
+        ):
+            self.server.add(add, servicer, f"sp00ky.v1.{service}")
+        self._integrity = serve_integrity(self, self._edges, queries or database, self._carry_out)
         self._vitals = Vitals(self.engine, self._edges, self.memory, settings.heartbeat_interval_ms / 1000)
         self._measures = SspMeasures(self.engine, self._edges.measures, (database, queries or database))
         self._upstream: Upstream | None = None
@@ -135,7 +132,8 @@ class SspDriver:
         """Serve and follow the scheduler; returns the gRPC address. Raises OSError if it cannot be bound."""
         address = self.server.address or await self.listen()
         edges = self._edges
-        for work in (self._follow, edges.run, edges.sweep.run, self._reruns.run, self._tick, self._heartbeat):
+        works = (self._follow, edges.run, edges.sweep.run, self._integrity.run, self._reruns.run)
+        for work in (*works, self._tick, self._heartbeat):
             task = asyncio.create_task(work())
             task.add_done_callback(self._ended)
             self._tasks.append(task)
@@ -298,6 +296,7 @@ class SspDriver:
         upstream = self._upstream
         self._edges.take(ready)
         self._measures.carried(ready)
+        self._integrity.take(ready)
         self.watching.stepped(ready)
         for query in ready.queries:
             self._reruns.request(query)
@@ -396,4 +395,5 @@ class SspDriver:
             **self.watching.hub.metrics(),
             **self.server.metrics(),
             **self.beside.metrics(),
+            **self._integrity.metrics(),
         }

@@ -51,7 +51,7 @@ from sp00ky.ssp.engine.why import Reasoning, Why
 from sp00ky.ssp.plan.facts import MESH_PREFIX, TableFacts
 from sp00ky.ssp.plan.nodes import User
 from sp00ky.ssp.views.lifecycle import State
-from sp00ky.ssp.views.registry import Registry
+from sp00ky.ssp.views.registry import Registry, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +248,17 @@ class Engine:
         if not tables:
             return
         self._keeping.schema_changed()
-        views = self._registry.readers(tables)
+        self._make_anew(self._registry.readers(tables))
+
+    def rehydrate(self, key: ViewKey) -> None:
+        """Make the view's result anew of the tables that are held, with those of the views that share it."""
+        view = self._registry.views.get(key)
+        if view is None:
+            return
+        shared = [view] if view.holder is None else [self._registry.views[each] for each in view.holder.views]
+        self._make_anew(shared)
+
+    def _make_anew(self, views: Sequence[View]) -> None:
         with self._keeping.planning_many():
             for view in views:  # all of them first: what one still held another would be given again, as it was
                 self._hosting.evict(view)

@@ -82,6 +82,7 @@ ELSEWHERE = {
     **{f"{service}.job_config": "tests/processes/test_jobs.py" for service in ("ssp", "scheduler")},
     **{f"{service}.{field}": JOBS_TEST for service in ("ssp", "scheduler") for field in ("backends", "apps")},
     "scheduler.job_tables": JOBS_TEST,
+    "ssp.view_audit_interval_ms": "tests/unit/ssp/integrity/test_verifying.py",
     "scheduler.merkle_write_interval_secs": "tests/unit/scheduler/integrity/test_publishing.py",
     "scheduler.capture": "tests/unit/scheduler/test_driver_events.py",
     "ssp.schedules": "tests/processes/test_jobs.py",

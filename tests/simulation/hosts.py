@@ -175,6 +175,7 @@ class SspHost(Host):
             heartbeat_interval_ms=HEARTBEAT_MS,
             query_update_throttle_ms=WINDOW_MS,
             bootstrap_page_size=PAGE_ROWS,
+            view_audit_interval_ms=0,  # the model database knows no such statement
         )
         driver = self.driver = SspDriver(
             settings,
