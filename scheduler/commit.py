@@ -105,8 +105,9 @@ class Committer:
         work = Work.COMMANDS if key_of(spec.key) in self.coordinator.views else Work.REGISTRATIONS
         return self.ask(lambda ticket: ViewRequested(ticket, spec, shape), work)
 
-    def abandon(self, key: ViewKey) -> asyncio.Future[Seq]:
-        return self.ask(lambda ticket: ViewAbandoned(ticket, key))
+    def abandon(self, key: ViewKey, client_id: str = "") -> asyncio.Future[Seq]:
+        """Give a view up, as one of its clients or as a whole. Raises Fault OVERLOADED."""
+        return self.ask(lambda ticket: ViewAbandoned(ticket, key, client_id))
 
     def ask(self, event_of: Callable[[int], Event], work: Work = Work.COMMANDS) -> asyncio.Future[Seq]:
         """Queue the event that `event_of` makes of its ticket; the future answers with the durable seq, or raises.

@@ -266,6 +266,22 @@ class SchedulerSettings(JobSettings):
         ge=0,
         about="how often a write of the mesh's own is timed on its way to every SSP; 0: never",
     )
+    ttl_cleanup_interval_secs: int = setting(
+        60,
+        env="TTL_CLEANUP_INTERVAL_SECS",
+        yaml="ttl_cleanup_interval_secs",
+        unit="s",
+        gt=0,
+        about="how often rows of _00_query whose time to live is over are looked for, and all rows read",
+    )
+    row_views_per_user_max: int = setting(
+        1_000,
+        env="SPKY_ROW_VIEWS_PER_USER_MAX",
+        yaml="row_views_per_user_max",
+        unit="views",
+        gt=0,
+        about="views that a record user may register by rows of _00_query; further rows are refused",
+    )
     drift_check_interval_secs: int = setting(
         300,
         env="SPKY_DRIFT_CHECK_INTERVAL_SECS",

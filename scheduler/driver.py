@@ -58,6 +58,7 @@ from sp00ky.scheduler.integrity.publishing import Publishing
 from sp00ky.scheduler.integrity.trees import TableTrees
 from sp00ky.scheduler.observer import Observer
 from sp00ky.scheduler.probe import LagProbe
+from sp00ky.scheduler.registering.registering import Registering, registering
 from sp00ky.scheduler.room import Room, Work
 from sp00ky.scheduler.rpc.admin import AdminServicer
 from sp00ky.scheduler.rpc.events import EventServicer
@@ -84,23 +85,21 @@ class SchedulerDriver:
     """`start` once, `stop` once. Without a database everything lives by /ingest. The store is closed by `stop`."""
 
     def __init__(self, settings: SchedulerSettings, store: Datastore, database: Database | None) -> None:
-        self.settings, self.store = settings, store
+        self.settings, self.store, self.database = settings, store, database
         self.epoch = Epoch(0)
         self.grpc_address = ""
         self.failed = asyncio.Event()  # the commit loop ended for good: the process is to start again
-        self.database = database
         self._capture: Capture | None = None
         self.trees = TableTrees(store, lambda: self.state == "ready")
         self.audit: Audit | None = None
         self.publishing: Publishing | None = None
         self.probe: LagProbe | None = None
+        self.registering: Registering | None = None
         self._committer: Committer | None = None
         self._upkeep: Upkeep | None = None
         self._observer: Observer | None = None
-        self._started = time.monotonic()
-        self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
-        self._next_session_id = 0
+        self._next_session_id, self._stopping, self._started = 0, False, time.monotonic()
         secrets = settings.auth_secret, settings.auth_secret_previous
         self._server = Server(settings.grpc_addr, *secrets, limits_of(settings))
         self._views = ViewServicer(self)
@@ -185,6 +184,8 @@ class SchedulerDriver:
             )
             self._capture.offering.on_probe = self.probe.captured
             self._tasks.append(asyncio.create_task(self.probe.run(), name="lag probe"))
+            self.registering = registering(self, self.database, self._capture)
+            self._tasks.append(asyncio.create_task(self.registering.run(), name="registering"))
         self._upkeep = Upkeep(
             self.store,
             settings,

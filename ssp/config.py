@@ -50,14 +50,6 @@ class SspSettings(JobSettings):
         gt=0,
         about="how often the SSP reports to the scheduler",
     )
-    ttl_cleanup_interval_secs: int = setting(
-        60,
-        env="TTL_CLEANUP_INTERVAL_SECS",
-        unit="s",
-        gt=0,
-        later="the scheduler removes a view as soon as its time is over",
-        about="how often views past their time to live are looked for",
-    )
     ref_mode: Literal["dedicated", "single"] = setting(
         "dedicated",
         env="SPKY_SSP_REF_MODE",

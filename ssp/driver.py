@@ -360,6 +360,7 @@ class SspDriver:
             state=str(reading.state),
             mode=str(reading.mode),
             ssp_id=self.ssp_id,
+            error=reading.error,
         )
 
     def status(self) -> admin_pb2.GetStatusResponse:

@@ -191,6 +191,7 @@ class Capture:
         else:
             derived = {name for name, table in self.offering.schema.items() if table.derived}
             self.offering.stale |= derived  # whose comparison was owed is not kept
+        self.offering.on_doubt()
         self._captured = frozenset(captured(self.offering.schema))
 
     async def _distrust(self, health: Health, retention_ms: int) -> str:

@@ -34,7 +34,8 @@ from sp00ky.scheduler.intake import KEY_BYTES_MAX, RECORD_BYTES_MAX
 
 PAGE_ENTRIES: Final = 1000  # the most that SHOW CHANGES gives
 MESH_PREFIX: Final = "_00_"
-PROBE_TABLE: Final = "_00_probe"  # the one of the mesh's own whose changes are told: see scheduler/probe.py
+PROBE_TABLE: Final = "_00_probe"  # the mesh's own, whose changes are told: see scheduler/probe.py,
+QUERY_TABLE: Final = "_00_query"  # and scheduler/registering
 
 
 class Before(Enum):
@@ -92,6 +93,7 @@ class FeedRow:
     poison: Sequence[Poison] = ()
     is_cut: bool = False
     probes: Sequence[tuple[Value, int]] = ()  # whose, and the turn
+    queries: Sequence[tuple[Value, int | None]] = ()  # keys of `_00_query`: written by a client (None), or deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ def parse_row(raw: Mapping[str, Value]) -> FeedRow:
     poison: list[Poison] = []
     tables: set[str] = set()
     probes: list[tuple[Value, int]] = []
+    queries: list[tuple[Value, int | None]] = []
     anonymous = 0
     for item in raw["changes"]:
         mesh_table = _mesh_table(item)
@@ -126,6 +129,8 @@ def parse_row(raw: Mapping[str, Value]) -> FeedRow:
             tables.add(mesh_table)  # counts towards the page's limit, and is nothing to anyone
             if mesh_table == PROBE_TABLE:
                 probes += _probe(item)
+            elif mesh_table == QUERY_TABLE:
+                queries += _query(item)
             continue
         try:
             change = _parse_change(item)
@@ -137,7 +142,7 @@ def parse_row(raw: Mapping[str, Value]) -> FeedRow:
         else:
             tables.add(change.table)
             changes.append(change)
-    return FeedRow(raw["versionstamp"], changes, len(tables) + anonymous, poison, probes=probes)
+    return FeedRow(raw["versionstamp"], changes, len(tables) + anonymous, poison, probes=probes, queries=queries)
 
 
 def _probe(item: Mapping[str, Value]) -> list[tuple[Value, int]]:
@@ -145,6 +150,16 @@ def _probe(item: Mapping[str, Value]) -> list[tuple[Value, int]]:
     record = item.get("current") or item.get("update") or {}
     turn = record.get("turn")
     return [(record["id"].key, turn)] if isinstance(turn, int) else []
+
+
+def _query(item: Mapping[str, Value]) -> list[tuple[Value, int | None]]:
+    """Nothing if the mesh wrote the row. Of one that was deleted, its `registration`; 0 if that is not known."""
+    deleted = item.get("delete")
+    if deleted is not None:
+        registration = (deleted.get("original") or {}).get("registration")
+        return [(deleted["id"].key, registration if isinstance(registration, int) else 0)]
+    record = item.get("current") or item.get("update") or {}
+    return [(record["id"].key, None)] if record.get("registration") == 0 else []
 
 
 def _mesh_table(item: Mapping[str, Value]) -> str:
@@ -274,4 +289,6 @@ def _digests(row: FeedRow) -> dict[str, int]:
     parts: dict[str, list[tuple[int, bytes, bytes | None]]] = {}
     for change in row.changes:
         parts.setdefault(change.table, []).append((change.op, change.key, change.packed))
+    if row.queries:
+        parts[QUERY_TABLE] = [(0, repr(query).encode(), None) for query in row.queries]
     return {table: hash(tuple(part)) for table, part in parts.items()}

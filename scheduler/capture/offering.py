@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2
-from sp00ky.proto.values.kinds import RecordId
+from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler.capture.feed import PROBE_TABLE, FeedChange, FeedRow, net_changes
 from sp00ky.scheduler.capture.pending import Pending
@@ -69,6 +69,8 @@ class Offering:
         self.split = 0  # backlogs' parts: a reader may have seen one without the next
         self.on_probe: Callable[[int, Seq], None] = lambda turn, seq: None  # a probe's turn is durable
         self._probe_turn = 0  # read, and not offered yet
+        self.on_queries: Callable[[Sequence[tuple[Value, int | None]]], None] = lambda queries: None  # see `FeedRow`
+        self.on_doubt: Callable[[], None] = lambda: None  # there may be some that nothing was told of
 
     def is_settled(self, name: str) -> bool:
         """Whether rows of this table can only differ because something was missed: it is neither derived nor new."""
@@ -109,6 +111,8 @@ class Offering:
             pending.put(record, change.packed, stamp)
             changes.append(_as_change(change, stamp))
         self.stale |= fed_by(self.schema, {change.table for change in changes})
+        if row.queries:
+            self.on_queries(row.queries)
         return Reading(changes + self._probes(row) if row.probes else changes, doubts)
 
     def _probes(self, row: FeedRow) -> list[common_pb2.Change]:

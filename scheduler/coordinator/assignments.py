@@ -5,7 +5,8 @@ keeps the indexes; the view's meta value is committed with the log entry that ch
 table. Owners that were lost before a later one is known to have fenced them are remembered in `fence_ssp_ids`.
 
 Expiry is by the scheduler's monotonic clock, so after a restart every ttl starts anew: a view may live longer than its
-ttl, never shorter.
+ttl, never shorter. A view that a client's row in the database made (`by_row`) lives as long as that row, and who holds
+it is in there; of the others, `clients` says who.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from sp00ky.scheduler.errors import SchedulerInvariantError
 META_PREFIX = b"view/"
 UNASSIGNED = ""
 EXPIRIES_SLACK = 64
+CLIENTS_MAX = 1_000  # of one view; beyond that who was seen least recently is forgotten
 WAITING = frozenset((State.FENCING, State.HANDING_OVER, State.LEAVING))
 
 
@@ -41,6 +43,7 @@ class View:
     handing_over_ssp_id: str = ""  # a living former owner that has not been seen to stop
     left_seq: Seq = NO_SEQ  # of its unregistration
     expires_ms: int = 0  # monotonic; 0: never
+    clients: dict[str, int] = field(default_factory=dict)  # who registered it: when last, monotonic ms
     refusals: dict[str, str] = field(default_factory=dict)  # SSPs that cannot keep it, and why; not kept over a restart
 
     @property
@@ -62,21 +65,29 @@ class View:
         kept = self.spec
         return (kept.surql, kept.params, kept.auth) == (spec.surql, spec.params, spec.auth)
 
+    def clients_at(self, now_ms: int) -> set[str]:
+        """Those whose time is not over."""
+        ttl_ms = self.spec.ttl_ms
+        return {name for name, seen_ms in self.clients.items() if not ttl_ms or seen_ms + ttl_ms > now_ms}
+
     def meta(self) -> MetaWrite:
         spec = self.spec.SerializeToString(deterministic=True)
         placed = [self.ssp_id, int(self.assigned_seq), self.assigned_at_s, list(self.fence_ssp_ids)]
-        fields = [spec, self.shape, *placed, self.handing_over_ssp_id, int(self.left_seq)]
+        fields = [spec, self.shape, *placed, self.handing_over_ssp_id, int(self.left_seq), list(self.clients)]
         return MetaWrite(_meta_name(self.key), pack(fields))
 
     def no_meta(self) -> MetaWrite:
         return MetaWrite(_meta_name(self.key), None)
 
 
-def _restored(value: bytes) -> View:
-    spec_bytes, shape, ssp_id, assigned_seq, assigned_at_s, fences, handing_over, left_seq = unpack(value)
+def _restored(value: bytes, now_ms: int) -> View:
+    spec_bytes, shape, ssp_id, assigned_seq, assigned_at_s, fences, handing_over, left_seq, *clients = unpack(value)
     spec = common_pb2.ViewSpec.FromString(spec_bytes)
     placed = (ssp_id, Seq(assigned_seq), assigned_at_s, tuple(fences), handing_over, Seq(left_seq))
-    return View(key_of(spec.key), spec, shape, *placed)
+    view = View(key_of(spec.key), spec, shape, *placed)
+    if not spec.by_row:  # older stores do not say who else
+        view.clients = dict.fromkeys(clients[0] if clients else [spec.client_id], now_ms)
+    return view
 
 
 def _meta_name(key: ViewKey) -> bytes:
@@ -103,10 +114,10 @@ class Assignments:
         self._refused: set[ViewKey] = set()
         self._expiries: list[tuple[int, ViewKey]] = []  # a heap; one live item for each view with a ttl
         for _, value in metas:
-            view = _restored(value)
+            view = _restored(value, now_ms)
             self._index(view)
             if not view.left_seq:
-                self.renew(view, view.spec, now_ms)
+                self._prolong(view, now_ms)
 
     # --- read side ---------------------------------------------------------------------------------------------------
 
@@ -156,6 +167,7 @@ class Assignments:
             self._index(view)
         else:
             view.shape = shape
+            view.clients.clear()
         view.expires_ms = 0
         self.renew(view, spec, now_ms)
         return view
@@ -267,8 +279,25 @@ class Assignments:
     # --- ttl ---------------------------------------------------------------------------------------------------------
 
     def renew(self, view: View, spec: common_pb2.ViewSpec, now_ms: int) -> None:
+        """By the client that the spec names."""
         view.spec = spec
-        before, view.expires_ms = view.expires_ms, now_ms + spec.ttl_ms if spec.ttl_ms else 0
+        view.clients.pop(spec.client_id, None)
+        if spec.by_row:
+            view.clients.clear()
+        else:
+            view.clients[spec.client_id] = now_ms  # the last one
+            if len(view.clients) > CLIENTS_MAX:
+                del view.clients[next(iter(view.clients))]
+        self._prolong(view, now_ms)
+
+    def release(self, view: View, client_id: str, now_ms: int) -> bool:
+        """This client holds the view no more; whether somebody else does."""
+        view.clients.pop(client_id, None)
+        return bool(view.clients_at(now_ms))
+
+    def _prolong(self, view: View, now_ms: int) -> None:
+        spec = view.spec
+        before, view.expires_ms = view.expires_ms, now_ms + spec.ttl_ms if spec.ttl_ms and not spec.by_row else 0
         # An item that comes up before its view has expired is put back, so only an earlier expiry needs a new one.
         if view.expires_ms and (not before or view.expires_ms < before):
             heapq.heappush(self._expiries, (view.expires_ms, view.key))

@@ -46,10 +46,11 @@ class ViewRequested:
 
 @dataclass(frozen=True, slots=True)
 class ViewAbandoned:
-    """A client gave a view up."""
+    """A client gave a view up; `client_id` empty: whoever else holds it."""
 
     ticket: int
     key: ViewKey
+    client_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

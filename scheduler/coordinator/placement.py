@@ -64,11 +64,13 @@ class Placement:
             self._staging.reply(event.ticket, view.assigned_seq)
 
     def _renew(self, view: View, event: ViewRequested) -> None:
-        """A changed client, ttl or format is logged, a mere renewal is not."""
+        """A changed client, ttl or format is logged, a mere renewal is not. Of several clients the longer ttl is it."""
         if not view.same_query(event.spec):
             self._staging.refuse(event.ticket, errors.other_text(view.key.id))
             return
         spec = _registered(event.spec, view.spec.registered_seq)
+        if not spec.by_row and view.clients_at(self._staging.now_ms) - {spec.client_id}:
+            spec.ttl_ms = max(spec.ttl_ms, view.spec.ttl_ms) if spec.ttl_ms and view.spec.ttl_ms else 0
         changed = view.spec != spec
         self._assignments.renew(view, spec, self._staging.now_ms)
         if changed:
@@ -93,6 +95,9 @@ class Placement:
         view = self._assignments.views.get(event.key)
         if view is None:
             self._staging.refuse(event.ticket, errors.unknown_view(event.key.id))
+        elif event.client_id and self._assignments.release(view, event.client_id, self._staging.now_ms):
+            self._staging.keep(view.meta())
+            self._staging.reply(event.ticket, view.assigned_seq)
         else:
             self._staging.reply(event.ticket, self._leaving.unregister(view, "client"))
 

@@ -21,6 +21,7 @@ def measured(driver: SchedulerDriver) -> dict[str, float]:
         "commits": committer.commits,
         "oldest_unapplied_seconds": _oldest_unapplied_seconds(driver),
         **(driver.probe.metrics() if driver.probe is not None else {}),
+        **(driver.registering.metrics() if driver.registering is not None else {}),
         **connection_metrics(_databases(driver)),
     }
 

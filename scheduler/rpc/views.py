@@ -10,23 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable
-from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeAlias
 
 from grpc import aio
 from sp00ky.proto.channel import fault_of, open_channel
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.surrealql.admit import admit
-from sp00ky.proto.surrealql.shape import lift
 from sp00ky.proto.tracing import passed_on
 from sp00ky.proto.v1 import common_pb2, views_pb2, views_pb2_grpc
-from sp00ky.proto.values.json import from_json
-from sp00ky.proto.values.pack import holds_only_i64, pack, unpack
-from sp00ky.proto.viewer import auth_id_of, canonical_auth_id, check_params, pack_viewer, unpack_viewer, viewer_of
+from sp00ky.proto.viewer import canonical_auth_id
 from sp00ky.scheduler import errors
 from sp00ky.scheduler.coordinator.assignments import View, key_of, wire_key
 from sp00ky.scheduler.coordinator.events import ViewKey
 from sp00ky.scheduler.coordinator.ssp import Ssp
+from sp00ky.scheduler.registering.specs import checked_spec, shape_of
 from sp00ky.scheduler.rpc.revisions import exact_seq, reached_seq
 
 if TYPE_CHECKING:
@@ -38,66 +34,11 @@ WHY_SECONDS = 20.0
 OWNER_POLL_SECONDS = 0.2
 RETRY_SECONDS = 0.02
 PENDING_SECONDS = 2.0  # for a view's SSP to be told of it, until a read at once is answered as pending
-ID_CHARS_MAX = 512
-SURQL_CHARS_MAX = 64 * 1024
-PARAMS_BYTES_MAX = 1024 * 1024
 Context: TypeAlias = aio.ServicerContext[object, object]
-
-
-def checked_spec(request: views_pb2.RegisterViewRequest) -> common_pb2.ViewSpec:
-    """The spec with packed, canonical params and auth. Raises Fault INVALID, TOO_LARGE, UNSUPPORTED_QUERY."""
-    spec = common_pb2.ViewSpec()
-    spec.CopyFrom(request.spec)
-    if not 0 < len(spec.key.id) <= ID_CHARS_MAX:
-        raise Fault(Code.INVALID, f"view id has {len(spec.key.id)} characters", f"use 1 to {ID_CHARS_MAX}")
-    if len(spec.surql) > SURQL_CHARS_MAX:
-        raise Fault(Code.TOO_LARGE, f'query of view "{spec.key.id}" is longer than {SURQL_CHARS_MAX} characters')
-    spec.params = _packed_params(spec, request.params_json)
-    _state_auth(spec)
-    admit(spec.surql, as_user=bool(spec.auth))
-    return spec
-
-
-def shape_of(spec: common_pb2.ViewSpec) -> str:
-    """What views have in common that share a circuit: 32 hex digits; empty for a query that a circuit cannot keep."""
-    select = admit(spec.surql, as_user=bool(spec.auth)).select
-    if select is None:
-        return ""
-    key = f"{lift(select, unpack(spec.params) if spec.params else {}).key}\0{bool(spec.auth)}"
-    return blake2b(key.encode(), digest_size=16).hexdigest()
-
-
-def _state_auth(spec: common_pb2.ViewSpec) -> None:
-    """Both names of the user, `auth` and the key's `auth_id`, of either; they must agree."""
-    if not spec.auth and not spec.key.auth_id:
-        return
-    viewer = unpack_viewer(spec.auth) if spec.auth else viewer_of(spec.key.auth_id)
-    auth_id = auth_id_of(viewer)
-    if spec.key.auth_id and canonical_auth_id(spec.key.auth_id) != auth_id:
-        raise Fault(Code.INVALID, f'view "{spec.key.id}" has auth id {spec.key.auth_id}, and auth of {auth_id}')
-    spec.key.auth_id, spec.auth = auth_id, pack_viewer(viewer)
 
 
 def _canonical(key: common_pb2.ViewKey) -> ViewKey:
     return ViewKey(key.id, canonical_auth_id(key.auth_id))
-
-
-def _packed_params(spec: common_pb2.ViewSpec, params_json: str) -> bytes:
-    if not spec.params and not params_json:
-        return b""
-    try:
-        params = unpack(spec.params) if spec.params else from_json(params_json)
-        packed = pack(params)
-    except ValueError as error:
-        raise Fault(Code.INVALID, f'params of view "{spec.key.id}" cannot be read: {error}') from error
-    if not isinstance(params, dict):
-        raise Fault(Code.INVALID, f'params of view "{spec.key.id}" are not an object')
-    if not holds_only_i64(packed):
-        raise Fault(Code.INVALID, f'params of view "{spec.key.id}" hold an integer above 2^63 - 1')
-    check_params(params)
-    if len(packed) > PARAMS_BYTES_MAX:
-        raise Fault(Code.TOO_LARGE, f'params of view "{spec.key.id}" are larger than {PARAMS_BYTES_MAX} bytes')
-    return packed if params else b""
 
 
 class ViewServicer(views_pb2_grpc.ViewServiceServicer):
@@ -115,7 +56,9 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         self, request: views_pb2.RegisterViewRequest, context: Context
     ) -> views_pb2.RegisterViewResponse:
         self._driver.require_ready()
-        spec = checked_spec(request)
+        spec = checked_spec(request.spec, request.params_json)
+        if (registering := self._driver.registering) is not None:
+            await registering.maybe_join(spec)
         seq = await self._driver.committer.request(spec, shape_of(spec))
         view = self._driver.coordinator.views.get(key_of(spec.key))
         if view is None:
@@ -133,7 +76,12 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         self, request: views_pb2.UnregisterViewRequest, context: Context
     ) -> views_pb2.UnregisterViewResponse:
         self._driver.require_ready()
-        seq = await self._driver.committer.abandon(_canonical(request.key))
+        key = _canonical(request.key)
+        registering = self._driver.registering
+        if registering is not None and await registering.maybe_leave(key, request.client_id):
+            revision = self._driver.token(self._view(key).assigned_seq)  # others hold it
+            return views_pb2.UnregisterViewResponse(revision=revision)
+        seq = await self._driver.committer.abandon(key, request.client_id)
         return views_pb2.UnregisterViewResponse(revision=self._driver.token(seq))
 
     # --- reads -------------------------------------------------------------------------------------------------------

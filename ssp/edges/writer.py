@@ -260,6 +260,7 @@ def _query_row(hydrated: ViewHydrated) -> dict[str, Value]:
         "params": unpack(hydrated.params) if hydrated.params else {},
         "clientId": hydrated.client_id,
         "lastActiveAt": Datetime(time.time_ns()),
+        "registration": hydrated.registered_seq or -1,  # 0 would be a client's
         **statements.auth_field(hydrated.key),
     }
     if hydrated.ttl_ms:

@@ -242,6 +242,7 @@ class Keeping:
                 seq=reading.seq,
                 members=reading.members,
                 writes=view.writes,
+                registered_seq=spec.registered_seq,
             )
         )
 

@@ -60,6 +60,7 @@ class ViewHydrated:
     seq: int
     members: Sequence[MemberChange]
     writes: bool = True
+    registered_seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sp00ky.deploy.surreal.install import install
 from sp00ky.proto.database import Database
+from sp00ky.scheduler.datastore.datastore import Datastore
 from sp00ky.scheduler.datastore.memory import MemoryDatastore
 from sp00ky.ssp.config import SspSettings
 from sp00ky.ssp.driver import SspDriver
@@ -25,10 +26,12 @@ class SmallMesh:
 
 
 @contextlib.asynccontextmanager
-async def small_mesh(database: Database, own: Database, **ssp_settings: object) -> AsyncIterator[SmallMesh]:
-    """`own`: the SSP's connection to the same database."""
+async def small_mesh(
+    database: Database, own: Database, *, store: Datastore | None = None, **ssp_settings: object
+) -> AsyncIterator[SmallMesh]:
+    """`own`: the SSP's connection to the same database. `store`: of the scheduler, which closes it."""
     await install(database)
-    async with Scheduler(MemoryDatastore(), database) as scheduler:
+    async with Scheduler(store or MemoryDatastore(), database) as scheduler:
         stated = {"ssp_id": "ssp-1", "grpc_addr": "127.0.0.1:0", "query_update_throttle_ms": 0, **ssp_settings}
         ssp = SspDriver(SspSettings.model_validate(stated), own, scheduler_address=scheduler.address)
         collaboration = serve_crdt(ssp.settings, own, ssp)

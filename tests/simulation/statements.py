@@ -18,6 +18,7 @@ from sp00ky.proto.values.kinds import NONE, Datetime, RecordId, Value
 from sp00ky.proto.values.order import sort_key
 from sp00ky.proto.whole.scope import Indexed, Scope, Source
 from sp00ky.proto.whole.select import run_select
+from sp00ky.scheduler.registering import statements as registrations
 from sp00ky.ssp.edges import statements as edges
 
 from tests.simulation.kernel import Violation
@@ -127,6 +128,10 @@ def _forget(surreal: ModelSurreal, variables: Variables) -> list[StatementResult
         return thrown(edges.FENCED)
     surreal.forget(variables["query"])
     return [ok()]
+
+
+def _no_rows(surreal: ModelSurreal, variables: Variables) -> list[StatementResult]:
+    return [ok([])]
 
 
 def _stored(surreal: ModelSurreal, variables: Variables) -> list[StatementResult]:
@@ -269,6 +274,10 @@ _KNOWN: Mapping[str, Callable[[ModelSurreal, Variables], list[StatementResult]]]
     edges.REGISTER: _register,
     edges.FORGET: _forget,
     edges.STORED: _stored,
+    # Nobody registers by rows here.
+    registrations.OVERDUE: _no_rows,
+    registrations.FIRST_PAGE: _no_rows,
+    registrations.UNSAY_ORPHANS: _no_rows,
 }
 _PATTERNS: Sequence[tuple[re.Pattern[str], Callable[..., Value]]] = tuple(
     (re.compile(pattern), act)

@@ -21,14 +21,14 @@ import sp00ky.scheduler.capture.capture
 import sp00ky.scheduler.commit
 import sp00ky.scheduler.driver
 import sp00ky.scheduler.fanout
-import sp00ky.scheduler.rpc.views
+import sp00ky.scheduler.registering.specs
 import sp00ky.ssp.driver
 import sp00ky.ssp.edges.writer
 import sp00ky.ssp.reruns
 import sp00ky.ssp.rpc.upstream
 from sp00ky.proto.memory import Memory
 from sp00ky.proto.v1 import common_pb2
-from sp00ky.scheduler.rpc.views import shape_of as product_shape_of
+from sp00ky.scheduler.registering.specs import shape_of as product_shape_of
 
 from tests.simulation.channel import FakeChannel
 from tests.simulation.kernel import RESOLUTION_S, Kernel, Killed, Violation
@@ -103,7 +103,7 @@ class Ears(logging.Handler):
 
 
 # Parsed once a process, not once a request: pure, and most of what a request costs.
-admitted = lru_cache(256)(sp00ky.scheduler.rpc.views.admit)
+admitted = lru_cache(256)(sp00ky.scheduler.registering.specs.admit)
 shapes: dict[str, str] = {}
 
 

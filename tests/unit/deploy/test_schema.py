@@ -84,8 +84,9 @@ async def test_g2_a_record_user_sees_the_edges_of_its_own_views(database: Databa
         await client.signup({**account, "variables": {"name": "a"}})
         for table in ("_00_query", "_00_view", "_00_list_ref"):
             assert str(await _answer(client, f"SELECT VALUE meta::id(id) FROM {table}")) in ("['a']", "[['a']]")
-            await client.query(f"UPDATE {table} SET auth = user:a, version = 9")
-            await client.query(f"DELETE {table}")
+            if table != "_00_query":  # his own rows are his: tests/unit/scheduler/registering
+                await client.query(f"UPDATE {table} SET auth = user:a, version = 9")
+                await client.query(f"DELETE {table}")
         shown = await _answer(client, "SELECT VALUE ->_00_list_ref->note.id FROM _00_query")
         assert str(shown).count("note") == 1
     finally:

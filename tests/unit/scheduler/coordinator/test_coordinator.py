@@ -76,7 +76,7 @@ class World:
                 self._send(session)
             case "ack":
                 member = self.coordinator.ssp_of(session)
-                if member is not None:
+                if member is not None and member.progress.next_seq <= self.coordinator.durable_seq + 1:  # it was told
                     acked, frames = Seq(member.progress.next_seq - 1), member.progress.inflight_frames
                     step(events.SspAcked(session, acked, acked, frames))
             case "lose":
