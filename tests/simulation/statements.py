@@ -93,12 +93,12 @@ def _held(surreal: ModelSurreal, variables: Variables) -> bool:
 
 
 def _write(surreal: ModelSurreal, variables: Variables) -> list[StatementResult]:
-    if not _held(surreal, variables):
     ssp, epoch = variables["owner"].key, variables["epoch"]
     before = surreal.owners.get(ssp)
+    if not _held(surreal, variables):
         return thrown(edges.FENCED)
     gone = [each.key for each in variables["gone"]]
-    new = [row for rows in variables["new"] for row in rows]
+    new = [*variables["new"], *variables["more_new"]]
     if before is not None and any(row["id"].key in surreal.edges for row in new):
         surreal.owners[ssp] = before  # nothing of a failed transaction stays
         return thrown(f"Database record `{new[0]['id'].table}` already exists")
@@ -127,7 +127,7 @@ def _forget(surreal: ModelSurreal, variables: Variables) -> list[StatementResult
     if not _held(surreal, variables):
         return thrown(edges.FENCED)
     surreal.forget(variables["query"])
-    return [ok()]
+    return [ok(0), ok()]
 
 
 def _no_rows(surreal: ModelSurreal, variables: Variables) -> list[StatementResult]:
