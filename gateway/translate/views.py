@@ -54,6 +54,7 @@ ID = Field("id", "the client's name of the view", NAME, ("query_id", "queryId"),
 SURQL = Field("surql", "the query: one SELECT", NAME, ("view_plan", "surreal_ql", "viewPlan"), required=True)
 EXPLAINED = Field("surql", "the query: one SELECT", NAME, ("query", "view_plan"), required=True)
 CLIENT_ID = Field("clientId", "whose edges these are", also=("client_id",))
+LEAVING_CLIENT = replace(CLIENT_ID, about="who gives the view up; without it the view ends, whoever else holds it")
 PARAMS = Field("params", "parameters: an object, or text holding a SurrealQL object", OBJECT_OR_TEXT)
 TTL = Field("ttl", "how long the view lives without a heartbeat, for example 30s; absent: for ever")
 FORMAT = Field("format", "accepted, as documented", also=("resultFormat", "result_format"))
@@ -66,7 +67,7 @@ OLDER_REGISTER_BODY = Body(
         *REGISTER_BODY.fields[2:],
     )
 )
-UNREGISTER_BODY = Body((ID, AUTH))
+UNREGISTER_BODY = Body((ID, LEAVING_CLIENT, AUTH))
 EXPLAIN_BODY = Body((EXPLAINED, PARAMS, AUTH))
 GET_QUERY = (ROWS, CONSISTENCY, REVISION, ASKED_AUTH)
 DEBUG_QUERY = (ASKED_AUTH,)
@@ -216,7 +217,8 @@ def first_read_answer(
 
 
 def unregister_request(asked: Asked) -> views_pb2.UnregisterViewRequest:
-    return views_pb2.UnregisterViewRequest(key=_key(parse_object(asked), asked))
+    body = parse_object(asked)
+    return views_pb2.UnregisterViewRequest(key=_key(body, asked), client_id=LEAVING_CLIENT.text(body))
 
 
 def unregister_answer(asked: Asked, response: views_pb2.UnregisterViewResponse) -> Answer:

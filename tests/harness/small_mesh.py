@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from sp00ky.deploy.surreal.install import install
@@ -27,11 +27,17 @@ class SmallMesh:
 
 @contextlib.asynccontextmanager
 async def small_mesh(
-    database: Database, own: Database, *, store: Datastore | None = None, **ssp_settings: object
+    database: Database,
+    own: Database,
+    *,
+    store: Datastore | None = None,
+    of_scheduler: Mapping[str, object] | None = None,
+    **ssp_settings: object,
 ) -> AsyncIterator[SmallMesh]:
-    """`own`: the SSP's connection to the same database. `store`: of the scheduler, which closes it."""
+    """`own`: the SSP's connection to the same database. `store`: the scheduler's, which closes it; `of_scheduler`: its
+    settings."""
     await install(database)
-    async with Scheduler(store or MemoryDatastore(), database) as scheduler:
+    async with Scheduler(store or MemoryDatastore(), database, **(of_scheduler or {})) as scheduler:
         stated = {"ssp_id": "ssp-1", "grpc_addr": "127.0.0.1:0", "query_update_throttle_ms": 0, **ssp_settings}
         ssp = SspDriver(SspSettings.model_validate(stated), own, scheduler_address=scheduler.address)
         collaboration = serve_crdt(ssp.settings, own, ssp)

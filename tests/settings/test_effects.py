@@ -87,6 +87,8 @@ ELSEWHERE = {
     "scheduler.capture": "tests/unit/scheduler/test_driver_events.py",
     "ssp.schedules": "tests/processes/test_jobs.py",
     "scheduler.health_check_interval_secs": JOBS_TEST,
+    "scheduler.ttl_cleanup_interval_secs": "tests/unit/scheduler/registering/test_registering.py",
+    "scheduler.row_views_per_user_max": "tests/unit/scheduler/registering/test_registering.py",
     "scheduler.ssp_poll_interval_ms": "tests/unit/scheduler/foreign/test_following.py",
     "scheduler.http_ssps_max": "tests/unit/scheduler/foreign/test_following.py",
     "scheduler.events_max": "tests/unit/scheduler/test_happenings.py",

@@ -120,12 +120,12 @@ PLANTED = {
     "replay-from-wrong-seq": 10,
     "torn-transaction": 10,
     "no-stamp-check": 20,
-    "handover-without-release": 20,
     "unbounded-queue": 30,
     "no-fencing": 60,
     "failed-flush-is-lost": 60,
     "restored-without-fence": 60,
     "gc-past-pin": 80,
+    "handover-without-release": 80,
 }
 
 

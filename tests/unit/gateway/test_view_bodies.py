@@ -177,6 +177,11 @@ def test_a_view_has_one_id_whatever_its_prefix(text: str, canonical: str) -> Non
     assert register_request(asked({**VIEW, "id": text})).spec.key.id == canonical
 
 
+def test_one_client_gives_a_view_up_or_it_ends() -> None:
+    assert unregister_request(asked({"id": "v", "client_id": "me"})).client_id == "me"
+    assert unregister_request(asked({"id": "v"})).client_id == ""
+
+
 def test_answers_repeat_the_id_as_its_client_wrote_it() -> None:
     response = views_pb2.RegisterViewResponse(query_id="abc", ssp_id="s")
     assert decoded(register_answer(asked({**VIEW, "id": "_00_query:abc"}), response))["query_id"] == "_00_query:abc"

@@ -105,7 +105,8 @@ class Scene:
 async def scene(database: Database, fresh_database: FreshDatabase) -> AsyncIterator[Scene]:
     await database.query(f"{DEFINE_ACCESS}; DEFINE TABLE item PERMISSIONS FOR select WHERE owner = $auth;")
     await database.query("CREATE item:1 SET owner = user:ann; CREATE item:2 SET owner = user:bob")
-    async with small_mesh(database, await fresh_database(database.namespace)) as mesh:
+    few = {"row_views_per_user_max": 20}
+    async with small_mesh(database, await fresh_database(database.namespace), of_scheduler=few) as mesh:
         yield Scene(mesh, database, fresh_database)
 
 
@@ -324,6 +325,15 @@ async def test_over_grpc_a_view_ends_with_its_last_client(scene: Scene) -> None:
     assert (await fault_from(call)).code == "SPKY_NOT_FOUND"
 
 
+async def test_the_sweep_comes_by_itself(database: Database, fresh_database: FreshDatabase) -> None:
+    often = {"ttl_cleanup_interval_secs": 1}
+    async with small_mesh(database, await fresh_database(database.namespace), of_scheduler=often) as mesh:
+        scene = Scene(mesh, database, fresh_database)
+        await scene.ask(CREATE + ", ttl = 1ms", row=row("v"), surql="RETURN 1")
+        await eventually(lambda: scene.registering.expired, what="the end of its time")
+        await eventually(lambda: _nothing_left(scene), what="what was said of it to go")
+
+
 async def test_what_clients_did_while_the_scheduler_was_down_is_found(
     database: Database, fresh_database: FreshDatabase, tmp_path: Path
 ) -> None:
@@ -381,15 +391,14 @@ async def _said(shown: Callable[[], Awaitable[object]]) -> object:
 
 
 async def test_a_user_registers_no_more_views_than_he_may(scene: Scene) -> None:
-    scene.registering._per_user_max = 2
     ann, bob = await scene.signed_in(ANN), await scene.signed_in(BOB)
     for client, user in ((ann, ANN), (bob, BOB)):
-        for name in ("a", "b"):
-            await client.query("CREATE $row SET surql = $surql", {"row": row([name, user]), "surql": SURQL})
-            await scene.shown(row([name, user]), state="live")
+        for name in ("a", *range(19)):
+            await client.query("CREATE $row SET surql = $surql", {"row": row([str(name), user]), "surql": SURQL})
+    await eventually(lambda: len(scene.views()) == 40, what="as many as they may")
     await ann.query("CREATE $row SET surql = $surql", {"row": row(["c", ANN]), "surql": SURQL})
-    assert "holds 2 views" in (await scene.shown(row(["c", ANN]), state="failed"))["error"]
-    assert scene.registering.metrics()["row_views"] == 4
+    assert "holds 20 views" in (await scene.shown(row(["c", ANN]), state="failed"))["error"]
+    assert scene.registering.metrics()["row_views"] == 40 and scene.registering.refused == 1
     await ann.query("DELETE $row", {"row": row(["a", ANN])})
     await scene.gone(ViewKey("a", "user:ann"))
     await scene.sweep()
