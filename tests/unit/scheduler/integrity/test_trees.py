@@ -50,7 +50,7 @@ async def test_a_tree_is_exact_at_its_revision_whatever_is_written_meanwhile() -
         for _ in range(30):
             await kept.write("a", draw.randrange(100), draw.choice((None, draw.randrange(5))))
         folding = asyncio.create_task(kept.trees.settled())
-        await asyncio.sleep(0)  # the fold has begun, at its revision
+        await eventually(lambda: not kept.trees.marks)  # the fold has begun, at its revision
         await kept.write("a", draw.randrange(100), draw.randrange(5))
         await folding
         now = kept.trees.trees["a"]
@@ -59,16 +59,18 @@ async def test_a_tree_is_exact_at_its_revision_whatever_is_written_meanwhile() -
     assert kept.trees.counters.records < 20 * 31 + 1  # what changed twice within a fold was digested once
 
 
-async def test_a_fold_that_is_broken_off_is_made_again() -> None:
+async def test_a_fold_that_is_broken_off_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Kept()
     await kept.write("a", 1, 1)
     kept.trees.trees["a"] = await kept.trees.built("a", 1.0)
     for key in range(250):
         await kept.write("a", key % 120, key)
-    folding = asyncio.create_task(kept.trees.settled())
-    await asyncio.sleep(0)
-    folding.cancel()
-    await asyncio.gather(folding, return_exceptions=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Pace, "rest", lambda pace: asyncio.Event().wait())
+        folding = asyncio.create_task(kept.trees.settled())
+        await eventually(lambda: kept.trees.counters.records > 0)
+        folding.cancel()
+        await asyncio.gather(folding, return_exceptions=True)
     assert kept.trees.marks == 120
     now = await kept.trees.tree("a")
     assert dict(now.tree.records()) == dict(kept.twin("a", now.at).records())
