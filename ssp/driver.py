@@ -131,8 +131,7 @@ class SspDriver:
     async def start(self) -> str:
         """Serve and follow the scheduler; returns the gRPC address. Raises OSError if it cannot be bound."""
         address = self.server.address or await self.listen()
-        edges = self._edges
-        works = (self._follow, edges.run, edges.sweep.run, self._integrity.run, self._reruns.run)
+        works = (self._follow, self._edges.run, self._edges.sweep.run, self._integrity.run, self._reruns.run)
         for work in (*works, self._tick, self._heartbeat):
             task = asyncio.create_task(work())
             task.add_done_callback(self._ended)
@@ -378,6 +377,7 @@ class SspDriver:
             database=self.settings.db_name,
             detail=self.detail or self._edges_late(),
             grpc_address=self.advertised_grpc(),
+            ref_mode=self.settings.ref_mode,
             metrics=self.metrics(),
             distributions=[*self._measures.distributions(), *self.beside.distributions()],
         )

@@ -129,6 +129,7 @@ def _info(asked: Asked, status: admin_pb2.GetStatusResponse) -> list[dict[str, o
     if status.service == "ssp":
         own["circuit_tables"] = {table.name: table.rows for table in status.tables}
         own["applied_seq"] = status.head_seq
+        own["ref_mode"] = status.ref_mode
     else:
         own |= _places(status)
     if status.detail:

@@ -261,7 +261,7 @@ class TableStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., rows: _Optional[int] = ..., captured: _Optional[bool] = ...) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("service", "id", "state", "version", "uptime_seconds", "store_id", "epoch", "head_seq", "captured_stamp", "ssps", "tables", "views", "namespace", "database", "env", "metrics", "detail", "grpc_address", "distributions", "lag", "backends")
+    __slots__ = ("service", "id", "state", "version", "uptime_seconds", "store_id", "epoch", "head_seq", "captured_stamp", "ssps", "tables", "views", "namespace", "database", "env", "metrics", "detail", "grpc_address", "distributions", "lag", "backends", "ref_mode")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -297,6 +297,7 @@ class GetStatusResponse(_message.Message):
     DISTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
     LAG_FIELD_NUMBER: _ClassVar[int]
     BACKENDS_FIELD_NUMBER: _ClassVar[int]
+    REF_MODE_FIELD_NUMBER: _ClassVar[int]
     service: str
     id: str
     state: str
@@ -318,7 +319,8 @@ class GetStatusResponse(_message.Message):
     distributions: _containers.RepeatedCompositeFieldContainer[Distribution]
     lag: LagStatus
     backends: _containers.RepeatedCompositeFieldContainer[BackendStatus]
-    def __init__(self, service: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[str] = ..., version: _Optional[str] = ..., uptime_seconds: _Optional[float] = ..., store_id: _Optional[str] = ..., epoch: _Optional[int] = ..., head_seq: _Optional[int] = ..., captured_stamp: _Optional[int] = ..., ssps: _Optional[_Iterable[_Union[SspStatus, _Mapping]]] = ..., tables: _Optional[_Iterable[_Union[TableStatus, _Mapping]]] = ..., views: _Optional[int] = ..., namespace: _Optional[str] = ..., database: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., detail: _Optional[str] = ..., grpc_address: _Optional[str] = ..., distributions: _Optional[_Iterable[_Union[Distribution, _Mapping]]] = ..., lag: _Optional[_Union[LagStatus, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[BackendStatus, _Mapping]]] = ...) -> None: ...
+    ref_mode: str
+    def __init__(self, service: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[str] = ..., version: _Optional[str] = ..., uptime_seconds: _Optional[float] = ..., store_id: _Optional[str] = ..., epoch: _Optional[int] = ..., head_seq: _Optional[int] = ..., captured_stamp: _Optional[int] = ..., ssps: _Optional[_Iterable[_Union[SspStatus, _Mapping]]] = ..., tables: _Optional[_Iterable[_Union[TableStatus, _Mapping]]] = ..., views: _Optional[int] = ..., namespace: _Optional[str] = ..., database: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., detail: _Optional[str] = ..., grpc_address: _Optional[str] = ..., distributions: _Optional[_Iterable[_Union[Distribution, _Mapping]]] = ..., lag: _Optional[_Union[LagStatus, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[BackendStatus, _Mapping]]] = ..., ref_mode: _Optional[str] = ...) -> None: ...
 
 class BackendStatus(_message.Message):
     __slots__ = ("name", "url", "table", "state", "healthcheck", "checked_age_seconds", "healthy_age_seconds", "response_seconds", "detail", "port", "env", "breaker", "runners", "running", "last_error", "last_error_age_seconds", "jobs")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from sp00ky.proto.digest import edge_id
 from sp00ky.proto.values.kinds import RecordId
@@ -125,4 +126,10 @@ def halves(batch: Mapping[ViewKey, PendingEdges]) -> Sequence[dict[ViewKey, Pend
 
 def record_of_view(key: ViewKey) -> RecordId:
     """The `_00_query` row that the edges of a view start at: `_00_query:id`, or of a user `_00_query:[id, user]`."""
-    return RecordId("_00_query", [key.id, parse_record_id(key.auth_id)] if key.auth_id else key.id)
+    return RecordId("_00_query", [key.id, user_of(key.auth_id)] if key.auth_id else key.id)
+
+
+@lru_cache(65_536)
+def user_of(auth_id: str) -> RecordId:
+    """The record of a view's user, who has one."""
+    return parse_record_id(auth_id)

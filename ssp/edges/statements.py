@@ -14,8 +14,8 @@ from typing import NamedTuple
 from sp00ky.proto.database import ROWS_PER_INSERT
 from sp00ky.proto.edge_tables import SHARED, dedicated_table
 from sp00ky.proto.values.kinds import RecordId, Value
-from sp00ky.proto.values.text import escape_ident, parse_record_id
-from sp00ky.ssp.edges.outbox import EDGES_PER_TRANSACTION_MAX, PendingEdges, record_of_view
+from sp00ky.proto.values.text import escape_ident
+from sp00ky.ssp.edges.outbox import EDGES_PER_TRANSACTION_MAX, PendingEdges, record_of_view, user_of
 from sp00ky.ssp.edges.tables import EdgeTables, define, reader_row
 from sp00ky.ssp.engine.events import ViewKey
 
@@ -167,7 +167,7 @@ def forget(key: ViewKey) -> str:
 
 
 def _of_user(template: str, key: ViewKey) -> str:
-    auth = parse_record_id(key.auth_id)
+    auth = user_of(key.auth_id)
     own = escape_ident(dedicated_table(auth))
     return _HELD + template.format(define=define(auth), own=own, used_less=_USED_LESS)
 
@@ -180,7 +180,7 @@ def view_params(key: ViewKey) -> dict[str, Value]:
         "edges_max": EDGES_PER_TRANSACTION_MAX,
     }
     if key.auth_id:
-        auth = parse_record_id(key.auth_id)
+        auth = user_of(key.auth_id)
         params |= {"user": auth, "reader": reader_row(auth), "own": dedicated_table(auth)}
     return params
 
@@ -230,7 +230,7 @@ def view_row(key: ViewKey) -> RecordId:
 
 def auth_field(key: ViewKey) -> dict[str, Value]:
     """Whose rows a view's are: the user may select them, and nobody else who is one."""
-    return {"auth": parse_record_id(key.auth_id)} if key.auth_id else {}
+    return {"auth": user_of(key.auth_id)} if key.auth_id else {}
 
 
 def write_params(

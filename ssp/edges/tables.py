@@ -21,7 +21,8 @@ from sp00ky.proto.database import Database, QueryError
 from sp00ky.proto.edge_tables import SHARED, dedicated_table, edge_table
 from sp00ky.proto.faults import Fault
 from sp00ky.proto.values.kinds import Duration, RecordId
-from sp00ky.proto.values.text import escape_ident, parse_record_id, to_surql
+from sp00ky.proto.values.text import escape_ident, to_surql
+from sp00ky.ssp.edges.outbox import user_of
 from sp00ky.ssp.engine.events import ViewKey
 
 KEPT_SECONDS = 300.0
@@ -65,7 +66,7 @@ class EdgeTables:
 
 @lru_cache(65_536)
 def _table_of(auth_id: str, dedicated: bool) -> str:
-    return edge_table(parse_record_id(auth_id) if auth_id else None, dedicated=dedicated)
+    return edge_table(user_of(auth_id) if auth_id else None, dedicated=dedicated)
 
 
 def define(auth: RecordId) -> str:

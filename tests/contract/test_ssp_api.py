@@ -100,6 +100,7 @@ async def test_info_version_and_metrics(ssp: Served) -> None:
     async with client.get("/info") as response:
         (own,) = await response.json()
     assert (own["entity"], own["status"], own["circuit_tables"]) == ("ssp", "ready", {"person": 2})
+    assert own["ref_mode"] == "dedicated"
     async with client.get("/version") as response:
         assert await response.json() == {"version": "0.1.0", "service": "ssp", "mode": "streaming"}
     async with client.get("/metrics") as response:

@@ -90,7 +90,7 @@ def scheduler_status(state: str = "ready", ssp_state: str = "ready") -> admin_pb
 
 def ssp_status(state: str = "ready") -> admin_pb2.GetStatusResponse:
     status = admin_pb2.GetStatusResponse(service="ssp", id="ssp-1", state=state, version="0.1.0", head_seq=40, views=3)
-    status.grpc_address = "0.0.0.0:8668"
+    status.grpc_address, status.ref_mode = "0.0.0.0:8668", "dedicated"
     status.tables.add(name="person", rows=2)
     return status
 
@@ -266,7 +266,7 @@ def _unary(base: type) -> list[str]:
 
 def _schedule() -> jobs_pb2.Schedule:
     times = {"next_at": "2026-03-28T12:01:00+00:00", "last_at": "2026-03-28T12:00:00+00:00"}
-    made = {"last": "made", "job": "job:tick-20260328T120000Z", "job_status": "success", "made": 1}
+    made = {"last": "made", "job": "job:tick_20260328T120000Z", "job_status": "success", "made": 1}
     return jobs_pb2.Schedule(
         name="tick", cadence="every 60s", timezone="UTC", table="job", path="/tick", **times, **made
     )

@@ -658,6 +658,7 @@ async def test_edges_of_a_user_lie_where_is_set(database: Database, fresh_databa
         await mesh.scheduler.views.RegisterView(views_pb2.RegisterViewRequest(spec=spec))
         (edge,) = await eventually(partial(stored_edges, database), 20)
         assert edge.table == table_of("user:a", dedicated=mode == "dedicated")
+        assert mesh.ssp.status().ref_mode == mode
 
 
 # --- the gateway -----------------------------------------------------------------------------------------------------
