@@ -163,10 +163,8 @@ class SchedulerDriver:
                 poll_ms=settings.capture_poll_ms,
                 letters_max=settings.dead_letters_max,
             )
-            self._tasks.append(asyncio.create_task(self._capture.run(), name="capture"))
             interval_secs = settings.drift_check_interval_secs
             self.audit = Audit(self.database, self._capture, self.store, self.trees, interval_secs)
-            self._tasks.append(asyncio.create_task(self.audit.run(), name="audit"))
             self.publishing = Publishing(
                 self.database,
                 self.trees,
@@ -174,7 +172,6 @@ class SchedulerDriver:
                 token=self.token,
                 may_write=lambda: self.state == "ready" and not (self._capture and self._capture.lost),
             )
-            self._tasks.append(asyncio.create_task(self.publishing.run(), name="publishing"))
             self.probe = LagProbe(
                 self.database,
                 self.store.store_id,
@@ -183,9 +180,9 @@ class SchedulerDriver:
                 waits_for=self._why_uncaptured,
             )
             self._capture.offering.on_probe = self.probe.captured
-            self._tasks.append(asyncio.create_task(self.probe.run(), name="lag probe"))
             self.registering = registering(self, self.database, self._capture)
-            self._tasks.append(asyncio.create_task(self.registering.run(), name="registering"))
+            runs = (self._capture.run, self.audit.run, self.publishing.run, self.probe.run, self.registering.run)
+            self._tasks += [asyncio.create_task(run(), name=run.__module__.rpartition(".")[2]) for run in runs]
         self._upkeep = Upkeep(
             self.store,
             settings,
