@@ -86,7 +86,7 @@ def backends_of(job_config: str = "", services: str = "", apps: Any = None) -> t
     everything = (
         *_of_job_config(_json(job_config, "SPKY_JOB_CONFIG")),
         *_listed(_json(services, "SPKY_SCHEDULER_BACKENDS"), "SPKY_SCHEDULER_BACKENDS"),
-        *_of_apps(apps),
+        *_of_apps(_json(apps, "SPKY_APPS") if isinstance(apps, str) else apps),
     )
     for where, fields in everything:
         renamed = {_RENAMED.get(key, key): value for key, value in fields.items()}

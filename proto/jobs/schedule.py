@@ -177,7 +177,7 @@ def turn(grid: Grid, missed: Missed, due: datetime, now: datetime) -> Turn:
 
 def job_id(name: str, due: datetime) -> str:
     """The key of the job that a schedule makes for a due time."""
-    return f"{name}-{due.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    return f"{name}_{due.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def schedules_of(stated: Any, backends: Sequence[Backend]) -> tuple[Schedule, ...]:

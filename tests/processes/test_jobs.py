@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wasmtime
+import yaml
 from aiohttp import web
 from sp00ky.proto.database import Database
 
@@ -159,7 +161,7 @@ async def schedule_under_fire(folder: Path, served: JobBackend, times: int, kill
         [row] = (await mesh.get("/schedules"))["schedules"]
         assert row["made"] >= times and row["next_at"] > row["last_at"] and row["error"] is None
         jobs = (await database.query("SELECT VALUE id FROM job ORDER BY id"))[0]
-        assert all(re.fullmatch(r"tick-\d{8}T\d{6}Z", str(job.key)) for job in jobs)
+        assert all(re.fullmatch(r"tick_\d{8}T\d{6}Z", str(job.key)) for job in jobs)
         assert abs(len(jobs) - row["made"]) <= 2, "a row for each that is counted, but for those made since"
         assert "every 1s" in await spky(mesh, "schedules")
 
@@ -296,7 +298,7 @@ async def spky(mesh: Mesh, *arguments: str) -> str:
 
 
 async def test_the_example_of_the_readme_is_run_as_it_is_written(tmp_path: Path) -> None:
-    section = README.read_text().partition("## Jobs")[2].partition("\n## ")[0]
+    section = README.read_text().partition("## Jobs")[2].partition("\n### ")[0]
     (module,) = re.findall(r"```python\n# shop.py\n(.*?)```", section, re.DOTALL)
     (sql,) = re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
     (settings,) = re.findall(r"export SPKY_JOB_CONFIG='(.*)'", section)
@@ -317,3 +319,40 @@ async def test_the_example_of_the_readme_is_run_as_it_is_written(tmp_path: Path)
         rows = (await database.query("SELECT id, result FROM job ORDER BY id"))[0]
     assert [row["result"] for row in rows] == [{"charged": 5, "key": "job:first"}, {"charged": 7, "key": "job:second"}]
     assert len(commands) == 3 and "job:second: pending" in said and "2 success" in said
+
+
+async def test_the_examples_of_schedules_and_webassembly_are_run_as_they_are_written(tmp_path: Path) -> None:
+    text = README.read_text()
+    clock = text.partition("### On a clock")[2].partition("\n### ")[0]
+    wasm = text.partition("### WebAssembly")[2].partition("\n## ")[0]
+    stated = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", clock, re.DOTALL)[0])
+    (settings,) = re.findall(r"export SPKY_JOB_CONFIG='(.*)'", wasm)
+    (module,) = re.findall(r"```python\n# shop.py\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "shop.py").write_text(module)
+    file = tmp_path / "shop.wasm"
+    file.write_bytes(wasmtime.wat2wasm(re.findall(r"```wat\n(.*?)```", wasm, re.DOTALL)[0]))
+    extra = {
+        "SPKY_APPS": json.dumps(stated["apps"]),
+        "SPKY_SCHEDULES": json.dumps(stated["schedules"]),
+        "SPKY_JOB_CONFIG": settings.replace("wasm:shop.wasm", f"wasm:{file}"),
+        "PYTHONPATH": str(tmp_path),
+    }
+    async with running_mesh(tmp_path / "mesh", ssps=1, extra=extra) as mesh:
+        database = await mesh.database()
+        await database.query("DEFINE TABLE job SCHEMALESS; DEFINE TABLE task SCHEMALESS;")
+        await spky(mesh, "run", "task", "/echo", '{"amount": 7}', "--id", "task:a")
+
+        async def results() -> list[Any]:
+            answers = await database.query(
+                "SELECT VALUE result FROM job WHERE status = 'success' LIMIT 1;"
+                "SELECT VALUE result FROM task WHERE status = 'success'"
+            )
+            return [answer[0] for answer in answers] if all(answers) else []
+
+        charged, echoed = await eventually(results, 40.0, what="a job of a schedule, and one in WebAssembly")
+        assert charged["charged"] == 2 and charged["key"].startswith("job:often_")
+        assert echoed == {"payload": {"amount": 7}, "key": "task:a", "attempt": 1}
+        for line in re.findall(r"^spky job (.*)$", clock, re.MULTILINE):
+            listed = await spky(mesh, *shlex.split(line))
+            assert re.search(r"^nightly\t0 3 \* \* \*\tEurope/Berlin", listed, re.MULTILINE), listed
+            assert re.search(r"^often\tevery 2s\tUTC", listed, re.MULTILINE), listed

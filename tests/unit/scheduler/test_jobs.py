@@ -207,11 +207,14 @@ def test_backends_come_from_every_documented_place(model: Any, tmp_path: Path) -
     assert {each.table for each in load(model, env=env, file=file).settings.job_backends()} == {
         "job", "payment", "letter"
     }  # fmt: skip
+    apps = '{"mail": {"type": "backend", "baseUrl": "http://mail", "method": {"type": "outbox", "table": "letter"}}}'
+    assert [each.table for each in load(model, env={"SPKY_APPS": apps}).settings.job_backends()] == ["letter"]
     assert load(model).settings.job_backends() == ()
     with pytest.raises(Fault, match="not JSON"):
         load(model, flags={"backends": "["}).settings.job_backends()
-    with pytest.raises(Fault, match="not a mapping"):
-        load(model, flags={"apps": "x"}).settings.job_backends()
+    for wrong, said in (("x", "not JSON"), ("[1]", "not a mapping")):
+        with pytest.raises(Fault, match=said):
+            load(model, flags={"apps": wrong}).settings.job_backends()
 
 
 def test_job_tables_add_to_what_may_be_looked_at() -> None:

@@ -179,7 +179,7 @@ async def test_a_due_time_makes_one_job_whoever_looks(scene: Scene) -> None:
         await scene.wait(10)
         await asyncio.gather(*(ssp.look() for ssp in ssps))
         await scene.database.query("UPDATE job SET status = 'success'")
-    assert await scene.keys() == [f"tick-20260328T1200{second}Z" for second in (10, 20, 30, 40, 50)]
+    assert await scene.keys() == [f"tick_20260328T1200{second}Z" for second in (10, 20, 30, 40, 50)]
     first = (await scene.jobs())[0]
     assert {name: first[name] for name in ("path", "payload", "max_retries", "retry_strategy", "timeout")} == {
         "path": "/tick", "payload": {"n": 1}, "max_retries": 0, "retry_strategy": "exponential", "timeout": 120,
@@ -202,7 +202,7 @@ async def test_schedules_outlive_whoever_runs_them(scene: Scene) -> None:
     await scene.database.query("UPDATE job SET status = 'success'")
     await scene.wait(10)
     await again.look()
-    assert await scene.keys() == ["tick-20260328T120010Z", "tick-20260328T120030Z"]
+    assert await scene.keys() == ["tick_20260328T120010Z", "tick_20260328T120030Z"]
     assert (await scene.jobs())[1]["payload"] == {"n": 2}
 
 
@@ -250,7 +250,7 @@ async def test_the_configuration_owns_its_rows_and_no_others(scene: Scene) -> No
     assert (await scene.row())["next_at"].ns - planned.ns == 13 * 10**9, "other times: it starts anew"
     await scene.wait(30)
     await asyncio.gather(first.look(), second.look())
-    assert {key.partition("-")[0] for key in await scene.keys()} == {"tick", "mine"}
+    assert {key.partition("_")[0] for key in await scene.keys()} == {"tick", "mine"}
 
 
 async def test_a_schedule_that_is_off_makes_nothing(scene: Scene) -> None:
@@ -271,7 +271,7 @@ async def test_a_row_that_cannot_be_kept_says_why_and_costs_the_others_nothing(s
     row = await scene.row()
     assert "the job was refused" in row["error"] and row["last"] == "error"
     assert row["next_at"].ns // 10**9 == int(scene.now.timestamp()) + 10
-    assert await scene.keys() == ["well-20260328T120010Z"]
+    assert await scene.keys() == ["well_20260328T120010Z"]
     assert picky.counted.refused == 1 and ssp.counted.refused == 1
 
 
@@ -283,4 +283,4 @@ async def test_a_table_that_is_not_there_yet_is_waited_for(scene: Scene) -> None
     assert await scene.jobs() == []
     scene.table.is_prepared = True
     await ssp.look()
-    assert await scene.keys() == ["tick-20260328T120020Z"]
+    assert await scene.keys() == ["tick_20260328T120020Z"]
