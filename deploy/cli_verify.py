@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from sp00ky.proto.v1 import integrity_pb2
 
 VERIFY_SECONDS = 3600.0
+COUNTS = frozenset({
+    *("database_rows", "replica_rows", "differing", "repaired", "nodes", "read_bytes", "members", "edges"),
+    *("differing_members", "differing_edges"),
+})  # fmt: skip
+)
 
 
 def verify(
@@ -51,12 +56,19 @@ def verify(
     told, shown = cli_replica.asked(url, secret, ask, integrity_pb2_grpc.IntegrityServiceStub)
     if as_json:
         options: dict[str, Any] = {"preserving_proto_field_name": True, "always_print_fields_with_no_presence": True}
-        print_json({**MessageToDict(told, **options), **MessageToDict(shown, **options)})
+        print_json(_counted({**MessageToDict(told, **options), **MessageToDict(shown, **options)}))
     else:
         _print(told, shown)
     left = [each for each in told.tables if each.differing > each.repaired]
     wrong = [each for each in shown.views if each.skipped or (_differs(each) and not each.repairing)]
     raise typer.Exit(1 if left or wrong else 0)
+
+
+def _counted(value: Any) -> Any:
+    """With numbers as numbers: protobuf writes what has 64 bits as text."""
+    if isinstance(value, dict):
+        return {name: int(each) if name in COUNTS else _counted(each) for name, each in value.items()}
+    return [_counted(each) for each in value] if isinstance(value, list) else value
 
 
 def _differs(view: integrity_pb2.VerifiedView) -> bool:
