@@ -17,7 +17,6 @@ COUNTS = frozenset({
     *("database_rows", "replica_rows", "differing", "repaired", "nodes", "read_bytes", "members", "edges"),
     *("differing_members", "differing_edges"),
 })  # fmt: skip
-)
 
 
 def verify(
