@@ -67,6 +67,8 @@ async def served() -> AsyncIterator[tuple[Database, psutil.Process]]:
         database = Database(f"ws://{address}", user="root", password="root", namespace="b", database="b")
         try:
             while not database.connected:
+                if process.returncode is not None:
+                    raise SystemExit(f"the database ended with status {process.returncode}")
                 with contextlib.suppress(Fault):
                     await database.connect()
                 await asyncio.sleep(0.05)
