@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 ROWS_MAX: Final = 200  # in one request, and carried out at a time
 TOLD_MAX: Final = 10_000  # rows to look at; beyond that all are read
 RETRY_SECONDS: Final = 1.0
+UNTOLD_SECONDS: Final = 2  # between two readings of all rows, where changes are captured by events: none are told
 CONFLICT_RETRIES: Final = 8
 _FINAL: Final = frozenset({Code.INVALID, Code.TOO_LARGE, Code.UNSUPPORTED_QUERY, Code.CONFLICT, Code.FORBIDDEN})
 
@@ -371,11 +372,13 @@ class Registering:
 
 def registering(driver: SchedulerDriver, database: Database, capture: Capture) -> Registering:
     """Of this scheduler, told by its capture; to be run."""
+    settings = driver.settings
+    sweep_secs = settings.ttl_cleanup_interval_secs
     found = Registering(
         database,
         driver.committer,
-        sweep_secs=driver.settings.ttl_cleanup_interval_secs,
-        per_user_max=driver.settings.row_views_per_user_max,
+        sweep_secs=min(sweep_secs, UNTOLD_SECONDS) if settings.capture == "events" else sweep_secs,
+        per_user_max=settings.row_views_per_user_max,
         is_ready=lambda: driver.state == "ready",
     )
     capture.offering.on_queries, capture.offering.on_doubt = found.told, found.doubt

@@ -47,7 +47,7 @@ async def shell(mesh: Mesh, script: str, folder: Path) -> str:
 
 
 async def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
-    script = sections("See it work", "Follow it", "Read your own writes, and the past")
+    script = sections("See it work", "Register in SurrealDB", "Follow it", "Read your own writes, and the past")
     assert script.count("curl") >= 9
     async with running_mesh(tmp_path / "data", ssps=1, extra={"SPKY_AUTH_SECRET": ""}) as mesh:
         said = await shell(mesh, script, tmp_path)

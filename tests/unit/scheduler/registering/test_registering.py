@@ -334,6 +334,16 @@ async def test_the_sweep_comes_by_itself(database: Database, fresh_database: Fre
         await eventually(lambda: _nothing_left(scene), what="what was said of it to go")
 
 
+async def test_where_changes_are_captured_by_events_rows_are_found_all_the_same(
+    database: Database, fresh_database: FreshDatabase
+) -> None:
+    posted = {"capture": "events"}
+    async with small_mesh(database, await fresh_database(database.namespace), of_scheduler=posted) as mesh:
+        scene = Scene(mesh, database, fresh_database)
+        await scene.ask(CREATE, row=row("v"), surql="RETURN 1")
+        await scene.shown(row("v"), state="failed")
+
+
 async def test_what_clients_did_while_the_scheduler_was_down_is_found(
     database: Database, fresh_database: FreshDatabase, tmp_path: Path
 ) -> None:
