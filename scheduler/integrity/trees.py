@@ -170,13 +170,14 @@ class TableTrees:
     async def drop_if_wrong(self, table: str, stored: TableTree) -> bool:
         """Whether the kept tree does not say what is stored; it is built again then. Where the table was written since
         it was read, that is not known, and left to another time."""
-        await self.settled()
-        kept = self.trees.get(table)
-        if kept is None or self._written.get(table, 0) > stored.at or kept.tree.node("") == stored.tree.node(""):
-            return False
-        log.error("the tree of table %s did not say what is stored, and is built again", table)
-        del self.trees[table]
-        return True
+        async with self.lock:
+            kept = self.trees.get(table)
+            moved = self._marks.get(table) or self._written.get(table, 0) > stored.at
+            if kept is None or moved or kept.tree.node("") == stored.tree.node(""):
+                return False
+            log.error("the tree of table %s did not say what is stored, and is built again", table)
+            del self.trees[table]
+            return True
 
     async def _fold(self, pace: Pace) -> None:
         kept = list(self.trees.values())

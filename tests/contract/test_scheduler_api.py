@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sp00ky.gateway.exchange import Api
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.v1 import common_pb2, ingest_pb2, proxy_pb2, views_pb2
+from sp00ky.proto.v1 import common_pb2, ingest_pb2, integrity_pb2, proxy_pb2, views_pb2
 from sp00ky.proto.values.kinds import Datetime, RecordId
 from sp00ky.proto.values.pack import pack, unpack
 
@@ -469,3 +469,25 @@ async def test_metrics_are_prometheus_text_when_asked_for(
     assert samples["spky_capture_lag_seconds",] == 0.25
     assert samples["spky_upstream_up",] == 1
     assert samples["spky_views",] == 3
+
+
+async def test_integrity_answers_a_node_and_its_children(scheduler: Served) -> None:
+    client, mesh = scheduler
+    async with client.get("/integrity/person?prefix=") as response:
+        assert response.status == 200 and response.headers["Spky-Revision"] == token(42)
+        body = await response.json()
+    node = {"prefix": "", "revision": token(42), "rows": 3, "hash": "00000000000000ab"}
+    children = [{"prefix": "7", "hash": "00000000000000ab", "rows": 3}]
+    assert body == {"table": "person", **node, "children": children}
+    async with client.get("/integrity/view/v1?prefix=7f&auth=user:1") as response:
+        assert (await response.json())["view"] == "v1"
+    asked = mesh.last(integrity_pb2.GetNodeRequest)
+    assert (asked.view.id, asked.view.auth_id, asked.prefix) == ("v1", "user:1", "7f")
+    for fault, status in (
+        (Fault(Code.INVALID, "prefix"), 400),
+        (Fault(Code.NOT_FOUND, "no such table"), 404),
+        (Fault(Code.NOT_READY, "its tree is being built"), 503),
+    ):
+        mesh.answers["GetNode"] = fault
+        async with client.get("/integrity/person") as response:
+            assert response.status == status

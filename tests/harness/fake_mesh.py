@@ -237,7 +237,7 @@ class _Events(events_pb2_grpc.EventServiceServicer):
 
 def _empty(method: str) -> Message:
     """What an rpc answers that no test has anything to say of."""
-    for file in (crdt_pb2, ingest_pb2, jobs_pb2, membership_pb2, proxy_pb2, views_pb2, admin_pb2):
+    for file in (crdt_pb2, ingest_pb2, integrity_pb2, jobs_pb2, membership_pb2, proxy_pb2, views_pb2, admin_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             if method in service.methods_by_name:
                 return GetMessageClass(service.methods_by_name[method].output_type)()
@@ -257,7 +257,7 @@ def _servicer(base: type, mesh: FakeMesh, *methods: str) -> object:
 
 def _unary(base: type) -> list[str]:
     """The rpcs of a service that are no streams."""
-    for file in (crdt_pb2, ingest_pb2, jobs_pb2, membership_pb2, proxy_pb2, views_pb2, admin_pb2):
+    for file in (crdt_pb2, ingest_pb2, integrity_pb2, jobs_pb2, membership_pb2, proxy_pb2, views_pb2, admin_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             if base.__name__ == f"{service.name}Servicer":
                 return [rpc.name for rpc in service.methods if not (rpc.client_streaming or rpc.server_streaming)]
