@@ -1,7 +1,9 @@
 """How many updates of one collaborative field are merged and durable a second, and what a cached document costs.
 
-`python -m tests.bench.crdt [--editors 128] [--updates 8000]`: SurrealDB embedded on disk, in a process of its own, one
-SSP's collaboration in this one; editors who each wait for their answer before they go on.
+`python -m tests.bench.crdt [--editors 128] [--updates 8000] [--at front]`: SurrealDB embedded on disk, in a process of
+its own, one SSP's collaboration in this one; editors who each wait for their answer before they go on, and never hear
+of each other. At the `front` all insert at one place, which is the most that a merge can cost; at the `end` each goes on
+where it was.
 """
 
 from __future__ import annotations
@@ -29,11 +31,11 @@ THREAD = Address("thread", "thread:1", FIELD)
 DOCUMENTS = 2_000
 
 
-async def applied(ssp: Collaboration, editors: list[Editor], each: int) -> dict[str, float]:
+async def applied(ssp: Collaboration, editors: list[Editor], each: int, at: int | None) -> dict[str, float]:
     """Updates made before the clock starts, sent by every editor one after the other."""
     for editor in editors:
         for _ in range(each):
-            editor.type("a", 0)
+            editor.type("a", at)
     waits: list[float] = []
 
     async def send(editor: Editor) -> None:
@@ -71,7 +73,7 @@ def memory(chars: int) -> dict[str, float]:
     return {"chars": chars, "state_bytes": len(state), "bytes_per_document": round((after - before) / len(held))}
 
 
-async def measured(editors: int, updates: int) -> dict[str, object]:
+async def measured(editors: int, updates: int, at: int | None) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         child = spawn(["serve", "db", "--path", folder, "--listen", "127.0.0.1:0"])
         try:
@@ -82,7 +84,7 @@ async def measured(editors: int, updates: int) -> dict[str, object]:
             await database.query(SCHEMA)
             ssp = Collaboration(SspSettings(), database, lambda: True)
             people = [Editor(peer) for peer in range(1, editors + 1)]
-            figures = await applied(ssp, people, updates // editors)
+            figures = await applied(ssp, people, updates // editors, at)
             [[text]] = await database.query("SELECT VALUE content FROM thread:1")
             assert len(text) == figures["updates"], "nothing is lost"
             await ssp.stop()
@@ -96,8 +98,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--editors", type=int, default=128)
     parser.add_argument("--updates", type=int, default=8_000)
+    parser.add_argument("--at", choices=("front", "end"), default="front")
     asked = parser.parse_args()
-    print(json.dumps(asyncio.run(measured(asked.editors, asked.updates)), indent=1))
+    at = 0 if asked.at == "front" else None
+    print(json.dumps(asyncio.run(measured(asked.editors, asked.updates, at)), indent=1))
 
 
 if __name__ == "__main__":
