@@ -2,8 +2,8 @@
 
 `python -m tests.bench.crdt [--editors 128] [--updates 8000] [--at front]`: SurrealDB embedded on disk, in a process of
 its own, one SSP's collaboration in this one; editors who each wait for their answer before they go on, and never hear
-of each other. At the `front` all insert at one place, which is the most that a merge can cost; at the `end` each goes on
-where it was.
+of each other. At the `front` all insert at one place, which is the most that a merge can cost; at the `end` each goes
+on where it was.
 """
 
 from __future__ import annotations
