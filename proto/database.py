@@ -28,6 +28,7 @@ from sp00ky.proto.values.text import escape_ident
 
 FRAME_BYTES_MAX = 256 * 1024 * 1024
 ROWS_PER_INSERT = 500  # one INSERT's cost on an engine in memory grows with the square of its rows
+DECODED_AT_ONCE_BYTES_MAX = 1024 * 1024  # more is decoded beside the event loop, which goes on with other work
 CONNECT_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
 BACKOFF_FIRST_S = 0.002
@@ -294,7 +295,8 @@ class Database:
             async for message in socket:
                 self._heard_at = asyncio.get_running_loop().time()
                 if message.type is aiohttp.WSMsgType.BINARY:
-                    self._route(decode(message.data))
+                    is_large = len(message.data) > DECODED_AT_ONCE_BYTES_MAX
+                    self._route(await asyncio.to_thread(decode, message.data) if is_large else decode(message.data))
         except CborError:
             await socket.close()  # no answer after this one can be trusted to be matched
         finally:

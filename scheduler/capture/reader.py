@@ -12,6 +12,7 @@ is the doing of no late commit: `alignment.py` ends it.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -31,6 +32,7 @@ from sp00ky.scheduler.capture.progress import Progress
 from sp00ky.scheduler.capture.trust import why_not
 from sp00ky.scheduler.datastore.datastore import MetaWrite
 
+PARSED_AT_ONCE_MAX: Final = 5_000  # changes; more are parsed beside the event loop, which goes on with other work
 _PASSES_MAX: Final = 10
 _AHEAD_MS: Final = 3_600_000  # of any stamp that there is
 _TRIES: Final = 2  # a connection may also be lost for another reason than its answer
@@ -265,6 +267,8 @@ class FeedReader:
                 await self.lost(since, fault)
             else:
                 self.paging.came(self._now_ms())
+                if sum(len(row["changes"]) for row in rows) > PARSED_AT_ONCE_MAX:
+                    return await asyncio.to_thread(parse_page, rows, entries)
                 return parse_page(rows, entries)
 
     async def lost(self, since: int, fault: Fault) -> None:

@@ -10,7 +10,7 @@ IDS = {
     *(f"C{number}" for number in range(1, 13)),
     *(f"D{number}" for number in range(1, 10)),
     *(f"N{number}" for number in range(1, 9)),
-    *("T1", "T2", "L2", "L3", "L4", "L5", "L8", "I7", "I10", "P1", "S3"),
+    *("T1", "T2", "L2", "L3", "L4", "L5", "L8", "I7", "I10", "P1", "P2", "P4", "S1", "S2", "S3", "S4", "S5", "S6"),
 }
 TABLE = ROOT / "tests" / "faults" / "README.md"
 
