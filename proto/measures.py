@@ -279,9 +279,7 @@ SSP: Final = (
     _counter("spky_edge_conflicts_total", "Transactions that had to be made again.", "edge_conflicts_total"),
     _counter("spky_edge_flushes_total", "Throttle windows in which edges were written.", "edge_flushes_total"),
     _counter("spky_edge_failures_total", "Of them, those that have to be tried again.", "edge_failures_total"),
-    _counter(
-        "spky_edge_tables_removed_total", "Tables of users without views, removed.", "edge_tables_removed_total"
-    ),
+    _counter("spky_edge_tables_removed_total", "Tables of users without views, removed.", "edge_tables_removed_total"),
     _gauge("spky_edges_pending", "Edges that are to be written.", "edges_pending"),
     _gauge("spky_applied_seq", "The newest revision in the circuits.", "applied_seq"),
     _gauge("spky_written_seq", "The newest revision whose edges are written.", "written_seq"),

@@ -66,7 +66,6 @@ async def test_drift_is_found_and_mended_on_request(database: Database) -> None:
     await database.query("CREATE a:1 SET n = 1; CREATE a:2 SET n = 2")
     async with Scheduler(MemoryDatastore(), database) as scheduler:
         await ready(scheduler)
-        admin = scheduler.admin
         await scheduler.driver.offer_transactions([[_change("a", 1, n=9)]])
         found = await scheduler.integrity.VerifyTables(integrity_pb2.VerifyTablesRequest(tables=["a"]))
         assert [(each.name, each.differing, each.repaired) for each in found.tables] == [("a", 1, 0)]
