@@ -209,6 +209,7 @@ SCHEDULER: Final = (
     _gauge("spky_capture_connected", "Whether SurrealDB can be read.", "capture_connected"),
     _gauge("spky_capture_near_ms", "How far a poll looks back, milliseconds.", "capture_near_ms"),
     _counter("spky_capture_held_total", "Reads that ended before a change in doubt.", "capture_held"),
+    _counter("spky_capture_schema_readings_total", "Readings of the schema.", "capture_schema_readings"),
     _counter("spky_capture_split_comparisons_total", "Comparisons committed in parts.", "capture_split_comparisons"),
     _gauge("spky_capture_live_queries", "LIVE queries that wake the capture.", "capture_live_queries"),
     _counter("spky_capture_notifications_total", "Notifications of LIVE queries.", "capture_notifications"),
@@ -318,6 +319,12 @@ SSP: Final = (
     ),
     _counter(
         "spky_jobs_removed_total", "Finished jobs removed after their time.", "jobs_removed_total", labels=("table",)
+    ),
+    _counter(
+        "spky_jobs_slots_full_total",
+        "Looks that left jobs waiting since other SSPs have their table's slots.",
+        "jobs_slots_full_total",
+        labels=("table",),
     ),
     _counter("spky_schedules_due_total", "Due times of schedules that this SSP carried out.", "schedules_due_total"),
     _counter("spky_schedules_missed_total", "Due times that nobody was there for.", "schedules_missed_total"),

@@ -30,7 +30,7 @@ from sp00ky.scheduler.capture.feed import Page, Seen, bounded, parse_page
 from sp00ky.scheduler.capture.offering import Letter, Offering, letters_of
 from sp00ky.scheduler.capture.pending import Pending
 from sp00ky.scheduler.capture.poison import Record, is_unencodable, poison_of
-from sp00ky.scheduler.capture.schema import computed_fields
+from sp00ky.scheduler.capture.schema import TABLES_TEXT, computed_fields
 from sp00ky.scheduler.datastore.datastore import MetaWrite
 from sp00ky.scheduler.intake import KEY_BYTES_MAX, RECORD_BYTES_MAX
 
@@ -200,8 +200,7 @@ class Alignment:
         return records
 
     async def _existing(self) -> set[str]:
-        info = (await self._database.query("INFO FOR DB STRUCTURE"))[0]
-        return {table["name"] for table in info["tables"]}
+        return {table["name"] for table in (await self._database.query(TABLES_TEXT))[0]}
 
     def _fold(self, page: Page) -> set[Record]:
         reader = self._reader

@@ -5,8 +5,8 @@
        └───────────── the database is gone, or the store takes nothing: try again within 1 s ◀──────────┘
 
 A poll reads from just before the last stamp, every `poll_ms`. A sweep reads the whole overlap, each second, for every
-barrier, and when a poll has met a change that does not fit; it is followed by what only whole reads can find: schema,
-derived tables, and what still does not fit.
+barrier, and when a poll has met a change that does not fit; it is followed by what only whole reads can find: the
+schema (for a barrier, or in its turn: `pace.py`), derived tables, and what still does not fit.
 
 Invariant: what a barrier answers holds every commit that the database had acknowledged before the call, because the
 sweep it waits for began after the call. `Seen` and the cursor move only after the sink has made an offer durable, so
@@ -119,6 +119,7 @@ class Capture:
             "capture_connected": float(not self.lost),
             "capture_near_ms": self._reader.cursor.near_ms,
             "capture_held": self._reader.holds,
+            "capture_schema_readings": self._comparing.readings,
             "capture_split_comparisons": self._comparing.split + offering.split,
             "dead_letters": len(offering.letters),
             "dead_letters_forgotten": offering.letters.forgotten,
@@ -309,7 +310,8 @@ class Capture:
             self._link.require_same(health, self._reader.progress.instance)
             if not await self._reader.is_defined():
                 raise Fault(Code.UNAVAILABLE, "the database's changefeed was taken away", "it is defined again")
-            await self._comparing.refresh_schema()
+            if waiters or self._reader.is_held or self._comparing.schema_is_due:
+                await self._comparing.refresh_schema()
             await self._align()
             if self.offering.unknown_tables:  # of what was held: it may have been removed since
                 await self._comparing.refresh_schema()

@@ -6,7 +6,8 @@ Invariant: a table is forgotten from `stale` only when the changes that its comp
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence, Set
+import time
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Final
 
 from sp00ky.proto.database import Database
@@ -24,6 +25,7 @@ from sp00ky.scheduler.capture.clone import (
     small_tables,
 )
 from sp00ky.scheduler.capture.offering import Offering
+from sp00ky.scheduler.capture.pace import Pace
 from sp00ky.scheduler.capture.poison import Record
 from sp00ky.scheduler.capture.progress import NUMBERS_META, UNKNOWN_META
 from sp00ky.scheduler.capture.schema import TableSchema, captured, read_schema, schema_changes, stored_schema
@@ -36,18 +38,33 @@ log = logging.getLogger(__name__)
 
 
 class Comparing:
-    """`split`: comparisons that were too large for one transaction, so that a reader may have seen a part."""
+    """`split`: comparisons that were too large for one transaction, so that a reader may have seen a part; `readings`:
+    of the schema."""
 
-    def __init__(self, database: Database, offering: Offering) -> None:
+    def __init__(self, database: Database, offering: Offering, *, now_s: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._offering = offering
+        self._now_s = now_s
         self.split = 0
+        self._pace = Pace()
+        self.readings = 0
+
+    @property
+    def schema_is_due(self) -> bool:
+        """To be read at the next sweep: its turn has come, or there is something that cannot be told without it."""
+        offering = self._offering
+        if offering.unknown_tables or offering.new_tables:
+            return True
+        return self._pace.is_due(self._now_s(), asked=offering.has_news)
 
     async def refresh_schema(self) -> None:
         """Bring `_00_schema` up to date. A table that is gone loses its rows here, since the feed says nothing of it;
         one that is new, or another under its name, is stale."""
         offering, store = self._offering, self._offering.sink.store
+        began, offering.has_news = self._now_s(), False
         schema = await read_schema(self._database)
+        self._pace.has_read(began, self._now_s())
+        self.readings += 1
         tables, stored = captured(schema), stored_schema(store)
         kept_nothing = {name for name, table in schema.items() if table.dropped and store.count(name)}
         removed = (stored.keys() | offering.unknown_tables) - tables.keys()  # the feed told of it, and it is not there

@@ -6,7 +6,7 @@ One feed row is one committed transaction; inside it changes are ordered by tabl
     {'update': record}                            created (without INCLUDE ORIGINAL: written)
     {'current': record, 'update': reverse patch}  updated
     {'delete': {'id': …, 'original': record}}     deleted
-    {'define_table': …}                           the schema changed
+    {'define_table': …}                           a table was defined; of what else changes the schema, nothing
 
 A row of an aggregating view has no id there, and one of a plain view is not there at all: neither is read from the
 feed. LIMIT counts (row, table) pairs, so a full page may cut its last row: that row is left for the next page. A row
@@ -94,6 +94,7 @@ class FeedRow:
     is_cut: bool = False
     probes: Sequence[tuple[Value, int]] = ()  # whose, and the turn
     queries: Sequence[tuple[Value, int | None]] = ()  # keys of `_00_query`: written by a client (None), or deleted
+    defines: bool = False  # a table that is not the mesh's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ def parse_row(raw: Mapping[str, Value]) -> FeedRow:
     probes: list[tuple[Value, int]] = []
     queries: list[tuple[Value, int | None]] = []
     anonymous = 0
+    defines = False
     for item in raw["changes"]:
         mesh_table = _mesh_table(item)
         if mesh_table:
@@ -134,6 +136,7 @@ def parse_row(raw: Mapping[str, Value]) -> FeedRow:
             continue
         try:
             change = _parse_change(item)
+            defines = defines or _defines_table(item)
         except (PackError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             poison.append(poison_of(item, error))
             change = None
@@ -142,7 +145,8 @@ def parse_row(raw: Mapping[str, Value]) -> FeedRow:
         else:
             tables.add(change.table)
             changes.append(change)
-    return FeedRow(raw["versionstamp"], changes, len(tables) + anonymous, poison, probes=probes, queries=queries)
+    pairs = len(tables) + anonymous
+    return FeedRow(raw["versionstamp"], changes, pairs, poison, probes=probes, queries=queries, defines=defines)
 
 
 def _probe(item: Mapping[str, Value]) -> list[tuple[Value, int]]:
@@ -171,6 +175,12 @@ def _mesh_table(item: Mapping[str, Value]) -> str:
     if isinstance(record_id, RecordId) and record_id.table.startswith(MESH_PREFIX):
         return record_id.table
     return ""
+
+
+def _defines_table(item: Mapping[str, Value]) -> bool:
+    """One of the mesh's own is no news: there is one for every user with a view."""
+    defined = item.get("define_table")
+    return isinstance(defined, Mapping) and not str(defined.get("name", "")).startswith(MESH_PREFIX)
 
 
 def _parse_change(item: Mapping[str, Value]) -> FeedChange | None:

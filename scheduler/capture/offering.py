@@ -51,7 +51,7 @@ class Reading(NamedTuple):
 
 class Offering:
     """`stale`: tables to compare as a whole; `unknown_tables`: seen since the schema was read, and not in it;
-    `new_tables`: never compared, or another under their name.
+    `new_tables`: never compared, or another under their name; `has_news`: a table was defined since then.
     Of the progress that this process began from, `resumed_stamp`: what is not newer may be in the replica already;
     `compared_below`: what is below may be there from a comparison."""
 
@@ -62,6 +62,7 @@ class Offering:
         self.stale: set[str] = set()
         self.new_tables: set[str] = set()
         self.unknown_tables: set[str] = set(unpack(sink.store.meta(UNKNOWN_META) or pack([])))
+        self.has_news = False
         self.resumed_stamp = self.compared_below = 0
         self.changes = 0
         self.repairs = 0
@@ -111,6 +112,7 @@ class Offering:
             pending.put(record, change.packed, stamp)
             changes.append(_as_change(change, stamp))
         self.stale |= fed_by(self.schema, {change.table for change in changes})
+        self.has_news = self.has_news or row.defines
         if row.queries:
             self.on_queries(row.queries)
         return Reading(changes + self._probes(row) if row.probes else changes, doubts)

@@ -18,6 +18,7 @@ from sp00ky.proto.values.kinds import NONE, Datetime, RecordId, Value
 from sp00ky.proto.values.order import sort_key
 from sp00ky.proto.whole.scope import Indexed, Scope, Source
 from sp00ky.proto.whole.select import run_select
+from sp00ky.scheduler.capture.schema import TABLES_TEXT
 from sp00ky.scheduler.registering import statements as registrations
 from sp00ky.ssp.edges import statements as edges
 
@@ -151,12 +152,11 @@ def _info_for_ns(surreal: ModelSurreal, *_: object) -> Value:
     return {"databases": {name: f"DEFINE DATABASE {name} CHANGEFEED 1d INCLUDE ORIGINAL"}}
 
 
-def _info_for_db(surreal: ModelSurreal, *_: object) -> Value:
-    tables: list[Value] = [
+def _tables(surreal: ModelSurreal, *_: object) -> Value:
+    return [
         {"name": name, "id": number, "drop": False, "view": NONE, "permissions": {"select": False}}
         for number, name in enumerate(surreal.tables, 1)
     ]
-    return {"tables": [*tables, {"name": "_00_query", "id": 99}]}
 
 
 def _info_for_table(surreal: ModelSurreal, *_: object) -> Value:
@@ -289,7 +289,7 @@ _PATTERNS: Sequence[tuple[re.Pattern[str], Callable[..., Value]]] = tuple(
         (r"SELECT VALUE instance FROM \$id", _instance),
         (r"UPSERT \$id SET instance = \$instance", _upsert_instance),
         (r"INFO FOR NS", _info_for_ns),
-        (r"INFO FOR DB STRUCTURE", _info_for_db),
+        (re.escape(TABLES_TEXT), _tables),
         (r"INFO FOR TABLE \w+ STRUCTURE", _info_for_table),
         (r"SELECT VALUE id FROM (\w+) (WHERE id > \$after )?(?:ORDER BY id )?LIMIT (\d+)", _ids),
         (r"SELECT (?:\*|(VALUE id)) FROM \$ids", _records),

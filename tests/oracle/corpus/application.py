@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sp00ky.proto.values.kinds import Value
 from sp00ky.proto.whole.scope import Source
-from sp00ky.scheduler.capture.schema import TableSchema, table_schema, tables_of
+from sp00ky.scheduler.capture.schema import TABLES_TEXT, TableSchema, of_fair_name, table_schema
 
 from tests.harness.oracle import Oracle, Refused
 
@@ -87,7 +87,7 @@ class Played:
         self.params = {query.view: self._params(query) for query in application.queries}
 
     def _tables(self) -> list[Mapping[str, Value]]:
-        return tables_of(self._told("INFO FOR DB STRUCTURE"))
+        return of_fair_name(self._told(TABLES_TEXT))
 
     def _schema_of(self, table: Mapping[str, Value]) -> TableSchema:
         return table_schema(table, self._told(f"INFO FOR TABLE {table['name']} STRUCTURE"))

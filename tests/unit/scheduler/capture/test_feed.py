@@ -40,7 +40,11 @@ def test_every_format() -> None:
         (common_pb2.OP_DELETE, None, Before.UNKNOWN, None),
     ]
     assert {(change.table, change.key) for change in parsed.changes} == {("t", pack(1))}
-    assert parsed.stamp == 7 and parsed.pairs == 2 and not parsed.poison
+    assert parsed.stamp == 7 and parsed.pairs == 2 and not parsed.poison and parsed.defines
+
+
+def test_a_table_of_the_mesh_that_is_defined_is_no_news() -> None:
+    assert not parse_row(row(1, {"define_table": {"name": "_00_list_ref_user_1"}}, created("a", 1))).defines
 
 
 def test_a_poisoned_change_costs_its_row_nothing_else() -> None:
