@@ -47,7 +47,7 @@ class Backend(BaseModel):
     """Who runs the jobs of a table. `table` empty: a service whose health alone is asked for.
 
     `timeout`: seconds that an attempt may take; a row's own counts where `timeout_overridable`, up to an hour.
-    `concurrency`: attempts at the same time on each SSP. `retain_success_secs`, `retain_failed_secs`: how long finished
+    `concurrency`: attempts at the same time on all SSPs. `retain_success_secs`, `retain_failed_secs`: how long finished
     rows stay, 0 for ever. `memory_bytes_max`, `fuel`: of functions, the memory of a worker, or of an instance of a
     WebAssembly module, and how many instructions a call of the latter may last."""
 

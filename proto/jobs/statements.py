@@ -7,6 +7,10 @@ rows. All times are the database's, so that runners need no common clock.
 Fencing: each claim counts `lease_epoch` up, and each later write of that claim names it; a runner that was overtaken
 matches no row. Every statement below is one transaction of its own, or part of a batch that is one.
 
+Slots: of a table, whoever runs them, no more jobs have a lease that lasts than `$most`. A claim counts them, and writes
+the table's row of `_00_outbox`: without it, two claims that each saw the same slot free would write different jobs, and
+both be committed. So one of them is in conflict, and counts again.
+
 Table names are checked identifiers of the configuration; all else travels as parameters.
 """
 
@@ -84,13 +88,19 @@ def adopt(table: str) -> str:
     )
 
 
+def _held(table: str) -> str:
+    """How many have a lease that lasts: at most as many index entries as there are slots."""
+    return f"(SELECT count() FROM {table} WHERE status = 'processing' AND due_at > time::now() GROUP ALL)[0].count ?? 0"
+
+
 def find_due(table: str) -> str:
-    """What may be claimed, the longest due first; then when the next is due, if one is; and the time."""
+    """What may be claimed, the longest due first; when the next is due, if one is; slots held; and the time."""
     return (
         f"SELECT id, due_at FROM {table} WHERE status = 'pending' AND due_at <= time::now() AND {_OTHERS_FIRST} "
         f"ORDER BY due_at LIMIT $limit;"
         f"SELECT VALUE due_at FROM {table} WHERE status = 'pending' AND due_at > time::now() "
         f"ORDER BY due_at LIMIT 1;"
+        f"RETURN {_held(table)};"
         f"RETURN time::now();"
     )
 
@@ -100,13 +110,25 @@ _LEASE = (
     "time::now() + $margin + (IF $overridable AND type::is_number(timeout) AND timeout > 0 "
     "{ duration::from_secs(<int> math::ceil(math::min([timeout, $timeout_max]))) } ELSE { $timeout })"
 )
-CLAIM: Final = f"""
-UPDATE $ids SET status = '{target(Signal.CLAIMED)}', assignee = $ssp, lease_epoch = (lease_epoch ?? 0) + 1,
-    lease_until = {_LEASE}, due_at = {_LEASE}, updated_at = time::now()
+_CLAIM: Final = f"""
+UPDATE array::slice($ids, 0, math::max([0, $most - $held])) SET status = '{target(Signal.CLAIMED)}', assignee = $ssp,
+    lease_epoch = (lease_epoch ?? 0) + 1, lease_until = {_LEASE}, due_at = {_LEASE}, updated_at = time::now()
 WHERE status IN $from AND (due_at = NONE OR due_at <= time::now())
     AND {_OTHERS_FIRST}
-RETURN AFTER
+RETURN AFTER;
 """
+CLAIMED_AT: Final = 3  # which result of it has the rows
+
+
+def claim(table: str) -> str:
+    """Of `$ids`, as many as there are slots."""
+    return batch(
+        [
+            f"UPSERT _00_outbox:{table} SET claims = (claims ?? 0) + 1 RETURN NONE;",
+            f"LET $held = {_held(table)};",
+            _CLAIM,
+        ]
+    )
 
 
 def claim_params(**params: Value) -> dict[str, Value]:

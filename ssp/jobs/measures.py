@@ -14,6 +14,7 @@ class JobMeasures:
         self.lost = 0  # leases of whomever that ran out, found by us
         self.removed = 0
         self.fenced = 0
+        self.full = 0  # looks at the table that left jobs waiting, since other SSPs have its slots
         self._ended = dict.fromkeys((Signal.SUCCEEDED, Signal.ERRED, Signal.EXHAUSTED), 0)
         self._claim_seconds = Distribution()
         self._call_seconds = Distribution()
@@ -40,6 +41,7 @@ class JobMeasures:
             "jobs_lost_total": self.lost,
             "jobs_fenced_total": self.fenced,
             "jobs_removed_total": self.removed,
+            "jobs_slots_full_total": self.full,
         }
         return {key_of(name, table=self._table): value for name, value in counted.items()}
 

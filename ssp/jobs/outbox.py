@@ -1,7 +1,8 @@
 """One outbox table as the runner's queue: searches and claims, by one's own connection to SurrealDB.
 
 A claim is a compare-and-set of status and time, so that of several runners one gets a job; `lease_epoch`, counted up by
-it, fences the others from then on.
+it, fences the others from then on. It also counts who holds a lease on the table, so that of all SSPs together no more
+attempts run than its concurrency; a runner that was killed holds its slots until its leases are over.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sp00ky.proto.values.kinds import NONE, Duration, RecordId, Value
 LEASE_MARGIN_S = 5.0  # beyond an attempt's timeout: to record what it came to
 OTHERS_FIRST_S = 2.0
 ADOPT_AGAIN_S = 2.0
+CLAIM_RETRIES = 3  # claims of one table are one after the other
 SPREAD = 4  # times as many candidates as are wanted, where others look for them too
 EXPIRED_MAX = 200
 
@@ -31,12 +33,14 @@ def duration(seconds: float) -> Duration:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Jobs that are ours, how long each was due (seconds), whether others wait, and the seconds until one is due."""
+    """Jobs that are ours, how long each was due (seconds), whether others wait, and the seconds until one is due.
+    `is_full`: others wait, and all slots of the table are taken, here or elsewhere."""
 
     jobs: Sequence[Claimed]
     waited_s: Sequence[float]
     are_more: bool
     next_due_s: float | None
+    is_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +90,21 @@ class Outbox:
             _must(result)
 
     async def take(self, wanted: int, *, alone: bool) -> Taken:
-        """Claim up to `wanted` jobs that are due. Where another runner is quicker, fewer."""
+        """Claim up to `wanted` jobs that are due. Where another runner is quicker, or slots are few, fewer."""
         limit = wanted if alone else wanted * SPREAD
         whose: dict[str, Value] = {"ssp": self._ssp_id, "alone": alone, "grace": duration(OTHERS_FIRST_S)}
-        due, coming, now = await self._database.query(
+        due, coming, held, now = await self._database.query(
             statements.find_due(self._backend.table), {"limit": limit, **whose}
         )
         next_due_s = max(0.0, (coming[0].ns - now.ns) / 1e9) if coming else None
-        if not due:
-            return Taken([], [], False, next_due_s)
-        chosen = due if alone else random.sample(due, min(wanted, len(due)))
+        free = max(0, self._backend.concurrency - held)
+        if not due or not free:
+            return Taken([], [], False, next_due_s, is_full=bool(due))
+        most = min(wanted, free, len(due))
+        chosen = due[:most] if alone else random.sample(due, most)
         params = statements.claim_params(
             ids=[row["id"] for row in chosen],
+            most=self._backend.concurrency,
             margin=duration(LEASE_MARGIN_S),
             timeout=duration(self._backend.timeout),
             timeout_max=TIMEOUT_S_MAX,
@@ -105,15 +112,18 @@ class Outbox:
             **whose,
         )
         try:
-            rows = (await self._database.query(statements.CLAIM, params))[0]
+            text = statements.claim(self._backend.table)
+            results = await self._database.query(text, params, conflict_retries=CLAIM_RETRIES)
+            rows = results[statements.CLAIMED_AT]
         except QueryError as error:
             if not error.retryable:
                 raise
             rows = []  # others are at the same ones: look again
         due_at = {row["id"]: row["due_at"] for row in chosen}
         waited = [_waited_s(row, due_at.get(row["id"], NONE)) for row in rows]
+        are_more = len(due) == limit or len(rows) < len(due)
         return Taken(
-            [Claimed.of(row) for row in rows], waited, len(due) == limit or len(rows) < len(chosen), next_due_s
+            [Claimed.of(row) for row in rows], waited, are_more, next_due_s, is_full=are_more and len(rows) == free
         )
 
     async def expired(self) -> Sequence[Expired]:

@@ -6,7 +6,8 @@ rows alone decide. Invariants:
 * what is called is claimed: a lease of timeout + margin, under an epoch of its own;
 * a job that this process loses in any way is found again by whoever sweeps after its lease: nothing is kept here that
   is not in the row;
-* at most `concurrency` attempts run, and none begins while the backend's breaker is open.
+* at most `concurrency` attempts run on all SSPs, which claims see to, and none begins while the backend's breaker is
+  open.
 """
 
 from __future__ import annotations
@@ -141,10 +142,13 @@ class Runner:
         if wanted <= 0:
             return SWEEP_S
         taken = await self._outbox.take(wanted, alone=self._is_alone())
-        self._is_backlogged = taken.are_more
+        self._is_backlogged = taken.are_more or taken.is_full
         for job, waited_s in zip(taken.jobs, taken.waited_s, strict=True):
             self.measures.claimed(waited_s)
             self._begin(job)
+        if taken.is_full:
+            self.measures.full += self._free > 0
+            return SWEEP_S  # or until an attempt ends, here or, which changes the table, elsewhere
         if taken.are_more and len(self._running) < self.backend.concurrency:
             return 0.0 if taken.jobs else random.uniform(0.0, 0.05)
         return min(SWEEP_S, max(0.0, taken.next_due_s)) if taken.next_due_s is not None else SWEEP_S

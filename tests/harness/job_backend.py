@@ -16,7 +16,8 @@ Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass
 class JobBackend:
-    """`answer` decides what is said; `held` (set: nothing is held) keeps answers back."""
+    """`answer` decides what is said; `held` (set: nothing is held) keeps answers back. A call whose caller has gone
+    is not in flight any more."""
 
     url: str = ""
     calls: list[tuple[str, str, Any]] = field(default_factory=list)  # key, path, payload
@@ -54,7 +55,7 @@ async def job_backend() -> AsyncIterator[JobBackend]:
     backend = JobBackend()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", backend.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -59,10 +59,13 @@ class Scene:
         return found
 
     async def ssp(self, ssp_id: str = "one", **stated: Any) -> Jobs:
-        own = await self._fresh(self.database.namespace)
+        own = await self.connected()
         jobs = self.ssps[ssp_id] = Jobs(own, [self.backend(**stated)], ssp_id)
         jobs.start()
         return jobs
+
+    async def connected(self) -> Database:
+        return await self._fresh(self.database.namespace)
 
     async def create(self, key: str, **fields: Any) -> RecordId:
         row = RecordId("job", key)
@@ -175,6 +178,48 @@ async def test_no_more_run_at_once_than_the_table_allows(scene: Scene) -> None:
     for number in range(6):
         await scene.ends(RecordId("job", f"n{number}"), "success")
     assert scene.served.inflight_most == 2 and scene.served.keys == {f"job:n{n}": 1 for n in range(6)}
+
+
+async def test_no_more_run_at_once_on_all_ssps_than_the_table_allows(scene: Scene) -> None:
+    """Three at a time on three SSPs, of which one is dead and holds a slot until its lease is over."""
+    dead = await scene.prepare(concurrency=3, timeout=600.0)
+    lost = await scene.create("lost")
+    assert len((await dead.take(1, alone=True)).jobs) == 1
+    scene.served.held.clear()
+    for name in ("one", "two"):
+        await scene.ssp(name, concurrency=3, timeout=60.0)
+    rows = [await scene.create(f"n{number}") for number in range(40)]
+    await eventually(lambda: scene.served.inflight == 2, 10, what="the two slots that are left")
+    full = 'jobs_slots_full_total{table="job"}'
+    await eventually(lambda: sum(jobs.metrics()[full] for jobs in scene.ssps.values()), 10, what="a look in vain")
+    assert scene.served.inflight_most == 2
+    await scene.database.query("UPDATE $id SET due_at = time::now() - 1s", {"id": lost})
+    await eventually(lambda: scene.served.inflight == 3, 20, what="the slot of the lease that is over")
+    scene.served.held.set()
+    for job in [lost, *rows]:
+        await scene.ends(job, "success", 30.0)
+    assert scene.served.inflight_most == 3 and set(scene.served.keys.values()) == {1}
+    assert (await scene.row(lost))["leases_lost"] == 1
+
+
+async def test_claims_at_the_same_moment_count_each_other(scene: Scene) -> None:
+    """Of different jobs, in transactions that last for long enough to overlap."""
+    await scene.database.query(
+        "DEFINE EVENT slow ON job WHEN $after.status = 'processing' THEN { FOR $n IN 0..2000 { math::max([$n, 1]) } }"
+    )
+    backend, ids = scene.backend(concurrency=5), [await scene.create(f"n{number}") for number in range(12)]
+    params: dict[str, Any] = {"most": backend.concurrency, "ssp": "any", "alone": True, "grace": Duration(0)}
+    params |= {"margin": Duration(0), "timeout": Duration(10**12), "timeout_max": 1.0, "overridable": False}
+    text = statements.claim(backend.table)
+
+    async def claim(database: Database, mine: list[RecordId]) -> int:
+        results = await database.query(text, statements.claim_params(ids=mine, **params), conflict_retries=20)
+        return len(results[statements.CLAIMED_AT])
+
+    databases = [await scene.connected() for _ in range(6)]
+    claims = [claim(database, ids[2 * n : 2 * n + 2]) for n, database in enumerate(databases)]
+    assert sum(await asyncio.gather(*claims)) == 5
+    assert sum(database.conflicts for database in databases) > 0, "they overlapped"
 
 
 async def test_a_timeout_is_a_failed_attempt_and_a_rows_own_counts_where_allowed(scene: Scene) -> None:
