@@ -6,11 +6,28 @@ of the offer is. The others say nothing, so that a large batch costs 57 bytes an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from sp00ky.proto.tracing import Begun, begin
-from sp00ky.scheduler.changes import CanonicalChange, marked
+from sp00ky.proto.v1.common_pb2 import Change
+from sp00ky.scheduler.changes import CanonicalChange, canonical_change, marked
+
+_SLICE_CHANGES: Final = 1000  # without a pause
+
+
+async def canonical_transactions(transactions: Sequence[Sequence[Change]]) -> list[list[CanonicalChange]]:
+    """What the capture offers, in the exact form. The event loop goes on meanwhile: it may be 100,000 changes."""
+    made: list[list[CanonicalChange]] = []
+    for changes in transactions:
+        made.append([])
+        for at in range(0, len(changes), _SLICE_CHANGES):
+            if at:
+                await asyncio.sleep(0)
+            made[-1] += map(canonical_change, changes[at : at + _SLICE_CHANGES])
+    return made
 
 
 @contextmanager

@@ -38,12 +38,12 @@ from sp00ky.proto.v1 import (
     views_pb2_grpc,
 )
 from sp00ky.scheduler import errors
-from sp00ky.scheduler.appends import appending
+from sp00ky.scheduler.appends import appending, canonical_transactions
 from sp00ky.scheduler.backends import Backends
 from sp00ky.scheduler.capture.capture import Capture
 from sp00ky.scheduler.capture.choice import capture_of
 from sp00ky.scheduler.capture.hinted import HintedCapture
-from sp00ky.scheduler.changes import CanonicalChange, canonical_change
+from sp00ky.scheduler.changes import CanonicalChange
 from sp00ky.scheduler.commit import Committer
 from sp00ky.scheduler.config import SchedulerSettings
 from sp00ky.scheduler.coordinator.coordinator import Coordinator, CoordinatorConfig
@@ -329,7 +329,7 @@ class SchedulerDriver:
         self, transactions: Sequence[Sequence[common_pb2.Change]], meta: Sequence[MetaWrite] = ()
     ) -> Seq:
         """The capture's sink: durable on return."""
-        offered = [[canonical_change(change) for change in changes] for changes in transactions]
+        offered = await canonical_transactions(transactions)
         with appending("capture", offered[-1] if offered else [], root=True) as append:
             seq = await (await self.committer.offer_in_turn(offered, meta, Work.CAPTURED))
             if append is not None:

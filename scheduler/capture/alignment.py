@@ -26,7 +26,7 @@ from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.pack import PackError, pack, unpack
 from sp00ky.proto.values.text import escape_ident
 from sp00ky.scheduler.capture.cursor import NEAR_MS, back
-from sp00ky.scheduler.capture.feed import Page, Seen, bounded, parse_page
+from sp00ky.scheduler.capture.feed import Page, Seen, bounded, parsed
 from sp00ky.scheduler.capture.offering import Letter, Offering, letters_of
 from sp00ky.scheduler.capture.pending import Pending
 from sp00ky.scheduler.capture.poison import Record, is_unencodable, poison_of
@@ -115,7 +115,7 @@ class Alignment:
 
     async def commit(self, meta: Sequence[MetaWrite] = ()) -> int:
         """Make it durable, as one transaction; how many changes it was."""
-        transaction = self._pending.transaction()
+        transaction = await self._pending.transaction()
         progress = self._reader.progress_at(self._high)
         if self.split and self._is_checked and not self._reader.owes_comparison:
             progress = replace(progress, cloned=True)
@@ -132,7 +132,7 @@ class Alignment:
         if self.split == 1:
             log.warning("more than %d changes, of which one was in doubt, are committed in parts", FOLDED_CHANGES_MAX)
         progress = replace(self._reader.progress_at(self._high), cloned=False)
-        await self._offering.offer_aligned(self._pending.transaction(), [progress.as_meta()], self._letters)
+        await self._offering.offer_aligned(await self._pending.transaction(), [progress.as_meta()], self._letters)
         self._reader.took(self._seen, self._high, progress)
         self._pending, self._seen, self._letters = Pending(self._offering.sink.store), Seen(), []
 
@@ -141,7 +141,7 @@ class Alignment:
         doubts: set[Record] = set()
         while True:
             page, rows = await self._read_both(records)
-            doubts |= self._fold(page)
+            doubts |= await self._fold(page)
             if page.since is None:
                 self._since = max(self._since, back(self._high, NEAR_MS))
                 return rows, doubts
@@ -174,7 +174,7 @@ class Alignment:
                 continue
             failure = cause_of(results)
             if failure is None:
-                page = parse_page(results[1].result, entries)
+                page = await parsed(results[1].result, entries)
                 computed = {name: computed_fields(info.result) for name, info in zip(names, results[2:], strict=False)}
                 return page, self._packed(results[-2].result, computed) if ids else {}
             existing = await self._existing()
@@ -202,13 +202,14 @@ class Alignment:
     async def _existing(self) -> set[str]:
         return {table["name"] for table in (await self._database.query(TABLES_TEXT))[0]}
 
-    def _fold(self, page: Page) -> set[Record]:
+    async def _fold(self, page: Page) -> set[Record]:
         reader = self._reader
         rows = self._seen.unseen(reader.fresh(page.rows))
         doubts: set[Record] = set()
         epoch, is_checked = reader.progress.source_epoch, self._is_checked
         for row in rows:
-            doubts |= self._offering.read(row, epoch, self._pending, is_checked=is_checked).doubts
+            reading = await self._offering.read(row, epoch, self._pending, is_checked=is_checked)
+            doubts |= reading.doubts
             self._high = max(self._high, row.stamp)
         self._seen.mark(rows)
         self._letters += letters_of(rows)

@@ -4,14 +4,16 @@ A versionstamp is unix milliseconds << 16 | counter, taken before its commit can
 late commits: a poll goes back `near_ms`, which is `NEAR_MS` or twice what was lately seen to be late, and once a second
 a sweep goes back to what was the last stamp `OVERLAP_MS` before the sweep ahead of it began, *on the poller's own
 monotonic clock*, which no step of the database's clock can shorten. So a commit that is seen up to `OVERLAP_MS` after
-its stamp was taken is in the first sweep after it is seen, however long that sweep was in coming.
+its stamp was taken is in the first sweep after it is seen, however long that sweep was in coming. How late a commit
+is grows with its changes (1 to 3 s for 100,000), so every `PATIENCE_EVERY_MS` a sweep goes further back as far as that
+costs little: up to `PATIENCE_MS`, over at most `PATIENCE_CHANGES` known changes.
 
 After the database's clock went back, rows with stamps of its future lie in the feed for as long as the step was wide.
 They are known by then (the tables have been compared), and new rows come before them, or behind them if the database
 kept counting: `island` is the span that reading jumps over. Its beginning is kept ahead of the clock: what the clock is
 about to reach is marked as seen row by row first, since new rows will come to lie between.
 
-Invariant: `sweep_since` never falls, and is never above `near_since`; nothing below it is read again.
+Invariant: `sweep_since` never falls, and is never above `near_since`; nothing below `patient_since` is read again.
 Source: reference/surrealdb-embedded.md §2, traps 3, 5, 6.
 """
 
@@ -23,6 +25,9 @@ from typing import Final
 
 NEAR_MS: Final = 64
 OVERLAP_MS: Final = 2000
+PATIENCE_EVERY_MS: Final = 5_000
+PATIENCE_MS: Final = 60_000
+PATIENCE_CHANGES: Final = 1000
 CLOCK_MARGIN_MS: Final = 2000  # how far a stamp may be ahead of the database's clock, or the clock behind a stamp
 _COUNTER_BITS: Final = 16
 
@@ -59,6 +64,7 @@ class Cursor:
         self._clock_ms = 0  # the database's, at its highest
         self._floor = 0  # reading never begins below
         self._settled = last if settled is None else settled  # `last` as it was OVERLAP_MS before the last sweep
+        self._patient_since = self.sweep_since
 
     @property
     def floor(self) -> int:
@@ -76,6 +82,11 @@ class Cursor:
     @property
     def sweep_since(self) -> int:
         return max(self._floor, back(self._settled, NEAR_MS))
+
+    @property
+    def patient_since(self) -> int:
+        """Nothing below is read again; never above `sweep_since`, and never falls."""
+        return max(self._floor, self._patient_since)
 
     def saw(self, stamp: int) -> None:
         self.last = max(self.last, stamp)
@@ -109,6 +120,11 @@ class Cursor:
         self.near_ms = max(NEAR_MS, self.near_ms * 9 // 10)
         while self._heights and self._heights[0][0] <= began_ms - OVERLAP_MS:
             self._settled = self._heights.popleft()[1]
+
+    def relent(self, crowded_below: int) -> None:
+        """After a sweep, `crowded_below`: from there on there are no more than `PATIENCE_CHANGES` known changes."""
+        patient = max(crowded_below, back(self.sweep_since, PATIENCE_MS))
+        self._patient_since = max(self._patient_since, min(patient, self.sweep_since))
 
     def jump(self, since: int) -> int:
         """`since`, or the end of the island if it lies on it."""

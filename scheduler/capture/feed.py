@@ -19,8 +19,9 @@ Source: reference/surrealdb-embedded.md §2, traps 1–4, reproduced on core 3.2
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, NamedTuple, assert_never
 
@@ -33,6 +34,7 @@ from sp00ky.scheduler.changes import NAME_CHARS_MAX
 from sp00ky.scheduler.intake import KEY_BYTES_MAX, RECORD_BYTES_MAX
 
 PAGE_ENTRIES: Final = 1000  # the most that SHOW CHANGES gives
+PARSED_AT_ONCE_MAX: Final = 5_000  # changes; more are parsed beside the event loop, which goes on with other work
 MESH_PREFIX: Final = "_00_"
 PROBE_TABLE: Final = "_00_probe"  # the mesh's own, whose changes are told: see scheduler/probe.py,
 QUERY_TABLE: Final = "_00_query"  # and scheduler/registering
@@ -95,6 +97,8 @@ class FeedRow:
     probes: Sequence[tuple[Value, int]] = ()  # whose, and the turn
     queries: Sequence[tuple[Value, int | None]] = ()  # keys of `_00_query`: written by a client (None), or deleted
     defines: bool = False  # a table that is not the mesh's own
+    size: int = 0  # changes, those of the mesh's own tables too
+    digests: Mapping[str, int] = field(default_factory=dict)  # by table, of what is in `changes` and `queries`
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,13 @@ def parse_page(raw_rows: Sequence[Mapping[str, Value]], limit: int = PAGE_ENTRIE
     if not whole:
         return Page([replace(row, is_cut=True) for row in rows], last + 1)
     return Page(whole, last)
+
+
+async def parsed(rows: Sequence[Mapping[str, Value]], entries: int) -> Page:
+    """As `parse_page`."""
+    if sum(len(row["changes"]) for row in rows) > PARSED_AT_ONCE_MAX:
+        return await asyncio.to_thread(parse_page, rows, entries)
+    return parse_page(rows, entries)
 
 
 def parse_row(raw: Mapping[str, Value]) -> FeedRow:
@@ -146,7 +157,8 @@ def parse_row(raw: Mapping[str, Value]) -> FeedRow:
             tables.add(change.table)
             changes.append(change)
     pairs = len(tables) + anonymous
-    return FeedRow(raw["versionstamp"], changes, pairs, poison, probes=probes, queries=queries, defines=defines)
+    size, digests = len(raw["changes"]), _digests(changes, queries)
+    return FeedRow(raw["versionstamp"], changes, pairs, poison, False, probes, queries, defines, size, digests)
 
 
 def _probe(item: Mapping[str, Value]) -> list[tuple[Value, int]]:
@@ -257,6 +269,7 @@ class Seen:
 
     def __init__(self) -> None:
         self._parts: dict[int, dict[str, set[int]]] = {}
+        self._sizes: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -269,36 +282,49 @@ class Seen:
             if known is None:
                 found.append(row)
                 continue
-            digests = _digests(row)
-            fresh = {table for table, digest in digests.items() if digest not in known.get(table, ())}
-            if fresh:
-                found.append(replace(row, changes=[change for change in row.changes if change.table in fresh]))
+            fresh = {table: digest for table, digest in row.digests.items() if digest not in known.get(table, ())}
+            if len(fresh) == len(row.digests) > 0:
+                found.append(row)
+            elif fresh:
+                changes = [change for change in row.changes if change.table in fresh]
+                found.append(replace(row, changes=changes, digests=fresh))
         return found
 
     def mark(self, rows: Iterable[FeedRow]) -> None:
         for row in rows:
             known = self._parts.setdefault(row.stamp, {})
-            for table, digest in _digests(row).items():
+            self._sizes[row.stamp] = max(row.size, self._sizes.get(row.stamp, 0))
+            for table, digest in row.digests.items():
                 known.setdefault(table, set()).add(digest)
 
     def merge(self, other: Seen) -> None:
         for stamp, parts in other._parts.items():
             known = self._parts.setdefault(stamp, {})
+            self._sizes[stamp] = max(other._sizes[stamp], self._sizes.get(stamp, 0))
             for table, digests in parts.items():
                 known.setdefault(table, set()).update(digests)
 
+    def crowded_below(self, changes: int) -> int:
+        """To read again from any stamp below this would be to read more known changes than so many."""
+        for stamp in sorted(self._sizes, reverse=True):
+            changes -= self._sizes[stamp]
+            if changes < 0:
+                return stamp + 1
+        return 0
+
     def prune(self, below: int) -> None:
         for stamp in [stamp for stamp in self._parts if stamp < below]:
-            del self._parts[stamp]
+            del self._parts[stamp], self._sizes[stamp]
 
     def clear(self) -> None:
         self._parts.clear()
+        self._sizes.clear()
 
 
-def _digests(row: FeedRow) -> dict[str, int]:
+def _digests(changes: Iterable[FeedChange], queries: Sequence[object]) -> dict[str, int]:
     parts: dict[str, list[tuple[int, bytes, bytes | None]]] = {}
-    for change in row.changes:
+    for change in changes:
         parts.setdefault(change.table, []).append((change.op, change.key, change.packed))
-    if row.queries:
-        parts[QUERY_TABLE] = [(0, repr(query).encode(), None) for query in row.queries]
+    if queries:
+        parts[QUERY_TABLE] = [(0, repr(query).encode(), None) for query in queries]
     return {table: hash(tuple(part)) for table, part in parts.items()}

@@ -13,6 +13,7 @@ content becomes a dead letter in the same commit as what passes over it, and sto
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +25,7 @@ from sp00ky.proto.v1 import common_pb2
 from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.scheduler.capture.feed import PROBE_TABLE, FeedChange, FeedRow, net_changes
-from sp00ky.scheduler.capture.pending import Pending
+from sp00ky.scheduler.capture.pending import SLICE_CHANGES, Pending
 from sp00ky.scheduler.capture.poison import CONTENT_CHARS_MAX, Poison, Record, cut_text, name_of
 from sp00ky.scheduler.capture.progress import UNKNOWN_META
 from sp00ky.scheduler.capture.schema import Schema, fed_by
@@ -78,7 +79,7 @@ class Offering:
         table = self.schema.get(name)
         return table is not None and not table.derived and name not in self.new_tables
 
-    def read(
+    async def read(
         self, row: FeedRow, source_epoch: int, pending: Pending, *, is_checked: bool, ambiguous_to: int = 0
     ) -> Reading:
         """What this row does to `pending`, which is told of it.
@@ -94,7 +95,11 @@ class Offering:
             self.stale |= {
                 name for name in self.schema if name > last
             }  # a row's tables are in the order of their names
-        for change in net_changes(row.changes):
+        is_large = len(row.changes) > SLICE_CHANGES
+        net = await asyncio.to_thread(net_changes, row.changes) if is_large else net_changes(row.changes)
+        for place, change in enumerate(net, 1):
+            if place % SLICE_CHANGES == 0:
+                await asyncio.sleep(0)
             if not self._keeps(change.table):
                 continue
             record = (change.table, change.key)

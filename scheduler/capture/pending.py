@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import asyncio
+from typing import Final, NamedTuple
 
 from sp00ky.proto.v1 import common_pb2
 from sp00ky.scheduler.capture.poison import Record
 from sp00ky.scheduler.datastore.datastore import Datastore
+
+SLICE_CHANGES: Final = 500  # without a pause: a transaction may be of 100,000, and the event loop has other work
 
 
 class Result(NamedTuple):
@@ -41,13 +44,15 @@ class Pending:
     def put(self, record: Record, packed: bytes | None, stamp: tuple[int, int]) -> None:
         self._results[record] = Result(packed, stamp)
 
-    def transaction(self) -> list[common_pb2.Change]:
+    async def transaction(self) -> list[common_pb2.Change]:
         """What turns the store into this. A change without a source counts whatever the row's stamp is.
 
         A stamp that grows is a change by itself, of a record that was made and deleted meanwhile too: without it, both
         would count again when they are delivered again."""
         changes = []
-        for (table, key), (packed, stamp) in self._results.items():
+        for place, ((table, key), (packed, stamp)) in enumerate(self._results.items(), 1):
+            if place % SLICE_CHANGES == 0:
+                await asyncio.sleep(0)
             row = self._store.get(table, key)
             is_newer = stamp > self._store.stamp_of(table, key)
             if packed == (None if row is None else row.packed) and not is_newer:

@@ -12,7 +12,6 @@ is the doing of no late commit: `alignment.py` ends it.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -20,9 +19,19 @@ from typing import Final
 
 from sp00ky.proto.database import Database, QueryError
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.scheduler.capture.cursor import CLOCK_MARGIN_MS, OVERLAP_MS, Cursor, Island, back, is_ashore, stamp_of_ms
+from sp00ky.scheduler.capture.cursor import (
+    CLOCK_MARGIN_MS,
+    OVERLAP_MS,
+    PATIENCE_CHANGES,
+    PATIENCE_EVERY_MS,
+    Cursor,
+    Island,
+    back,
+    is_ashore,
+    stamp_of_ms,
+)
 from sp00ky.scheduler.capture.definition import ensure_feed, has_feed
-from sp00ky.scheduler.capture.feed import PAGE_ENTRIES, FeedRow, Page, Seen, parse_page
+from sp00ky.scheduler.capture.feed import PAGE_ENTRIES, FeedRow, Page, Seen, parsed
 from sp00ky.scheduler.capture.link import Health
 from sp00ky.scheduler.capture.offering import Offering, letters_of
 from sp00ky.scheduler.capture.paging import Paging, is_lost
@@ -32,7 +41,6 @@ from sp00ky.scheduler.capture.progress import Progress
 from sp00ky.scheduler.capture.trust import why_not
 from sp00ky.scheduler.datastore.datastore import MetaWrite
 
-PARSED_AT_ONCE_MAX: Final = 5_000  # changes; more are parsed beside the event loop, which goes on with other work
 _PASSES_MAX: Final = 10
 _AHEAD_MS: Final = 3_600_000  # of any stamp that there is
 _TRIES: Final = 2  # a connection may also be lost for another reason than its answer
@@ -63,6 +71,7 @@ class FeedReader:
         self._held_stamp = 0
         self.holds = 0  # so far
         self._compare_again_ms: int | None = None
+        self._patient_at_ms = 0
 
     async def is_defined(self) -> bool:
         """Whether there is a feed with originals. Raises Fault."""
@@ -81,9 +90,12 @@ class FeedReader:
         await self._read_on(self.cursor.near_since, [])
 
     async def sweep(self) -> None:
-        """The whole overlap again, then what is new."""
+        """The whole overlap again, from time to time what was before it, then what is new."""
         began_ms = self._now_ms()
         near, since = self.cursor.near_since, self.cursor.sweep_since
+        if began_ms >= self._patient_at_ms:
+            self._patient_at_ms = began_ms + PATIENCE_EVERY_MS
+            since = self.cursor.patient_since
         late = self.fresh(await self._range(since, near))
         if late:
             late = self.fresh(await self._whole(late, near))
@@ -93,7 +105,8 @@ class FeedReader:
         await self._read_on(near, late)
         if not self.is_held:
             self.cursor.swept(began_ms)
-            self.seen.prune(self.cursor.sweep_since)
+            self.cursor.relent(self.seen.crowded_below(PATIENCE_CHANGES))
+            self.seen.prune(self.cursor.patient_since)
         if self._compare_again_ms is not None and began_ms >= self._compare_again_ms:
             self._compare_again_ms = None
             self._offering.stale |= self._offering.schema.keys()
@@ -152,7 +165,7 @@ class FeedReader:
         epoch, is_checked = self.progress.source_epoch, self.progress.cloned
         for place, row in enumerate(rows):
             ambiguous_to = late_below - 1 if row.stamp < late_below else 0
-            reading = self._offering.read(row, epoch, pending, is_checked=is_checked, ambiguous_to=ambiguous_to)
+            reading = await self._offering.read(row, epoch, pending, is_checked=is_checked, ambiguous_to=ambiguous_to)
             if reading.doubts or row.is_cut:
                 self.is_held, self.held, self._held_stamp, taken = True, reading.doubts, row.stamp, place
                 self.holds += 1
@@ -179,7 +192,7 @@ class FeedReader:
         """When rows up to this stamp are taken."""
         if stamp == 0:
             return self.progress
-        settled = self.cursor.sweep_since
+        settled = self.cursor.patient_since
         return replace(self.progress, stamp=max(self.progress.stamp, stamp), anchored=True, settled=settled)
 
     def took(self, seen: Seen, high: int, progress: Progress) -> None:
@@ -245,7 +258,7 @@ class FeedReader:
 
     async def keep(self, meta: Sequence[MetaWrite] = (), **fields: object) -> None:
         """Commit the progress with these fields changed."""
-        progress = replace(self.progress, settled=self.cursor.sweep_since, **fields)  # type: ignore[arg-type]
+        progress = replace(self.progress, settled=self.cursor.patient_since, **fields)  # type: ignore[arg-type]
         await self._offering.offer((), [progress.as_meta(), *meta])
         self.progress = progress
 
@@ -267,9 +280,7 @@ class FeedReader:
                 await self.lost(since, fault)
             else:
                 self.paging.came(self._now_ms())
-                if sum(len(row["changes"]) for row in rows) > PARSED_AT_ONCE_MAX:
-                    return await asyncio.to_thread(parse_page, rows, entries)
-                return parse_page(rows, entries)
+                return await parsed(rows, entries)
 
     async def lost(self, since: int, fault: Fault) -> None:
         """The answer with the page from here did not come: ask for less. Raises `fault`, unless a single entry cannot

@@ -20,7 +20,7 @@ from sp00ky.proto.faults import Fault
 from sp00ky.proto.values.kinds import RecordId, Value
 from sp00ky.proto.values.pack import unpack
 from sp00ky.scheduler.capture.alignment import Alignment
-from sp00ky.scheduler.capture.cursor import OVERLAP_MS, stamp_of_ms
+from sp00ky.scheduler.capture.cursor import OVERLAP_MS, PATIENCE_EVERY_MS, PATIENCE_MS, stamp_of_ms
 from sp00ky.scheduler.capture.offering import Offering
 from sp00ky.scheduler.capture.progress import Progress
 from sp00ky.scheduler.capture.reader import FeedReader
@@ -33,6 +33,7 @@ from tests.harness.replica_sink import ReplicaSink
 PAGE_ENTRIES = 8
 CLOCK_MS = 1_800_000_000_000
 SWEEP_MS = 1000
+LATE_MAX_MS = PATIENCE_MS - PATIENCE_EVERY_MS - 2 * SWEEP_MS
 
 
 @dataclass
@@ -177,6 +178,25 @@ async def _play(script: Script, steps: list[tuple[str, int, int]]) -> None:
             script.feed.offset_ms += amount
         else:
             await script.pass_time(amount)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, LATE_MAX_MS), st.integers(0, 1500)), max_size=12))
+def test_on_a_calm_feed_a_commit_that_took_long_is_found(commits: list[tuple[int, int]]) -> None:
+    """As a large transaction may: its stamp is taken before it is written."""
+
+    async def run() -> None:
+        script = Script()
+        for late_ms, wait_ms in commits:
+            script.feed.commit(2, late_ms)
+            await script.pass_time(wait_ms)
+        for _ in range(0, PATIENCE_MS, SWEEP_MS):
+            script.feed.commit(1, 0)
+            await script.pass_time(SWEEP_MS)
+        await script.settle()
+        assert script.offered() == script.feed.committed and not script.repaired
+
+    asyncio.run(run())
 
 
 @settings(max_examples=120, deadline=None)

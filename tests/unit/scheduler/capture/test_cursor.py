@@ -9,6 +9,7 @@ from sp00ky.scheduler.capture.cursor import (
     CLOCK_MARGIN_MS,
     NEAR_MS,
     OVERLAP_MS,
+    PATIENCE_MS,
     Cursor,
     Island,
     back,
@@ -79,6 +80,22 @@ def test_a_commit_seen_two_seconds_late_is_in_the_next_sweep(sweep_every_ms: int
             assert cursor.sweep_since < just_after_the_last_sweep
             cursor.swept(tick)
             swept_ms = tick
+
+
+@given(st.lists(st.tuples(st.integers(1, 20_000), st.integers(0, 200_000)), max_size=40))
+def test_patience_reaches_a_minute_back_where_it_costs_little_and_never_falls(sweeps: list[tuple[int, int]]) -> None:
+    cursor = Cursor(stamp_of_ms(NOW))
+    now, patient = 0, cursor.patient_since
+    for passed, crowded_ms in sweeps:
+        now += passed
+        cursor.saw(stamp_of_ms(NOW + now))
+        cursor.polled(now)
+        cursor.swept(now)
+        crowded = stamp_of_ms(NOW + now - crowded_ms)
+        cursor.relent(crowded)
+        wanted = min(cursor.sweep_since, max(crowded, back(cursor.sweep_since, PATIENCE_MS)))
+        assert cursor.patient_since == max(patient, wanted) <= cursor.sweep_since
+        patient = cursor.patient_since
 
 
 def test_reading_jumps_over_the_island() -> None:

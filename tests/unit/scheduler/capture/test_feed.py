@@ -43,6 +43,16 @@ def test_every_format() -> None:
     assert parsed.stamp == 7 and parsed.pairs == 2 and not parsed.poison and parsed.defines
 
 
+def test_how_far_back_there_are_so_many_changes() -> None:
+    """Those of the mesh's own tables too, which cost as much to read."""
+    seen = Seen()
+    rows = [row(stamp, created("a", stamp), created("_00_x", stamp)) for stamp in (10, 20, 30)]
+    seen.mark(map(parse_row, rows))
+    assert [seen.crowded_below(changes) for changes in (1, 2, 3, 4, 5, 6)] == [31, 21, 21, 11, 11, 0]
+    seen.prune(25)
+    assert seen.crowded_below(2) == 0
+
+
 def test_a_table_of_the_mesh_that_is_defined_is_no_news() -> None:
     assert not parse_row(row(1, {"define_table": {"name": "_00_list_ref_user_1"}}, created("a", 1))).defines
 

@@ -52,14 +52,14 @@ async def test_tables_of_users_edges_ask_for_no_reading_and_one_of_the_applicati
     comparing._pace.has_read(100.0, 101.0)  # it was a long one: due in 19 seconds
     now_s = 119.0
     for stamp in range(1, 1001):
-        offering.read(defined(stamp, f"_00_list_ref_user_{stamp}"), 1, pending, is_checked=True)
+        await offering.read(defined(stamp, f"_00_list_ref_user_{stamp}"), 1, pending, is_checked=True)
     assert not comparing.schema_is_due
-    offering.read(defined(1001, "b"), 1, pending, is_checked=True)
+    await offering.read(defined(1001, "b"), 1, pending, is_checked=True)
     assert comparing.schema_is_due
     await comparing.refresh_schema()
     offering.new_tables.clear()
     assert not comparing.schema_is_due and comparing.readings == 2
-    offering.read(defined(1002, "c"), 1, pending, is_checked=True)
+    await offering.read(defined(1002, "c"), 1, pending, is_checked=True)
     assert not comparing.schema_is_due  # not at once again
     now_s += SECONDS_MIN
     assert comparing.schema_is_due
