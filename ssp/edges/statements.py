@@ -101,8 +101,11 @@ COMMIT;
 """
 )
 
-# A user's: {own} is the user's own table, {define} makes it. `turn` is there to be written: see tables.py.
+# A user's: {own} is the user's own table, {define} makes it. `turn` is there to be written: see tables.py. A table of
+# that name before the user's first view is none of ours: any record user makes one by writing to it, and it would hide
+# the user's edges from the user.
 _REGISTER_DEDICATED = """
+IF !record::exists($reader) {{ REMOVE TABLE IF EXISTS {own} }};
 {define}
 UPSERT $reader SET user = $user, turn = (turn ?? 0) + 1, emptied = NONE RETURN NONE;
 LET $shown = array::filter([$query], |$each| $each.registration != 0);

@@ -61,6 +61,29 @@ async def test_g2_each_users_edges_are_the_users_alone(installed: Database, data
     assert ACCESS
 
 
+async def test_a_table_that_another_user_made_first_is_not_taken_for_ones_own(
+    installed: Database, database_url: str
+) -> None:
+    """Writing to a table that is not there makes it, open to no record user: it would hide what is written there."""
+    await installed.query(f"{DEFINE_ACCESS}; DEFINE TABLE user; DEFINE TABLE t PERMISSIONS FULL")
+    place = installed.namespace, installed.database
+    client = Database(database_url, user="root", password="root", namespace=place[0], database=place[1])
+    try:
+        await client.connect()
+        await client.rpc("authenticate", [token_of(claims_of(RecordId("user", "bob"), *place))])
+        await client.query_raw(f"CREATE {OF_ANN} SET planted = 1")
+        assert OF_ANN in (table["name"] for table in (await installed.query("INFO FOR DB STRUCTURE"))[0]["tables"])
+        tell(writer := writer_of(installed, "a", 5), hydrated([member(0)], ANN))
+        await writer.flush()
+        await client.rpc("authenticate", [token_of(claims_of(RecordId("user", "ann"), *place))])
+        assert await stored_edges(client, [OF_ANN]) == [edge(OF_ANN, "user:ann", 0)]
+    finally:
+        await client.close()
+    tell(writer, hydrated([member(0), member(1)], ViewKey("w", "user:ann")))
+    await writer.flush()
+    assert len(await stored_edges(installed)) == 3  # a second view leaves the table alone
+
+
 @pytest.mark.parametrize("key", ["a b", "`; DELETE t; --", "⟨x⟩", "\n'\"", "7", "😀"])
 async def test_a_users_key_is_never_text_of_a_statement(installed: Database, key: str) -> None:
     await installed.query("CREATE t:1")
