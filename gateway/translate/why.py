@@ -1,6 +1,7 @@
 """`/view/{id}/why` ↔ `ViewService.WhyView`.
 
-The record stands in the address: `?record=person:1`, percent-encoded where it has to be. Whose view it is, too. What is
+The record stands in the address: `?record=person:1`, percent-encoded where it has to be. Whose view it is, too. A user
+who asks with his own token is told less than a service: nothing of records that he may not read (`for_user`). What is
 not there is left out of the answer: a window where there is none, values of a term that are not for telling.
 """
 
@@ -37,7 +38,7 @@ def why_request(asked: Asked) -> views_pb2.WhyViewRequest:
     record = asked.query.get(RECORD.name, "")
     if not record:
         raise Fault(Code.INVALID, 'the address has no "record"', "add ?record=<record id>, for example person:1")
-    return views_pb2.WhyViewRequest(key=asked_key(asked), record=record)
+    return views_pb2.WhyViewRequest(key=asked_key(asked), record=record, for_user=asked.viewer is not None)
 
 
 def why_answer(asked: Asked, response: views_pb2.WhyViewResponse) -> Answer:

@@ -240,12 +240,14 @@ class GetDependenciesResponse(_message.Message):
     def __init__(self, views: _Optional[_Iterable[_Union[ViewDependencies, _Mapping]]] = ..., tables_held: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WhyViewRequest(_message.Message):
-    __slots__ = ("key", "record")
+    __slots__ = ("key", "record", "for_user")
     KEY_FIELD_NUMBER: _ClassVar[int]
     RECORD_FIELD_NUMBER: _ClassVar[int]
+    FOR_USER_FIELD_NUMBER: _ClassVar[int]
     key: _common_pb2.ViewKey
     record: str
-    def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., record: _Optional[str] = ...) -> None: ...
+    for_user: bool
+    def __init__(self, key: _Optional[_Union[_common_pb2.ViewKey, _Mapping]] = ..., record: _Optional[str] = ..., for_user: _Optional[bool] = ...) -> None: ...
 
 class WhyValue(_message.Message):
     __slots__ = ("text", "value", "through")

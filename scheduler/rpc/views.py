@@ -250,7 +250,7 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
     async def WhyView(self, request: views_pb2.WhyViewRequest, context: Context) -> views_pb2.WhyViewResponse:
         key = _canonical(request.key)
         view = self._view(key)
-        forwarded = views_pb2.WhyViewRequest(key=wire_key(key), record=request.record)
+        forwarded = views_pb2.WhyViewRequest(key=wire_key(key), record=request.record, for_user=request.for_user)
         try:
             response: views_pb2.WhyViewResponse
             response = await self._stub(self._server(view)).WhyView(

@@ -291,12 +291,13 @@ class Engine:
     def views(self) -> list[ViewReading]:
         return [self._keeping.reading(view) for view in self._registry.views.values()]
 
-    def why(self, key: ViewKey, record: RecordId) -> Why | None:
-        """Why the record is, or is not, in the view; None if this SSP does not own the view."""
+    def why(self, key: ViewKey, record: RecordId, *, for_user: bool = False) -> Why | None:
+        """Why the record is, or is not, in the view; None if this SSP does not own the view. `for_user`: it is told to
+        the view's user, who must not learn of records that he may not read."""
         view = self._registry.views.get(key)
         if view is None:
             return None
-        reasoning = Reasoning(self._tracing.source, self._tables.held, self._rules)
+        reasoning = Reasoning(self._tracing.source, self._tables.held, self._rules, for_user=for_user)
         return reasoning.why(view, self._keeping.reading(view), record)
 
     def dependencies(self) -> Dependencies:

@@ -7,7 +7,9 @@ The first that fails decides. Whether the record is in the view is never compute
 what follows only finds the reason; where none is found the answer says so. Nothing is kept, nothing is traced.
 
 A user's view is asked with that user's eyes, but for its table's rule: of it the term that fails is named, and nothing
-that it saw.
+that it saw. That is for services. Where the user himself asks (`for_user`), a record that he may not read and one that
+is not there have one answer: the rule is not told, whatever comes of it, nor what failed in telling, which may have
+met values that are hidden from him. What is left are the terms of his own query, of records that he may read.
 """
 
 from __future__ import annotations
@@ -77,12 +79,21 @@ class Why:
 
 
 class Reasoning:
-    """`source`: the tables as they are; `held`: those of them that a circuit may stand on."""
+    """`source`: the tables as they are; `held`: those of them that a circuit may stand on; `for_user`: the answer is for
+    the view's user, not for a service."""
 
-    def __init__(self, source: Source, held: Mapping[str, Arrangement], rules: Callable[[str], TableRules]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        held: Mapping[str, Arrangement],
+        rules: Callable[[str], TableRules],
+        *,
+        for_user: bool = False,
+    ) -> None:
         self._source = source
         self.held = held
         self._rules = rules
+        self.for_user = for_user
 
     def why(self, view: View, reading: ViewReading, record: RecordId) -> Why:
         members = reading.members
@@ -103,9 +114,10 @@ class Reasoning:
                 try:
                     _Question(self, plan, view, why).decide()
                 except (NotPlain, TableMissing) as error:
-                    why.decide(Decider.UNKNOWN, f"the reason cannot be told here: {error}")
+                    told = "" if self.for_user else f": {error}"
+                    why.decide(Decider.UNKNOWN, f"the reason cannot be told here{told}")
             case _:
-                _rerun(view, reading, why)
+                _rerun(reading, why, "" if self.for_user else f" ({view.reason})")
         return why
 
     def asker(self, plan: Incremental | Traced) -> Asker:
@@ -129,13 +141,13 @@ def _state(reading: ViewReading) -> str:
     return "has no result yet"
 
 
-def _rerun(view: View, reading: ViewReading, why: Why) -> None:
+def _rerun(reading: ViewReading, why: Why, reason: str) -> None:
     found = "its last result holds it" if why.in_view else "its last result does not hold it"
     if not reading.members and reading.size:
         found = "the rows of its last result are no records"
     why.decide(
         Decider.UNKNOWN,
-        f"{found}, and which condition decides is not known here: the query is run whole on SurrealDB ({view.reason})",
+        f"{found}, and which condition decides is not known here: the query is run whole on SurrealDB{reason}",
     )
 
 
@@ -186,6 +198,8 @@ class _Question:
             self._why.decide(Decider.FROM, f"it is not among the records of FROM {self._from}")
             return None
         stored = self._reasoning.stored(self._record)
+        if self._reasoning.for_user:
+            return self._named() if self._readable(stored) else None
         if stored is None:
             self._why.decide(Decider.MISSING, f"there is no record {self._name}")
             return None
@@ -196,6 +210,17 @@ class _Question:
     @property
     def _from(self) -> str:
         return ", ".join(print_node(target) for target in self._written.targets)
+
+    def _readable(self, stored: Record | None) -> bool:
+        """What is not there, what the rule hides and what it fails on are one, in everything that is answered."""
+        try:
+            rules = self._reasoning.rule(self._record.table)
+            if stored is not None and all(self._asker.ask_rule(rule, stored).holds for rule in rules):
+                return True
+        except (NotPlain, TableMissing):
+            pass
+        self._why.decide(Decider.MISSING, f"there is no record {self._name} that you may read")
+        return False
 
     def _permitted(self, stored: Record) -> bool:
         if self._plan.user is None:

@@ -200,7 +200,7 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         reading = await self._reads.freshness.view_at_least(key, 0, WAIT_SECONDS_MAX)
         if str(reading.state) == "pending":
             raise Fault(Code.NOT_READY, f'view "{key.id}" has no result yet', "its tables are being loaded: retry")
-        why = self._reads.engine.why(key, record)
+        why = self._reads.engine.why(key, record, for_user=request.for_user)
         assert why is not None, "a view that can be read is there"
         response = why_response(why)
         response.key.id, response.key.auth_id = key

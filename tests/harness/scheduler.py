@@ -207,6 +207,7 @@ class ViewAnswers(views_pb2_grpc.ViewServiceServicer):
     def __init__(self) -> None:
         self.asked: list[views_pb2.GetViewRequest] = []
         self.faults: list[Fault] = []
+        self.asked_why: list[views_pb2.WhyViewRequest] = []
         self.listed: list[views_pb2.ViewSummary] = []
 
     async def GetView(self, request: views_pb2.GetViewRequest, context: object) -> views_pb2.GetViewResponse:
@@ -226,6 +227,7 @@ class ViewAnswers(views_pb2_grpc.ViewServiceServicer):
     async def WhyView(self, request: views_pb2.WhyViewRequest, context: object) -> views_pb2.WhyViewResponse:
         if self.faults:
             raise self.faults.pop(0)
+        self.asked_why.append(request)
         return views_pb2.WhyViewResponse(key=request.key, record=request.record)
 
 

@@ -2,7 +2,8 @@
 
 For every record, there or not, of every table: `in_view` is membership; the term that decides is not true on the real
 engine and those before it are; the rank of what LIMIT leaves out is the engine's; what is missing is not there. Every
-value that is told of a user's view is the one that the engine shows to that user.
+value that is told of a user's view is the one that the engine shows to that user. And where the user himself asks, what
+he may not read is what is not there.
 """
 
 from __future__ import annotations
@@ -200,6 +201,7 @@ def test_a_users_view_tells_what_the_user_may_see(source: random.Random) -> None
             assert (why.decider is Decider.CONDITIONS) == (record in members), about
             assert why.decider is not Decider.UNKNOWN, about
             seen = isinstance(oracle.ask_as(me, "SELECT * FROM ONLY $r", r=record), dict)
+            keeps_to_itself(driven, view, why, seen=seen)
             if why.decider in (Decider.CONDITIONS, Decider.TERM, Decider.WINDOW):
                 assert seen, about
             if why.decider is Decider.PERMISSION:
@@ -212,6 +214,20 @@ def test_a_users_view_tells_what_the_user_may_see(source: random.Random) -> None
                         continue  # the view's own
                     answer = oracle.ask_as(me, f"SELECT VALUE {each.text} FROM ONLY $r_", r_=record, **query.params)
                     assert to_surql(answer) == each.value, (each, answer, about)  # type: ignore[arg-type]
+
+
+def keeps_to_itself(driven: Driven, view: str, why: Why, *, seen: bool) -> None:
+    """What the user hears is of the terms of his query, or what he would hear of a record that was never there."""
+    told = driven.engine.why(ViewKey(view), why.record, for_user=True)
+    never = driven.engine.why(ViewKey(view), RecordId(why.record.table, 99), for_user=True)
+    assert told is not None and never is not None
+    assert all(term.origin is not Origin.PERMISSION for term in told.terms), told
+    if seen:
+        kept = [term for term in why.terms if term.origin is not Origin.PERMISSION]
+        assert (told.in_view, told.decider, told.terms, told.window) == (why.in_view, why.decider, kept, why.window)
+    else:
+        alike = replace(never, record=told.record)
+        assert told == replace(alike, because=never.because.replace(display(never.record), display(told.record)))
 
 
 def holds(oracle: Oracle, term: str, record: RecordId, params: Mapping[str, Value]) -> bool:

@@ -293,6 +293,16 @@ async def test_a2_a_user_may_not_say_that_it_is_another_or_a_service(users: Serv
     assert not mesh.asked
 
 
+async def test_a2_whether_a_user_or_a_service_asks_why_is_passed_on(users: Served) -> None:
+    client, mesh = users
+    mesh.answers["WhyView"] = views_pb2.WhyViewResponse(record="person:1")
+    for bearer_, auth, for_user in ((token(), "", True), (SECRET, "&auth=user:ada", False)):
+        async with client.get(f"/view/mine/why?record=person:1{auth}", headers=bearer(bearer_)) as response:
+            assert response.status == 200
+        asked = mesh.last(views_pb2.WhyViewRequest)
+        assert (asked.key.auth_id, asked.for_user) == ("user:ada", for_user)
+
+
 async def test_a2_a_token_is_the_auth_of_the_views_it_registers(users: Served) -> None:
     client, mesh = users
     body = {"id": "v", "surql": "SELECT * FROM person"}

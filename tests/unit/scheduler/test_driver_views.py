@@ -175,6 +175,9 @@ async def test_why_is_the_owners_to_say() -> None:
         asked.key.auth_id = "user:1"
         answer = await scheduler.views.WhyView(asked)
         assert (answer.key.id, answer.key.auth_id, answer.record) == ("v", "user:1", "person:1")
+        asked.for_user = True
+        await scheduler.views.WhyView(asked)
+        assert [each.for_user for each in answers.asked_why] == [False, True]
         answers.faults = [Fault(Code.INVALID, "record is no record id", "hint")]
         fault = await fault_from(scheduler.views.WhyView(asked))
         assert (fault.code, fault.hint) == (Code.INVALID, "hint")

@@ -42,6 +42,12 @@ def ask(driven: Driven, surql: str, record: str, params: Mapping[str, Value] | N
     return why
 
 
+def ask_as_user(driven: Driven, record: str) -> Why:
+    why = driven.engine.why(ViewKey("v"), parse_record_id(record), for_user=True)
+    assert why is not None
+    return why
+
+
 # --- what decides ---
 
 
@@ -265,6 +271,55 @@ def test_the_edge_of_a_users_window_is_what_the_user_sees() -> None:
     why = ask(driven, "SELECT *, author.name AS by FROM post ORDER BY by LIMIT 1", "post:1", auth=AUTH)
     assert why.window is not None and why.window.boundary == RecordId("post", 2)
     assert [(key.value, key.boundary) for key in why.window.keys] == [("'u1'", "NONE")]
+
+
+@pytest.mark.parametrize("surql", [
+    "SELECT * FROM post", "SELECT * FROM post, user", "SELECT * FROM post:1..9 WHERE n > 7",
+    "SELECT * FROM post WHERE n > 1 ORDER BY n LIMIT 1", "SELECT count() FROM post GROUP ALL", "SELECT * FROM [post:3]",
+])  # fmt: skip
+def test_a_user_hears_of_a_hidden_record_what_he_hears_of_none(surql: str) -> None:
+    driven = restricted()
+    assert ask(driven, surql, "post:3", auth=AUTH).decider is Decider.PERMISSION
+    hidden, gone = repr(ask_as_user(driven, "post:3")), repr(ask_as_user(driven, "post:7"))
+    assert hidden == gone.replace("post:7", "post:3").replace("key=7", "key=3")
+    assert "there is no record post:3 that you may read" in hidden and "terms=[]" in hidden
+    assert not [word for word in ("PERMISSIONS", "open", "author") if word in hidden]
+
+
+def test_a_user_hears_nothing_of_a_rule_that_fails_or_that_nobody_passes() -> None:
+    driven = restricted("true")
+    driven.log.schema("user", select="id = $auth OR name + 1 = 2", fields=[])
+    ask(driven, "SELECT * FROM $these", "user:2", {"these": [RecordId("post", 1)]}, auth=AUTH)
+    driven.log.register("w", "SELECT * FROM user")  # so that the table is held
+    driven.catch_up()
+    assert ask_as_user(driven, "user:2").because == "there is no record user:2 that you may read"
+    assert ask_as_user(driven, "user:7").because == "there is no record user:7 that you may read"
+    nobody = restricted("NONE")
+    ask(nobody, "SELECT * FROM post", "post:1", auth=AUTH)
+    assert ask_as_user(nobody, "post:1").because == "there is no record post:1 that you may read"
+
+
+def test_a_user_hears_of_his_own_records_the_terms_of_his_query() -> None:
+    driven = restricted()
+    ask(driven, "SELECT * FROM post WHERE n = 1", "post:2", auth=AUTH)
+    why = ask_as_user(driven, "post:2")
+    assert [(term.text, term.origin, term.holds) for term in why.terms] == [("n = 1", Origin.WHERE, False)]
+    why = ask_as_user(driven, "post:1")
+    assert (why.in_view, why.because) == (True, "the condition holds")
+
+
+def test_a_users_window_counts_what_the_user_may_read() -> None:
+    driven = restricted()
+    ask(driven, "SELECT * FROM post ORDER BY n DESC LIMIT 1", "post:1", auth=AUTH)
+    window = ask_as_user(driven, "post:1").window
+    assert window is not None and (window.rank, window.passing, window.boundary) == (2, 2, RecordId("post", 2))
+
+
+def test_a_user_is_not_told_why_his_view_is_run_whole() -> None:
+    driven = library()
+    driven.log.schema("post", select="fn::secret_rule(open)", fields=[])
+    ask(driven, "SELECT * FROM post", "post:1", auth=AUTH)
+    assert ask_as_user(driven, "post:1").because == ask_as_user(driven, "post:7").because
 
 
 def test_the_rules_of_the_database_are_not_a_services() -> None:
