@@ -104,6 +104,7 @@ async def test_a_transaction_of_very_many_changes_is_one_and_lets_others_have_th
     count, turns = 20 * SLICE_CHANGES, 0
 
     loop = asyncio.get_running_loop()
+    other = loop.call_soon(int)
 
     def take_turn() -> None:
         nonlocal turns, other
@@ -115,7 +116,7 @@ async def test_a_transaction_of_very_many_changes_is_one_and_lets_others_have_th
     offering.schema = {"t": TableSchema("t", 1)}
     pending = Pending(sink.store)
     raw = {"versionstamp": 1, "changes": [{"update": {"id": RecordId("t", n)}} for n in range(count)]}
-    other = loop.call_soon(take_turn)
+    take_turn()
     try:
         (row,) = (await parsed([raw], PAGE_ENTRIES)).rows
         told = [turns]
