@@ -14,10 +14,12 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import wasmtime
 import yaml
 from aiohttp import web
@@ -28,10 +30,10 @@ from tests.harness.job_backend import JobBackend, job_backend
 from tests.harness.mesh import SECRET, Mesh, running_mesh
 from tests.harness.processes import SPKY
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(170)]
+pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(170)]
 README = Path(__file__).parents[2] / "ssp" / "README.md"
 SCHEMA = """
-DEFINE TABLE job SCHEMALESS;
+DEFINE TABLE job SCHEMALESS; DEFINE TABLE recorded SCHEMALESS;
 DEFINE EVENT succeeded ON job WHEN $before.status != 'success' AND $after.status = 'success'
     THEN { CREATE recorded SET job = $after.id };
 """
@@ -43,7 +45,41 @@ def config(url: str, **stated: Any) -> dict[str, str]:
     return {"SPKY_JOB_CONFIG": json.dumps({"job_tables": {"job": backend}})}
 
 
-@pytest.fixture
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A mesh of two SSPs; the tests of it each bring jobs of their own. Table `few` has two slots."""
+
+    mesh: Mesh
+    database: Database
+    served: JobBackend
+    few: JobBackend
+    armed: Path  # the file that arms failpoints
+
+    async def begin(self) -> None:
+        await self.database.query("DELETE job; DELETE recorded")
+        self.served.calls.clear()
+        self.served.answer = None
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    folder = tmp_path_factory.mktemp("jobs")
+    armed = folder / "failpoints"
+    armed.write_text("")
+    async with job_backend() as served, job_backend() as few:
+        tables = {
+            "job": {"base_url": served.url, "timeout": 1, "concurrency": 8},
+            "few": {"base_url": few.url, "timeout": 1, "concurrency": 2},
+        }
+        extra = {"SPKY_JOB_CONFIG": json.dumps({"job_tables": tables}), "SPKY_FAILPOINTS": f"@{armed}"}
+        async with running_mesh(folder / "mesh", ssps=2, extra=extra) as mesh:
+            database = await mesh.database()
+            await database.query(SCHEMA)
+            await database.query("DEFINE TABLE few SCHEMALESS")
+            yield Scene(mesh, database, served, few, armed)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def served() -> AsyncIterator[JobBackend]:
     async with job_backend() as backend:
         yield backend
@@ -57,9 +93,10 @@ async def recorded(database: Database) -> Counter[str]:
     return Counter(str(job.key) for job in (await database.query("SELECT VALUE job FROM recorded"))[0])
 
 
-async def run_under_fire(folder: Path, served: JobBackend, jobs: int, kills: int, every_s: float) -> None:
+async def run_under_fire(scene: Scene, jobs: int, kills: int, every_s: float) -> None:
     """Every job succeeds once in the database, however often the SSPs that run them are killed."""
-    dice = random.Random(7)
+    await scene.begin()
+    mesh, database, served, dice = scene.mesh, scene.database, scene.served, random.Random(7)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         if dice.random() < 0.05:
@@ -67,25 +104,22 @@ async def run_under_fire(folder: Path, served: JobBackend, jobs: int, kills: int
         return web.json_response({"path": request.path})
 
     served.answer = answer
-    async with running_mesh(folder, ssps=2, extra=config(served.url)) as mesh:
-        database = await mesh.database()
-        await database.query(SCHEMA)
-        rows = [{"id": f"n{n}", "path": "/work", "max_retries": 20, "delay": n * 40} for n in range(jobs)]
-        await database.insert("job", rows)
-        for number in range(kills):
-            if len(served.keys) == jobs:
-                break  # what is left are leases that run out
-            before = len(served.calls)
-            await eventually(lambda before=before: len(served.calls) > before, 60.0, what="further attempts")
-            await fire(mesh, f"ssp-{number % 2 + 1}", every_s)
+    rows = [{"id": f"n{n}", "path": "/work", "max_retries": 20, "delay": n * 40} for n in range(jobs)]
+    await database.insert("job", rows)
+    for number in range(kills):
+        if len(served.keys) == jobs:
+            break  # what is left are leases that run out
+        before = len(served.calls)
+        await eventually(lambda before=before: len(served.calls) > before, 60.0, what="further attempts")
+        await fire(mesh, f"ssp-{number % 2 + 1}", every_s)
 
-        async def done() -> bool:
-            return (await statuses(database))["success"] == jobs
+    async def done() -> bool:
+        return (await statuses(database))["success"] == jobs
 
-        await eventually(done, 100.0, what=f"{jobs} successes", every_s=0.1)
-        assert await recorded(database) == {f"n{n}": 1 for n in range(jobs)}
-        assert set(served.keys) == {f"job:n{n}" for n in range(jobs)}
-        assert sum(served.keys.values()) >= jobs
+    await eventually(done, 100.0, what=f"{jobs} successes", every_s=0.1)
+    assert await recorded(database) == {f"n{n}": 1 for n in range(jobs)}
+    assert set(served.keys) == {f"job:n{n}" for n in range(jobs)}
+    assert sum(served.keys.values()) >= jobs
 
 
 async def fire(mesh: Mesh, name: str, every_s: float) -> None:
@@ -97,14 +131,14 @@ async def fire(mesh: Mesh, name: str, every_s: float) -> None:
     await eventually(lambda: loop.time() - begun >= every_s, every_s + 1, what="the next shot", every_s=0.05)
 
 
-async def test_c10_every_job_succeeds_once_while_ssps_are_killed(tmp_path: Path, served: JobBackend) -> None:
-    await run_under_fire(tmp_path, served, jobs=60, kills=2, every_s=0.2)
+async def test_c10_every_job_succeeds_once_while_ssps_are_killed(scene: Scene) -> None:
+    await run_under_fire(scene, jobs=60, kills=2, every_s=0.2)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-async def test_c10_a_thousand_jobs_while_ssps_are_killed_every_two_seconds(tmp_path: Path, served: JobBackend) -> None:
-    await run_under_fire(tmp_path, served, jobs=1_000, kills=12, every_s=2.0)
+async def test_c10_a_thousand_jobs_while_ssps_are_killed_every_two_seconds(scene: Scene) -> None:
+    await run_under_fire(scene, jobs=1_000, kills=12, every_s=2.0)
 
 
 @pytest.mark.parametrize(
@@ -115,34 +149,48 @@ async def test_c10_a_thousand_jobs_while_ssps_are_killed_every_two_seconds(tmp_p
         pytest.param("jobs.recorded", marks=pytest.mark.long),
     ],
 )
-async def test_c10_kill_before_and_after_the_call(tmp_path: Path, served: JobBackend, place: str) -> None:
+async def test_c10_kill_before_and_after_the_call(scene: Scene, place: str) -> None:
     """Killed at that place by itself: the other SSP takes over within the lease, with the same key."""
-    armed = tmp_path / "failpoints"
+    await scene.begin()
+    mesh, database, served, armed = scene.mesh, scene.database, scene.served, scene.armed
+    await database.query("CREATE job:warm SET path = '/warm'")
+    await eventually(lambda: "job:warm" in served.keys, 30.0, what="jobs to be run", every_s=0.05)
+    armed.write_text(f"{place}=abort")
+    pids = {name: mesh.pid_of(name) for name in ("ssp-1", "ssp-2")}
+    await database.query("CREATE job:a SET path = '/work'")
+
+    def died() -> bool:
+        return any(mesh.pid_of(name) != pid for name, pid in pids.items())
+
+    await eventually(died, 30.0, what="an SSP to die", every_s=0.02)
     armed.write_text("")
-    extra = {**config(served.url), "SPKY_FAILPOINTS": f"@{armed}"}
-    async with running_mesh(tmp_path / "mesh", ssps=2, extra=extra) as mesh:
-        database = await mesh.database()
-        await database.query(SCHEMA)
-        await database.query("CREATE job:warm SET path = '/warm'")
-        await eventually(lambda: "job:warm" in served.keys, 30.0, what="jobs to be run", every_s=0.05)
-        armed.write_text(f"{place}=abort")
-        pids = {name: mesh.pid_of(name) for name in ("ssp-1", "ssp-2")}
-        await database.query("CREATE job:a SET path = '/work'")
 
-        def died() -> bool:
-            return any(mesh.pid_of(name) != pid for name, pid in pids.items())
+    async def succeeded() -> bool:
+        return (await recorded(database))["a"] == 1
 
-        await eventually(died, 30.0, what="an SSP to die", every_s=0.02)
-        armed.write_text("")
+    await eventually(succeeded, LEASE_S + 10.0, what="the job's success", every_s=0.05)
+    calls = {"jobs.before_call": 1, "jobs.after_call": 2, "jobs.recorded": 1}[place]
+    row = (await database.query("SELECT * FROM ONLY job:a"))[0]
+    assert row["status"] == "success" and served.keys["job:a"] >= calls
+    assert (row["lease_epoch"] > 1) is (place != "jobs.recorded")
 
-        async def succeeded() -> bool:
-            return (await recorded(database))["a"] == 1
 
-        await eventually(succeeded, LEASE_S + 10.0, what="the job's success", every_s=0.05)
-        calls = {"jobs.before_call": 1, "jobs.after_call": 2, "jobs.recorded": 1}[place]
-        row = (await database.query("SELECT * FROM ONLY job:a"))[0]
-        assert row["status"] == "success" and served.keys["job:a"] >= calls
-        assert (row["lease_epoch"] > 1) is (place != "jobs.recorded")
+async def test_no_more_run_at_once_on_all_ssps_than_the_table_allows_when_one_is_killed(scene: Scene) -> None:
+    """Two slots: those of the SSP that is killed stay taken until its leases are over."""
+    mesh, database, few = scene.mesh, scene.database, scene.few
+    few.held.clear()
+    await database.insert("few", [{"id": n, "path": "/work", "max_retries": 50} for n in range(12)])
+    await eventually(lambda: few.inflight == 2, 30.0, what="two attempts", every_s=0.01)
+    running = (await database.query("SELECT VALUE assignee FROM few WHERE status = 'processing'"))[0]
+    assert len(running) == 2
+    await fire(mesh, running[0], 0.0)
+    few.held.set()
+
+    async def done() -> bool:
+        return set((await database.query("SELECT VALUE status FROM few"))[0]) == {"success"}
+
+    await eventually(done, 60.0, what="every success", every_s=0.1)
+    assert few.inflight_most == 2 and len(few.keys) == 12
 
 
 async def schedule_under_fire(folder: Path, served: JobBackend, times: int, kills: int) -> None:
@@ -239,12 +287,8 @@ async def jobs_are_shown(mesh: Mesh, served: JobBackend) -> None:
 
     async def shown() -> bool:
         found = await backend()
-        return (found["running"], found["runners"], found["jobs"]["processing"], found["breaker"]) == (
-            2,
-            1,
-            2,
-            "closed",
-        )
+        told = (found["running"], found["runners"], found["jobs"]["processing"], found["breaker"])
+        return told == (2, 1, 2, "closed")
 
     await eventually(shown, 20.0, what="the backend's jobs", every_s=0.05)
 
@@ -264,8 +308,7 @@ async def jobs_are_shown(mesh: Mesh, served: JobBackend) -> None:
 
 async def backends_are_shown(mesh: Mesh, served: JobBackend) -> None:
     async def backends() -> dict[str, str]:
-        info = await mesh.get("/info") or []
-        return {each["id"]: each["status"] for each in info if each["entity"] == "backend"}
+        return {each["id"]: each["status"] for each in await mesh.get("/info") or [] if each["entity"] == "backend"}
 
     async def shown(**expected: str) -> None:
         async def are() -> bool:
