@@ -27,6 +27,7 @@ from sp00ky.gateway.sse import Streams
 from sp00ky.gateway.streams.bearers import authorization_of
 from sp00ky.gateway.streams.service import ViewStreams
 from sp00ky.gateway.telemetry import DURABLE, Telemetry
+from sp00ky.gateway.translate.fields import refuse_unknown
 from sp00ky.gateway.translate.status import READY
 from sp00ky.gateway.upstream import Rpc, Upstream
 from sp00ky.proto.faults import Code, Fault
@@ -120,6 +121,8 @@ def admitted(edge_of: Edge, endpoint: Endpoint, request: web.Request) -> Princip
 
 
 async def _asked(edge_of: Edge, endpoint: Endpoint, request: web.Request, principal: Principal) -> Asked:
+    if endpoint.closed:
+        refuse_unknown(request.query, endpoint.asks, "parameter")
     has_body = endpoint.body is not None and request.can_read_body
     body = await read_body(request, edge_of.limits) if has_body else b""
     return Asked(

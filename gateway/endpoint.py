@@ -87,6 +87,7 @@ class Endpoint:
     load: Load | None = None  # class of `admission.py`; None: by method
     free_form_on: frozenset[Api] = NONE  # APIs on which a body of the wrong shape is 400, as documented, and not 422
     asks: Sequence[Field] = ()  # of the address, after ?
+    closed: bool = False  # the address may ask for nothing else
     headers: Sequence[Field] = ()  # of its own
     body: Body | None = None
     status: int = 200  # of the answer

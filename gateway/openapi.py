@@ -106,6 +106,9 @@ def _parameter(name: str, place: str, field: Field) -> dict[str, Any]:
 def _request_body(body: Body) -> dict[str, Any]:
     properties = {field.name: {**field.schema, "description": _described(field)} for field in body.fields}
     one: dict[str, Any] = {"type": "object", "properties": properties}
+    if body.closed:  # so every name that is taken has to be there
+        also = {name: {**field.schema, "deprecated": True} for field in body.fields for name in field.also}
+        one |= {"properties": properties | also, "additionalProperties": False}
     one["required"] = [field.name for field in body.fields if field.required]
     schema = {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]} if body.several else one
     lines = {"type": "string", "description": "one JSON object a line"}

@@ -1,5 +1,5 @@
-"""Names that no setting has: refused, with the nearest one there is. A misspelt setting that is silently ignored is
-found out in production.
+"""Names that nothing has: refused, with the nearest one there is. A misspelt setting, or field of a request, that is
+silently ignored is found out in production.
 """
 
 from __future__ import annotations
@@ -44,6 +44,13 @@ def _paths(document: Mapping[str, Any], keys: set[str], waiting: set[str], under
             yield from _paths(value, keys, waiting, f"{path}.")
         else:
             yield path
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """The known name that this is likely meant to be, whatever its case; empty if none is like it."""
+    folded = {each.lower(): each for each in sorted(known, reverse=True)}
+    close = difflib.get_close_matches(name[:64].lower(), sorted(folded), n=1, cutoff=0.75)
+    return folded[close[0]] if close else ""
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -58,17 +58,18 @@ LEAVING_CLIENT = replace(CLIENT_ID, about="who gives the view up; without it the
 PARAMS = Field("params", "parameters: an object, or text holding a SurrealQL object", OBJECT_OR_TEXT)
 TTL = Field("ttl", "how long the view lives without a heartbeat, for example 30s; absent: for ever")
 FORMAT = Field("format", "accepted, as documented", also=("resultFormat", "result_format"))
-LAST_ACTIVE_AT = Field("lastActiveAt", "accepted, as documented", ANYTHING)
-REGISTER_BODY = Body((ID, SURQL, CLIENT_ID, PARAMS, TTL, LAST_ACTIVE_AT, FORMAT, AUTH, ROWS))
+LAST_ACTIVE_AT = Field("lastActiveAt", "accepted, as documented", ANYTHING, ("last_active_at",))
+REGISTER_BODY = Body((ID, SURQL, CLIENT_ID, PARAMS, TTL, LAST_ACTIVE_AT, FORMAT, AUTH, ROWS), closed=True)
 OLDER_REGISTER_BODY = Body(
     (
         replace(ID, name="query_id", also=("id", "queryId")),
         replace(SURQL, name="view_plan", also=("surql", "surreal_ql", "viewPlan")),
         *REGISTER_BODY.fields[2:],
-    )
+    ),
+    closed=True,
 )
-UNREGISTER_BODY = Body((ID, LEAVING_CLIENT, AUTH))
-EXPLAIN_BODY = Body((EXPLAINED, PARAMS, AUTH))
+UNREGISTER_BODY = Body((ID, LEAVING_CLIENT, AUTH), closed=True)
+EXPLAIN_BODY = Body((EXPLAINED, PARAMS, AUTH), closed=True)
 GET_QUERY = (ROWS, CONSISTENCY, REVISION, ASKED_AUTH)
 DEBUG_QUERY = (ASKED_AUTH,)
 
@@ -144,6 +145,7 @@ def _auth(body: dict[str, Value], asked: Asked) -> bytes:
 def register_request(asked: Asked) -> views_pb2.RegisterViewRequest:
     """Both documented spellings of every field. Raises Fault INVALID naming the field."""
     body = parse_object(asked)
+    REGISTER_BODY.require_known(body)
     ROWS.flag(body)
     spec = common_pb2.ViewSpec(
         surql=SURQL.text(body),
@@ -218,6 +220,7 @@ def first_read_answer(
 
 def unregister_request(asked: Asked) -> views_pb2.UnregisterViewRequest:
     body = parse_object(asked)
+    UNREGISTER_BODY.require_known(body)
     return views_pb2.UnregisterViewRequest(key=_key(body, asked), client_id=LEAVING_CLIENT.text(body))
 
 
@@ -334,6 +337,7 @@ def _summary(view: views_pb2.ViewSummary) -> ViewSummary:
 
 def explain_request(asked: Asked) -> views_pb2.ExplainViewRequest:
     body = parse_object(asked)
+    EXPLAIN_BODY.require_known(body)
     surql = EXPLAINED.text(body)
     params = _params(body)
     text = encode_json(params).decode() if packed(params, "params") else ""

@@ -79,8 +79,8 @@ class Why:
 
 
 class Reasoning:
-    """`source`: the tables as they are; `held`: those of them that a circuit may stand on; `for_user`: the answer is for
-    the view's user, not for a service."""
+    """`source`: the tables as they are; `held`: those of them that a circuit may stand on; `for_user`: the answer is
+    for the view's user, not for a service."""
 
     def __init__(
         self,

@@ -60,6 +60,8 @@ def test_a_registration_is_described_with_every_name_it_has_had() -> None:
     assert newer["required"] == ["id", "surql"]
     assert older["required"] == ["query_id", "view_plan"]
     assert "query_id" in newer["properties"]["id"]["description"]
+    assert newer["additionalProperties"] is older["additionalProperties"] is False
+    assert newer["properties"].keys() == older["properties"].keys() > {"query_id", "surreal_ql", "last_active_at"}
 
 
 def test_open_endpoints_are_described_as_open_where_they_are() -> None:
