@@ -96,8 +96,4 @@ def described(steps: list[Step], *, dry_run: bool) -> list[str]:
 
 
 def _facts(step: Step) -> dict[str, Any]:
-    from sp00ky.deploy.surreal.triggers import SECRET
-
-    hidden = step.what == f"PARAM {SECRET}"
-    statements = ["its value is not shown"] if hidden and step.statements else list(step.statements)
-    return {"action": step.action, "what": step.what, "statements": statements, "note": step.note}
+    return {"action": step.action, "what": step.what, "statements": list(step.printable), "note": step.note}

@@ -17,8 +17,6 @@ from sp00ky.deploy.surreal.install import Installed, legacy_part, parts, plan_of
 from sp00ky.deploy.surreal.steps import Action
 from sp00ky.proto.database import Database
 from sp00ky.proto.faults import Code, Fault
-from sp00ky.proto.surrealql.lexer import tokenize
-from sp00ky.proto.surrealql.tokens import TokenKind
 from sp00ky.proto.values.kinds import Datetime
 from sp00ky.scheduler.capture.definition import RETENTION, retention_of, with_feed
 from sp00ky.scheduler.config import SchedulerSettings
@@ -113,9 +111,12 @@ def event_findings(
         yield warn("events", f"{len(present)} tables post their changes, which SPKY_CAPTURE does not ask for", todo)
     else:
         yield ok("events", f"on each of {len(tables)} tables" if wanted else "none, as SPKY_CAPTURE has it")
-    secret = installed.found.get(f"PARAM {triggers.SECRET}")
-    accepted = {settings.auth_secret, settings.auth_secret_previous or settings.auth_secret}
-    if secret is not None and _text(secret) not in accepted:
+    if f"PARAM {triggers.SECRET}" in installed.found:
+        yield fail("events", "they read a parameter that a writer's LET replaces", "run `spky deploy --events`")
+        return
+    made = [(table.name, triggers.event_name(table.name, what)) for table in tables for what in ("mutation", "delete")]
+    presented = {triggers.secret_of(installed.found.get(f"EVENT {name} ON {table}", "")) for table, name in made}
+    if presented - {None, settings.auth_secret, settings.auth_secret_previous or settings.auth_secret}:
         todo = "run `spky deploy --events` with the secret of the services"
         yield fail("events", "they present another secret than SPKY_AUTH_SECRET", todo)
 
@@ -158,8 +159,3 @@ async def _skew(server: Database) -> Finding:
     if skew > SKEW_FAIL_S:
         return fail("clock", said, "run a time service on both: views would expire at the wrong time")
     return warn("clock", said, "run a time service on both") if skew > SKEW_WARN_S else ok("clock", said)
-
-
-def _text(definition: str) -> str:
-    """The text that a DEFINE PARAM gives."""
-    return next((token.value for token in tokenize(definition) if token.kind is TokenKind.STRING), "")

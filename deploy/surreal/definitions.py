@@ -37,13 +37,14 @@ _GUARD: Final = re.compile(r"\A(DEFINE\s+\w+\s+)IF\s+NOT\s+EXISTS\b", re.IGNOREC
 @dataclass(frozen=True)
 class Definition:
     """One statement. `name` is as INFO shows it; `table` is empty for what belongs to the database; `removes` for a
-    REMOVE."""
+    REMOVE; `secret`, where there is one: what of the text nobody may be shown, and nothing of how INFO shows it."""
 
     kind: str
     name: str
     table: str
     text: str
     removes: bool = False
+    secret: str = ""
 
     @property
     def key(self) -> str:

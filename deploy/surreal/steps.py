@@ -34,12 +34,18 @@ class Action(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Step:
     """`what`: the key of a definition, or what else is done; `statements`: SurrealQL, none where nothing is done;
-    `note`: what an operator must know of it."""
+    `note`: what an operator must know of it; `secret`: what of the statements nobody may be shown."""
 
     action: Action
     what: str
     statements: tuple[str, ...] = ()
     note: str = ""
+    secret: str = ""
+
+    @property
+    def printable(self) -> tuple[str, ...]:
+        """The statements without the secret."""
+        return tuple(each.replace(self.secret, "'…'") if self.secret else each for each in self.statements)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ def steps_of(part: Part, ledger: Ledger, found: Mapping[str, str]) -> Iterator[S
         if not definition.removes:
             yield _step(definition, ledger.definitions.get(definition.key), shown)
         elif shown is not None:
-            note = "" if definition.kind == "PARAM" else f"was: {shown}"
+            note = "" if definition.kind in ("PARAM", "EVENT") else f"was: {shown}"  # they may hold a secret
             yield Step(Action.REMOVE, definition.key, (definition.text,), note)
 
 
@@ -93,9 +99,9 @@ def is_due(part: Part, ledger: Ledger, steps: Sequence[Step]) -> bool:
 def _step(definition: Definition, recorded: Recorded | None, shown: str | None) -> Step:
     if shown is None:
         note = "somebody removed it" if recorded else ""
-        return Step(Action.CREATE, definition.key, (definition.text,), note)
+        return Step(Action.CREATE, definition.key, (definition.text,), note, definition.secret)
     altered = recorded is not None and recorded.shown != shown
-    shown = "" if definition.kind == "PARAM" else shown  # it may be a secret
+    shown = "" if definition.secret or definition.kind == "PARAM" else shown
     if recorded is not None and recorded.digest == definition.digest:
         return Step(Action.KEEP, definition.key, (), f"altered by hand: {shown}" if altered else "")
     if recorded is None and definition.kind == "INDEX":
@@ -106,4 +112,4 @@ def _step(definition: Definition, recorded: Recorded | None, shown: str | None) 
         permissions = permissions_of(shown)
         statements.append(f"ALTER TABLE {definition.name} PERMISSIONS {permissions}")
         notes = [f"its permissions are kept: {permissions}"]
-    return Step(Action.UPGRADE, definition.key, tuple(statements), "; ".join(notes))
+    return Step(Action.UPGRADE, definition.key, tuple(statements), "; ".join(notes), definition.secret)

