@@ -163,6 +163,7 @@ async def start_scheduler(stack: AsyncExitStack, settings: SchedulerSettings) ->
         store = RocksDatastore.open(replica, settings.wal_path, base_seq=mark, auto_migrate=auto)
     stack.callback(store.close)
     driver = SchedulerDriver(settings, store, database)
+    driver.prepare = partial(install, database)
     stack.push_async_callback(driver.stop)
     address: str = await driver.start()
     crash_when_failed(stack, "scheduler", driver.failed)

@@ -13,7 +13,7 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -58,7 +58,8 @@ from sp00ky.scheduler.integrity.publishing import Publishing
 from sp00ky.scheduler.integrity.trees import TableTrees
 from sp00ky.scheduler.observer import Observer
 from sp00ky.scheduler.probe import LagProbe
-from sp00ky.scheduler.registering.registering import Registering, registering
+from sp00ky.scheduler.registering.attached import registering
+from sp00ky.scheduler.registering.registering import Registering
 from sp00ky.scheduler.room import Room, Work
 from sp00ky.scheduler.rpc.admin import AdminServicer
 from sp00ky.scheduler.rpc.events import EventServicer
@@ -95,6 +96,7 @@ class SchedulerDriver:
         self.publishing: Publishing | None = None
         self.probe: LagProbe | None = None
         self.registering: Registering | None = None
+        self.prepare: Callable[[], Awaitable[None]] | None = None  # installs the mesh's definitions in the database
         self._committer: Committer | None = None
         self._upkeep: Upkeep | None = None
         self._observer: Observer | None = None

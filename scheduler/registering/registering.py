@@ -20,10 +20,10 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final
 
-from sp00ky.proto.database import Database
+from sp00ky.proto.database import Database, QueryError
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import Seq
 from sp00ky.proto.v1 import common_pb2
@@ -33,6 +33,7 @@ from sp00ky.scheduler.commit import Committer
 from sp00ky.scheduler.coordinator.assignments import View, key_of
 from sp00ky.scheduler.coordinator.events import ViewKey
 from sp00ky.scheduler.registering import statements
+from sp00ky.scheduler.registering.reading import ROWS_MAX, read_all, read_rows
 from sp00ky.scheduler.registering.rows import (
     VIEW_TABLE,
     Command,
@@ -50,14 +51,8 @@ from sp00ky.scheduler.registering.rows import (
 )
 from sp00ky.scheduler.registering.specs import shape_of
 
-if TYPE_CHECKING:
-    from sp00ky.scheduler.capture.capture import Capture
-    from sp00ky.scheduler.driver import SchedulerDriver
-
-ROWS_MAX: Final = 200  # in one request, and carried out at a time
 TOLD_MAX: Final = 10_000  # rows to look at; beyond that all are read
 RETRY_SECONDS: Final = 1.0
-UNTOLD_SECONDS: Final = 2  # between two readings of all rows, where changes are captured by events: none are told
 CONFLICT_RETRIES: Final = 8
 _FINAL: Final = frozenset({Code.INVALID, Code.TOO_LARGE, Code.UNSUPPORTED_QUERY, Code.CONFLICT, Code.FORBIDDEN})
 
@@ -65,7 +60,8 @@ log = logging.getLogger(__name__)
 
 
 class Registering:
-    """`is_ready`: whether views can be registered now; `per_user_max`: views that one user may hold by rows."""
+    """`is_ready`: whether views can be registered now; `per_user_max`: views that one user may hold by rows; `prepare`
+    installs the mesh's definitions again, where somebody removed the tables."""
 
     def __init__(
         self,
@@ -75,10 +71,11 @@ class Registering:
         sweep_secs: int,
         per_user_max: int,
         is_ready: Callable[[], bool],
+        prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._database, self._committer = database, committer
         self._sweep_secs, self._per_user_max = sweep_secs, per_user_max
-        self._is_ready = is_ready
+        self._is_ready, self._prepare = is_ready, prepare
         self._told: dict[bytes, int | None] = {}  # packed keys of rows: the registration of one that was deleted
         self._waiting: dict[bytes, None] = {}  # rows to be tried again
         self._said: set[bytes] = set()  # rows of which something was said
@@ -86,7 +83,7 @@ class Registering:
         self._sweep_at = 0.0
         self._wake = asyncio.Event()
         self.lost = ""
-        self.registered = self.unregistered = self.refused = self.expired = self.sweeps = 0
+        self.registered = self.unregistered = self.refused = self.expired = self.sweeps = self.unreadable = 0
 
     def metrics(self) -> dict[str, float]:
         return {
@@ -95,6 +92,7 @@ class Registering:
             "rows_refused_total": self.refused,
             "rows_expired_total": self.expired,
             "rows_sweeps_total": self.sweeps,
+            "rows_unreadable": self.unreadable,
             "rows_waiting": len(self._waiting),
             "rows_told": len(self._told),
             "row_views": sum(map(len, self._of_user.values())),
@@ -185,6 +183,7 @@ class Registering:
         """Everything that is due now. Raises Fault; what was told then is found by the next reading of all rows."""
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + self._sweep_secs
+            await self._restore_tables()
             await self._expire()
             await self._read_all()
             self.sweeps += 1
@@ -201,6 +200,14 @@ class Registering:
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
+    async def _restore_tables(self) -> None:
+        if self._prepare is not None and (await self._database.query(statements.IS_INSTALLED))[0] is not True:
+            log.warning("the mesh's tables are gone from the database: they are installed again")
+            try:
+                await self._prepare()
+            except QueryError as error:  # such as of a table that a write has made in its place
+                log.error("the mesh's tables cannot be installed: %s; remove what took their place", error)
+
     async def _expire(self) -> None:
         """Delete the rows whose time is over, by the database's clock."""
         overdue: Sequence[RecordId] = (await self._database.query(statements.OVERDUE, {"rows_max": TOLD_MAX}))[0]
@@ -216,12 +223,13 @@ class Registering:
         for key in by_row:
             self._of_user[key.auth_id].add(key)
         seen: set[ViewKey | None] = set()
-        rows: list[Mapping[str, Value]] = (await self._database.query(statements.FIRST_PAGE, {"rows_max": ROWS_MAX}))[0]
-        while rows:
-            seen.update(key_of_row(row["id"].key) for row in rows)
-            await self._carry_out([decide(row, self._kept(key_of_row(row["id"].key))) for row in rows])
-            variables = {"after": rows[-1]["id"], "rows_max": ROWS_MAX}
-            rows = (await self._database.query(statements.NEXT_PAGE, variables))[0]
+        unreadable = 0
+        async for read in read_all(self._database):
+            seen.update(key_of_row(row["id"].key) for row in read.rows)
+            seen.update(key_of_row(unpack(key)) for key in read.unreadable)
+            unreadable += len(read.unreadable)
+            await self._carry_out([decide(row, self._kept(key_of_row(row["id"].key))) for row in read.rows])
+        self.unreadable = unreadable
         for key in by_row:
             if key not in seen:
                 self._told.setdefault(pack(row_id(key).key), None)
@@ -233,10 +241,12 @@ class Registering:
         for begin in range(0, len(asked), ROWS_MAX):
             chunk = asked[begin : begin + ROWS_MAX]
             ids = [RecordId("_00_query", key) for key, _ in chunk]
-            rows: Sequence[Mapping[str, Value]] = (await self._database.query(statements.ROWS, {"rows": ids}))[0]
-            found = {pack(row["id"].key): row for row in rows}
+            read = await read_rows(self._database, ids)
+            found = {pack(row["id"].key): row for row in read.rows}
             commands: list[Command | None] = []
             for key, registration in chunk:
+                if pack(key) in read.unreadable:
+                    continue
                 row, kept = found.get(pack(key)), self._kept(key_of_row(key))
                 commands.append(decide_absent(key, kept, registration) if row is None else decide(row, kept))
             await self._carry_out(commands)
@@ -364,25 +374,14 @@ class Registering:
     async def _hand_over(self, view: View) -> bool:
         """Write those who hold the view by other ways into its row; False if that is no client's any more."""
         variables: dict[str, Value] = {"row": row_id(view.key), "clients": list(view.clients)}
-        return bool((await self._transact(statements.HAND_OVER, variables))[0])
+        try:
+            return bool((await self._transact(statements.HAND_OVER, variables))[0])
+        except QueryError as error:  # such as more subscribers than a row may have: it stops no other row
+            log.warning("view %s stays as it was registered: %s", view.key, error)
+            return False
 
     async def _transact(self, surql: str, variables: Mapping[str, Value]) -> list[Value]:
         return await self._database.query(surql, dict(variables), conflict_retries=CONFLICT_RETRIES)
-
-
-def registering(driver: SchedulerDriver, database: Database, capture: Capture) -> Registering:
-    """Of this scheduler, told by its capture; to be run."""
-    settings = driver.settings
-    sweep_secs = settings.ttl_cleanup_interval_secs
-    found = Registering(
-        database,
-        driver.committer,
-        sweep_secs=min(sweep_secs, UNTOLD_SECONDS) if settings.capture == "events" else sweep_secs,
-        per_user_max=settings.row_views_per_user_max,
-        is_ready=lambda: driver.state == "ready",
-    )
-    capture.offering.on_queries, capture.offering.on_doubt = found.told, found.doubt
-    return found
 
 
 async def _outcome(answer: asyncio.Future[Seq] | Fault | None) -> Fault | None:

@@ -28,7 +28,7 @@ from sp00ky.proto.values.kinds import NONE, Duration, RecordId, Value
 from sp00ky.proto.values.text import parse_record_id, record_id_text
 from sp00ky.proto.viewer import pack_viewer, viewer_of
 from sp00ky.scheduler.coordinator.events import ViewKey
-from sp00ky.scheduler.registering.specs import checked_spec, packed_params
+from sp00ky.scheduler.registering.specs import ID_CHARS_MAX, ROW_BYTES_MAX, check_texts, checked_spec, packed_params
 
 QUERY_TABLE: Final = "_00_query"
 VIEW_TABLE: Final = "_00_view"
@@ -106,7 +106,7 @@ def key_of_row(row: Value) -> ViewKey | None:
 
 
 def decide(row: Mapping[str, Value], kept: Kept | None) -> Command | None:
-    """What a row that is there asks for, of the view `kept` under its key."""
+    """What a row that is there asks for, of the view `kept` under its key. One too large to read has `bytes`."""
     key = row["id"].key
     view = key_of_row(key)
     if row.get("registration") != BY_CLIENT:
@@ -145,6 +145,10 @@ def spec_of(row: Mapping[str, Value], kept: Kept | None = None) -> common_pb2.Vi
             "the key of a query is neither text nor [text, user]",
             "call fn::query::register, or create _00_query:⟨id⟩",
         )
+    if len(key.id) > ID_CHARS_MAX:  # before anything that would say it
+        raise Fault(Code.INVALID, f"view id has {len(key.id)} characters", f"use 1 to {ID_CHARS_MAX}")
+    if "bytes" in row:
+        raise Fault(Code.TOO_LARGE, f'row of view "{key.id}" has {row["bytes"]} bytes', f"use at most {ROW_BYTES_MAX}")
     user = _user(row, key)
     surql = row.get("surql")
     if not isinstance(surql, str) or not surql:
@@ -160,6 +164,7 @@ def spec_of(row: Mapping[str, Value], kept: Kept | None = None) -> common_pb2.Vi
         auth=b"" if user is None else pack_viewer(viewer_of(user)),
         by_row=True,
     )
+    check_texts(spec)
     if kept is not None and kept.foreign and not kept.spec.by_row:
         spec.surql, spec.params = kept.spec.surql, kept.spec.params  # such an SSP writes them in a form of its own
     if kept is not None and _same_query(kept.spec, spec):

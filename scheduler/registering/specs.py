@@ -20,6 +20,9 @@ from sp00ky.proto.viewer import auth_id_of, canonical_auth_id, check_params, pac
 ID_CHARS_MAX: Final = 512
 SURQL_CHARS_MAX: Final = 64 * 1024
 PARAMS_BYTES_MAX: Final = 1024 * 1024
+CLIENT_ID_CHARS_MAX: Final = 512  # it is in each edge of the view
+FORMAT_CHARS_MAX: Final = 64
+ROW_BYTES_MAX: Final = 4 * 1024 * 1024  # of a row of `_00_query`, as the database encodes it
 
 
 def checked_spec(stated: common_pb2.ViewSpec, params_json: str = "") -> common_pb2.ViewSpec:
@@ -30,10 +33,20 @@ def checked_spec(stated: common_pb2.ViewSpec, params_json: str = "") -> common_p
         raise Fault(Code.INVALID, f"view id has {len(spec.key.id)} characters", f"use 1 to {ID_CHARS_MAX}")
     if len(spec.surql) > SURQL_CHARS_MAX:
         raise Fault(Code.TOO_LARGE, f'query of view "{spec.key.id}" is longer than {SURQL_CHARS_MAX} characters')
+    check_texts(spec)
     spec.params = _packed_params(spec, params_json)
     _state_auth(spec)
     admit(spec.surql, as_user=bool(spec.auth))
     return spec
+
+
+def check_texts(spec: common_pb2.ViewSpec) -> None:
+    """What comes with a query and is no part of it. Raises Fault TOO_LARGE."""
+    texts = (("client id", spec.client_id, CLIENT_ID_CHARS_MAX), ("format", spec.format, FORMAT_CHARS_MAX))
+    for name, text, chars_max in texts:
+        if len(text) > chars_max:
+            message = f'{name} of view "{spec.key.id}" has {len(text)} characters'
+            raise Fault(Code.TOO_LARGE, message, f"use at most {chars_max}")
 
 
 def packed_params(params: Value, view_id: str) -> bytes:

@@ -11,9 +11,20 @@ from typing import Final
 # Not the COMPUTED fields: they cost twice the rest.
 _FIELDS: Final = "id, surql, params, clientId, ttl, format, auth, access, claims, registration"
 
+# What each table must have to be the mesh's, and not one that a write has made after somebody removed it.
+IS_INSTALLED: Final = """
+RETURN (INFO FOR TABLE _00_query).fields.registration != NONE AND (INFO FOR TABLE _00_view).fields.auth != NONE
+"""
+
+FIRST_PAGE: Final = "SELECT VALUE id FROM _00_query ORDER BY id LIMIT $rows_max"
+NEXT_PAGE: Final = "SELECT VALUE id FROM _00_query WHERE id > $after ORDER BY id LIMIT $rows_max"
+SIZES: Final = """
+SELECT id, auth, registration, IF registration = 0 {
+    bytes::len(encoding::cbor::encode([surql, params, clientId, format, access, claims]))
+} ELSE { 0 } AS bytes FROM $rows
+"""
+HAS_NO_SIZE: Final = "encoding::cbor::encode()"  # in the database's complaint about a row without a form on the wire
 ROWS: Final = f"SELECT {_FIELDS} FROM $rows"
-FIRST_PAGE: Final = f"SELECT {_FIELDS} FROM _00_query ORDER BY id LIMIT $rows_max"
-NEXT_PAGE: Final = f"SELECT {_FIELDS} FROM _00_query WHERE id > $after ORDER BY id LIMIT $rows_max"
 
 # Rows whose time may be over, and rows with a subscriber whose time is.
 OVERDUE: Final = """
@@ -27,7 +38,7 @@ SELECT VALUE id FROM _00_query WHERE registration = 0 AND ttl != NONE AND (
 # By the database's clock, and unless a sign of life came meanwhile.
 EXPIRE: Final = """
 DELETE $row WHERE registration = 0 AND ttl != NONE
-    AND lastActiveAt < time::now() AND time::now() - lastActiveAt > ttl RETURN BEFORE;
+    AND lastActiveAt < time::now() AND time::now() - lastActiveAt > ttl RETURN VALUE $before.id;
 UPDATE $row SET subscribers = array::filter(subscribers ?? [],
         |$each| $each.seenAt >= time::now() OR time::now() - $each.seenAt <= $this.ttl)
     WHERE registration = 0 AND ttl != NONE AND subscribers != NONE RETURN NONE

@@ -102,6 +102,9 @@ def test_hostile_ids_are_ids(name: str) -> None:
         ({"params": {"n": "x" * 1024 * 1024}}, "larger than"),
         ({"surql": "SELECT * FROM item WHERE a = '" + "x" * 65536 + "'"}, "longer than"),
         ({"ttl": Duration(2**64 * 10**7)}, "ttl"),
+        ({"clientId": "c" * 513}, "at most 512"),
+        ({"format": "f" * 65}, "at most 64"),
+        ({"bytes": 5_000_000}, "5000000 bytes"),
     ],
 )
 def test_what_can_be_no_view_is_refused_with_its_reason(fields: dict[str, Any], said: str) -> None:
