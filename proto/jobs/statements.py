@@ -21,6 +21,7 @@ from typing import Final
 
 from sp00ky.proto.jobs.lifecycle import FINISHED, Signal, Status, sources, target
 from sp00ky.proto.values.kinds import Duration, RecordId, Value
+from sp00ky.proto.values.text import escape_ident
 
 ERRORS_MAX = 100  # kept in a row, the newest
 REMOVED_MAX = 500
@@ -71,17 +72,19 @@ def _until(keep: str) -> str:
 def definitions(table: str, *, schemafull: bool) -> str:
     """Puts the fields and the index into an outbox table that is there."""
     wanted = {**FIELDS, **(FIELDS_SCHEMAFULL if schemafull else {})}
-    fields = [f"DEFINE FIELD IF NOT EXISTS {name} ON {table} {kind};" for name, kind in wanted.items()]
-    return "\n".join([*fields, f"DEFINE INDEX IF NOT EXISTS {INDEX} ON {table} FIELDS status, due_at;"])
+    name = escape_ident(table)
+    fields = [f"DEFINE FIELD IF NOT EXISTS {field} ON {name} {kind};" for field, kind in wanted.items()]
+    return "\n".join([*fields, f"DEFINE INDEX IF NOT EXISTS {INDEX} ON {name} FIELDS status, due_at;"])
 
 
 def adopt(table: str) -> str:
     """Rows from before the table had the mesh's fields: without a status they are pending, and their delay counts.
     SurrealDB leaves a row out of an index that is defined while the row is being created; that a pending row's `due_at`
     moves, by a nanosecond where it has one, puts it in. So rows are looked for without the index."""
+    name = escape_ident(table)
     return (
-        f"UPDATE (SELECT VALUE id FROM {table} WITH NOINDEX WHERE status = NONE) SET status = 'pending' RETURN NONE;"
-        f"UPDATE (SELECT VALUE id FROM {table} WITH NOINDEX WHERE status = 'pending') SET due_at = IF due_at != NONE "
+        f"UPDATE (SELECT VALUE id FROM {name} WITH NOINDEX WHERE status = NONE) SET status = 'pending' RETURN NONE;"
+        f"UPDATE (SELECT VALUE id FROM {name} WITH NOINDEX WHERE status = 'pending') SET due_at = IF due_at != NONE "
         f"{{ due_at + 1ns }} ELSE {{ (created_at ?? time::now()) "
         f"+ (IF type::is_int(delay) AND delay > 0 {{ duration::from_millis(delay) }} ELSE {{ 0ns }}) }} "
         f"WHERE status = 'pending' RETURN NONE;"
@@ -90,15 +93,17 @@ def adopt(table: str) -> str:
 
 def _held(table: str) -> str:
     """How many have a lease that lasts: at most as many index entries as there are slots."""
-    return f"(SELECT count() FROM {table} WHERE status = 'processing' AND due_at > time::now() GROUP ALL)[0].count ?? 0"
+    name = escape_ident(table)
+    return f"(SELECT count() FROM {name} WHERE status = 'processing' AND due_at > time::now() GROUP ALL)[0].count ?? 0"
 
 
 def find_due(table: str) -> str:
     """What may be claimed, the longest due first; when the next is due, if one is; slots held; and the time."""
+    name = escape_ident(table)
     return (
-        f"SELECT id, due_at FROM {table} WHERE status = 'pending' AND due_at <= time::now() AND {_OTHERS_FIRST} "
+        f"SELECT id, due_at FROM {name} WHERE status = 'pending' AND due_at <= time::now() AND {_OTHERS_FIRST} "
         f"ORDER BY due_at LIMIT $limit;"
-        f"SELECT VALUE due_at FROM {table} WHERE status = 'pending' AND due_at > time::now() "
+        f"SELECT VALUE due_at FROM {name} WHERE status = 'pending' AND due_at > time::now() "
         f"ORDER BY due_at LIMIT 1;"
         f"RETURN {_held(table)};"
         f"RETURN time::now();"
@@ -124,7 +129,7 @@ def claim(table: str) -> str:
     """Of `$ids`, as many as there are slots."""
     return batch(
         [
-            f"UPSERT _00_outbox:{table} SET claims = (claims ?? 0) + 1 RETURN NONE;",
+            f"UPSERT _00_outbox:{escape_ident(table)} SET claims = (claims ?? 0) + 1 RETURN NONE;",
             f"LET $held = {_held(table)};",
             _CLAIM,
         ]
@@ -137,7 +142,7 @@ def claim_params(**params: Value) -> dict[str, Value]:
 
 def find_expired(table: str) -> str:
     return (
-        f"SELECT id, lease_epoch, leases_lost, assignee, lease_until FROM {table} "
+        f"SELECT id, lease_epoch, leases_lost, assignee, lease_until FROM {escape_ident(table)} "
         f"WHERE status = 'processing' AND due_at <= time::now() AND {_OVERDUE} LIMIT $limit"
     )
 
@@ -191,8 +196,9 @@ HELD: Final = "SELECT id, lease_epoch, status FROM $ids"
 
 def remove_expired(table: str) -> str:
     """One statement a status: each is a range of the index."""
+    name = escape_ident(table)
     return "\n".join(
-        f"DELETE (SELECT VALUE id FROM {table} WHERE status = '{status}' AND due_at <= time::now() "
+        f"DELETE (SELECT VALUE id FROM {name} WHERE status = '{status}' AND due_at <= time::now() "
         f"AND expires_at != NONE AND expires_at <= time::now() LIMIT {REMOVED_MAX}) RETURN VALUE id;"
         for status in FINISHED
     )
@@ -222,8 +228,8 @@ SHOWN: Final = (
 def list_jobs(table: str, status: Status | None) -> str:
     """The latest first."""
     where = "" if status is None else "WHERE status = $status"
-    return f"SELECT {SHOWN} FROM {table} {where} ORDER BY updated_at DESC LIMIT $limit"
+    return f"SELECT {SHOWN} FROM {escape_ident(table)} {where} ORDER BY updated_at DESC LIMIT $limit"
 
 
 def count_jobs(table: str) -> str:
-    return f"SELECT status, count() AS jobs FROM {table} GROUP BY status"
+    return f"SELECT status, count() AS jobs FROM {escape_ident(table)} GROUP BY status"
