@@ -42,6 +42,7 @@ def _existing(settings: SchedulerSettings) -> Path:
 def asked(url: str, secret: str, ask: Callable[[Any], Awaitable[Any]], stub_of: Any = None) -> Any:
     """What a serving scheduler answers, its AdminService or the one of that stub. Raises Fault."""
     from grpc.aio import AioRpcError
+    from sp00ky.deploy.remote import as_told_here
     from sp00ky.proto.channel import fault_of, open_channel
     from sp00ky.proto.v1 import admin_pb2_grpc
 
@@ -52,7 +53,7 @@ def asked(url: str, secret: str, ask: Callable[[Any], Awaitable[Any]], stub_of: 
         try:
             return await ask((stub_of or admin_pb2_grpc.AdminServiceStub)(channel))
         except AioRpcError as error:
-            raise fault_of(error) from None
+            raise as_told_here(fault_of(error)) from None
         finally:
             await channel.close()
 

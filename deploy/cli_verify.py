@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from sp00ky.deploy import cli_replica
 from sp00ky.deploy.cli_client import DEFAULT_URL, AsJson, Secret, Url, print_json, print_table
+from sp00ky.proto.faults import Code, Fault
 
 if TYPE_CHECKING:
     from sp00ky.proto.v1 import integrity_pb2
@@ -35,7 +36,12 @@ def verify(
 ) -> None:
     """Compare SurrealDB with the replica, views with a fresh evaluation, and edges with views; name what differs.
 
-    Ends 1 if something differs and is not repaired, or could not be compared."""
+    Ends 1 if something differs and is not repaired, or could not be compared. A view that has failed by its own query
+    has no result to compare: it is skipped, and fails nothing."""
+    if auth and not views:
+        raise Fault(
+            Code.INVALID, "--auth says whose a view is: it needs --view", "or leave it out, to compare everything"
+        )
     from google.protobuf.json_format import MessageToDict
     from sp00ky.proto.v1 import common_pb2, integrity_pb2, integrity_pb2_grpc
 
@@ -53,14 +59,34 @@ def verify(
         return told, shown
 
     told, shown = cli_replica.asked(url, secret, ask, integrity_pb2_grpc.IntegrityServiceStub)
+    failed = _failed(url, secret) if any(each.skipped for each in shown.views) else {}
+    for each in shown.views:
+        if (reason := failed.get(_key(each))) is not None:
+            each.skipped = f"failed: {reason or each.skipped}"
     if as_json:
         options: dict[str, Any] = {"preserving_proto_field_name": True, "always_print_fields_with_no_presence": True}
         print_json(_counted({**MessageToDict(told, **options), **MessageToDict(shown, **options)}))
     else:
         _print(told, shown)
     left = [each for each in told.tables if each.differing > each.repaired]
-    wrong = [each for each in shown.views if each.skipped or (_differs(each) and not each.repairing)]
-    raise typer.Exit(1 if left or wrong else 0)
+    unseen = [each for each in shown.views if each.skipped and _key(each) not in failed]
+    wrong = [each for each in shown.views if _differs(each) and not each.repairing]
+    raise typer.Exit(1 if left or unseen or wrong else 0)
+
+
+def _key(view: integrity_pb2.VerifiedView) -> tuple[str, str]:
+    return view.key.id, view.key.auth_id
+
+
+def _failed(url: str, secret: str) -> dict[tuple[str, str], str]:
+    """The views that have failed by their own query, and why."""
+    from sp00ky.proto.v1 import views_pb2, views_pb2_grpc
+
+    async def ask(stub: Any) -> Any:
+        return await stub.ListViews(views_pb2.ListViewsRequest(), timeout=cli_replica.ANSWER_SECONDS)
+
+    views = cli_replica.asked(url, secret, ask, views_pb2_grpc.ViewServiceStub).views
+    return {(view.key.id, view.key.auth_id): view.reason for view in views if view.state == views_pb2.VIEW_STATE_FAILED}
 
 
 def _counted(value: Any) -> Any:
@@ -94,7 +120,8 @@ def _print(told: integrity_pb2.VerifyTablesResponse, shown: integrity_pb2.Verify
 
 
 def _view_row(view: integrity_pb2.VerifiedView) -> list[Any]:
-    state = view.skipped or ("being repaired" if view.repairing else "differs" if _differs(view) else "right")
+    skipped = f"skipped, {view.skipped}" if view.skipped else ""
+    state = skipped or ("being repaired" if view.repairing else "differs" if _differs(view) else "right")
     counts = [view.members, view.edges, view.differing_members, view.differing_edges]
     return [view.key.id, view.key.auth_id or "-", view.ssp_id, *counts, state]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterator
+import shlex
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,12 +14,13 @@ from sp00ky.deploy.cli_client import DEFAULT_URL, AsJson, Secret, Url, print_jso
 from sp00ky.proto.faults import Code, Fault
 
 if TYPE_CHECKING:
+    from sp00ky.deploy.remote import Remote
     from sp00ky.gateway.client import Delta
 
 app = typer.Typer(help="Views: standing queries.", no_args_is_help=True)
 
 ViewId = Annotated[str, typer.Argument(metavar="ID", help="id of the view")]
-Surql = Annotated[str, typer.Argument(help="a SELECT")]
+Surql = Annotated[str, typer.Argument(metavar="SURQL", help="a SELECT")]
 Params = Annotated[
     list[str] | None, typer.Option("--param", "-p", metavar="NAME=JSON", help="a parameter of the query; repeatable")
 ]
@@ -26,6 +28,7 @@ Auth = Annotated[
     str, typer.Option("--auth", help='the user whose view it is: a record id, or {"id": …, "access": …, "claims": …}')
 ]
 UserId = Annotated[str, typer.Option("--auth", help="the record id of the user whose view it is")]
+OWNERS_NAMED_MAX = 5
 
 
 def parse_auth(text: str) -> dict[str, Any]:
@@ -52,6 +55,35 @@ def parse_params(texts: list[str]) -> dict[str, Any]:
     return params
 
 
+def of_whom(remote: Remote, view_id: str, auth: str, ask: Callable[[], Any]) -> Any:
+    """What `ask` answers. A view that is not there for who asks may be there for others, which the Fault then says."""
+    try:
+        return ask()
+    except Fault as fault:
+        owners = _owners(remote, view_id) if fault.code is Code.NOT_FOUND else []
+        if not owners or auth in owners:
+            raise
+        named = ", ".join(owner or "no user" for owner in owners[:OWNERS_NAMED_MAX])
+        more = f" and {len(owners) - OWNERS_NAMED_MAX} more" if len(owners) > OWNERS_NAMED_MAX else ""
+        message = f'view "{view_id}" is not registered for {auth or "no user"}, but for {named}{more}'
+        hint = f"--auth {shlex.quote(owners[0])}" if owners[0] else "leave --auth out"
+        raise Fault(Code.NOT_FOUND, message, hint) from None
+
+
+def _owners(remote: Remote, view_id: str) -> list[str]:
+    """Who has a view of that id; "" for a service's own."""
+    try:
+        return [view.get("auth", "") for view in remote.get("/views") if view["id"] == view_id]
+    except Fault:
+        return []
+
+
+def warn(answer: dict[str, Any]) -> None:
+    """What the mesh takes for a mistake, beside the answer."""
+    for warning in answer.get("warnings", ()):
+        typer.echo(f"warning: {warning}", err=True)
+
+
 @app.command()
 def register(
     view_id: ViewId,
@@ -74,6 +106,7 @@ def register(
     body: dict[str, Any] = {"id": view_id, "surql": surql, "clientId": client, "params": parse_params(param or [])}
     body |= ({"ttl": ttl} if ttl else {}) | ({"rows": 1} if rows else {}) | parse_auth(auth)
     answer = Remote(url, secret).post("/view/register", body)
+    warn(answer)
     if as_json:
         print_json(answer)
     else:
@@ -102,7 +135,8 @@ def get(
 
     arguments = ({"rows": "1"} if rows else {}) | ({"auth": auth} if auth else {})
     arguments |= {"consistency": "fully_consistent"} if fresh else {"revision": revision} if revision else {}
-    view = Remote(url, secret).get(view_path(view_id), **arguments)
+    remote = Remote(url, secret)
+    view = of_whom(remote, view_id, auth, lambda: remote.get(view_path(view_id), **arguments))
     if as_json:
         print_json(view)
         return
@@ -129,7 +163,8 @@ def watch(
     from sp00ky.deploy.remote import Remote, view_path
     from sp00ky.gateway.client import Mesh
 
-    Remote(url, secret).get(view_path(view_id), **({"auth": auth} if auth else {}))  # says at once what is wrong
+    remote, arguments = Remote(url, secret), {"auth": auth} if auth else {}
+    of_whom(remote, view_id, auth, lambda: remote.get(view_path(view_id), **arguments))  # says at once what is wrong
 
     async def follow() -> None:
         told = 0
@@ -193,7 +228,8 @@ def unregister(
     """Forget a view and its edges."""
     from sp00ky.deploy.remote import Remote
 
-    answer = Remote(url, secret).post("/view/unregister", {"id": view_id, **parse_auth(auth)})
+    remote, body = Remote(url, secret), {"id": view_id, **parse_auth(auth)}
+    answer = of_whom(remote, view_id, auth, lambda: remote.post("/view/unregister", body))
     if as_json:
         print_json(answer)
     else:
@@ -216,6 +252,7 @@ def explain(
 
     body = {"surql": surql, "params": parse_params(param or []), **parse_auth(auth)}
     answer = Remote(url, secret).post("/view/explain", body)
+    warn(answer)
     if as_json:
         print_json(answer)
         return
@@ -248,7 +285,8 @@ def why(
     from sp00ky.deploy.remote import Remote, view_path
 
     arguments = {"record": record} | ({"auth": auth} if auth else {})
-    answer = Remote(url, secret).get(f"{view_path(view_id)}/why", **arguments)
+    remote = Remote(url, secret)
+    answer = of_whom(remote, view_id, auth, lambda: remote.get(f"{view_path(view_id)}/why", **arguments))
     if as_json:
         print_json(answer)
     else:

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
-from sp00ky.deploy.remote import Remote, fault_of_response
+from sp00ky.deploy.remote import Remote
 from sp00ky.gateway.event_reader import EventReader
 from sp00ky.proto.faults import Code, Fault
 
@@ -63,8 +63,6 @@ def _once(remote: Remote, path: str, last: str) -> Iterator[Event]:
                 for event in reader.feed(line):
                     yield Event(event.name, event.event_id, json.loads(event.data))
     except urllib.error.HTTPError as error:
-        raise fault_of_response(remote.url + path, error.code, error.read()) from None
+        raise remote.refusal(path, error.code, error.read()) from None
     except (OSError, http.client.HTTPException) as error:
-        reason = getattr(getattr(error, "reason", error), "strerror", None) or str(error) or type(error).__name__
-        hint = "is it running? see --url, SPKY_URL"
-        raise Fault(Code.UNAVAILABLE, f"cannot reach {remote.url}: {reason.lower()}", hint) from None
+        raise remote.unanswered(error) from None

@@ -239,7 +239,10 @@ class Database:
             raise Fault(Code.UNAVAILABLE, f"database {self.url} did not answer within {timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             hint = "is it running, and is SPKY_DB_WS right?"
-            raise Fault(Code.UNAVAILABLE, f"database {self.url} cannot be reached: {error}", hint) from error
+            place = urlsplit(self.url).netloc
+            refused = isinstance(getattr(error, "os_error", error), ConnectionRefusedError)
+            why = f"nothing listens at {place}" if refused else str(error)
+            raise Fault(Code.UNAVAILABLE, f"database {self.url} cannot be reached: {why}", hint) from error
         self._socket = socket
         self._reader = asyncio.create_task(self._read(socket), name=f"database {self.url}")
         return socket

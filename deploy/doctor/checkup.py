@@ -8,7 +8,7 @@ from typing import Any
 
 from sp00ky.deploy.doctor.finding import Finding, fail, ok
 from sp00ky.deploy.doctor.host import directory_findings, port_findings, secret_findings, upkeep_findings
-from sp00ky.deploy.doctor.mesh import is_running, mesh_findings
+from sp00ky.deploy.doctor.mesh import entities_at, mesh_findings
 from sp00ky.deploy.doctor.source import source_findings
 from sp00ky.deploy.environment import load_service
 from sp00ky.gateway.config import GatewaySettings
@@ -31,6 +31,6 @@ async def examine(stated: Mapping[str, Any], config: Path | None, url: str, secr
         return [fail("settings", fault.message, fault.hint or "see `spky config show`")]
     findings = [ok("settings", "every name is known"), *directory_findings(scheduler.settings)]
     findings += [*upkeep_findings(scheduler.settings, url), *secret_findings(others)]
-    findings += port_findings(scheduler, is_running(url))
+    findings += port_findings(scheduler, bool(entities_at(url)), entities_at)
     findings += await source_findings(scheduler.settings)
     return [*findings, *mesh_findings(url, secret or scheduler.settings.auth_secret, version)]

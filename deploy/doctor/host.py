@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sp00ky.deploy.compose import decided_address
-from sp00ky.deploy.doctor.finding import Finding, fail, ok, warn
+from sp00ky.deploy.doctor.finding import Finding, counted, fail, ok, warn
 from sp00ky.gateway.exposure import is_loopback, split_address
 from sp00ky.proto.faults import Fault
 from sp00ky.proto.settings import Loaded, MeshSettings
 from sp00ky.scheduler.config import SchedulerSettings
+from sp00ky.scheduler.datastore.opening import holds_store
 
 FREE_BYTES_MIN: Final = 1024**3  # below it there is no room for a clone beside the log
 SECRET_CHARS_MIN: Final = 16
@@ -33,7 +34,7 @@ def directory_findings(settings: SchedulerSettings) -> Iterator[Finding]:
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
             yield fail("data directory", f"{directory} cannot be written", "set SPKY_DATA_DIR, or change its owner")
             continue
-        yield ok("data directory", f"{directory} can be {'written' if directory == there else 'made'}")
+        yield ok("data directory", f"{directory} can be {'written' if directory.is_dir() else 'made'}")
     free = shutil.disk_usage(_nearest(settings.replica_dir)).free
     said = f"{free / 1024**3:.1f} GiB free, the log may grow to {settings.replica_log_max_bytes / 1024**3:.1f} GiB"
     if free < FREE_BYTES_MIN:
@@ -47,8 +48,9 @@ def directory_findings(settings: SchedulerSettings) -> Iterator[Finding]:
 def upkeep_findings(settings: SchedulerSettings, url: str) -> Iterator[Finding]:
     """Who watches, and what one could go back to. SurrealDB's own backup is not the mesh's, and not seen here."""
     if settings.replica_engine == "rocksdb":
-        kept = settings.replica_snapshots_max
-        yield ok("backup", f"the store keeps {kept} snapshots; SurrealDB is backed up by its own means")
+        kept, there = counted(settings.replica_snapshots_max, "snapshot"), holds_store(settings.replica_dir)
+        store = f"the store keeps {kept}" if there else f"no store is in {settings.replica_dir} yet; one keeps {kept}"
+        yield ok("backup", f"{store}; SurrealDB is backed up by its own means")
     where = f"pushed to {settings.otel_endpoint}" if settings.otel_endpoint else f"at {url}/metrics/prometheus"
     yield ok("monitoring", f"metrics are {where}")
 
@@ -78,8 +80,12 @@ def secret_findings(loaded: dict[str, tuple[Loaded[MeshSettings], tuple[str, ...
         yield ok("secrets", "none: services answer anyone on this host, and nobody else")
 
 
-def port_findings(loaded: Loaded[SchedulerSettings], running: bool) -> Iterator[Finding]:
-    """Where the scheduler is to listen: taken by another, while no scheduler answers, is a failure."""
+def port_findings(
+    loaded: Loaded[SchedulerSettings], running: bool, entities_at: Callable[[str], list[dict[str, Any]]]
+) -> Iterator[Finding]:
+    """Where the scheduler is to listen: taken by another, while no scheduler answers, is a failure. `running`: whether
+    one answers at --url; the one that listens may be another. `entities_at`: what the mesh at a URL says of itself."""
+    own: dict[str, Any] = {}
     for field in ("listen_addr", "grpc_addr"):
         try:
             address = decided_address(loaded, field)
@@ -89,14 +95,27 @@ def port_findings(loaded: Loaded[SchedulerSettings], running: bool) -> Iterator[
             continue
         if port == 0 or running:
             continue
-        if _answers(host, port):
-            yield fail("ports", f"{address} is taken, and not by a scheduler", "stop that, or choose another address")
-        else:
+        local = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        if not _answers(local, port):
             yield ok("ports", f"{address} is free")
+            continue
+        if field == "listen_addr":
+            scheme = "https" if loaded.settings.tls_cert else "http"
+            url = f"{scheme}://{f'[{local}]' if ':' in local else local}:{port}"
+            own = next(iter(entities_at(url)), {})
+        if own.get("entity") != "scheduler":
+            taker = f"by {own['entity']} {own['id']}" if own and field == "listen_addr" else "and not by a scheduler"
+            yield fail("ports", f"{address} is taken, {taker}", "stop that, or choose another address")
+        elif field == "listen_addr":
+            yield warn("ports", f"{address} has scheduler {own['id']}, and --url is elsewhere", f"--url {url}")
+        elif str(own.get("grpc_address", "")).rpartition(":")[2] == str(port):
+            yield ok("ports", f"{address} has scheduler {own['id']}")
+        else:
+            todo = "stop that, or choose another address"
+            yield fail("ports", f"{address} is taken, and not by scheduler {own['id']}", todo)
 
 
-def _answers(host: str, port: int) -> bool:
-    local = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+def _answers(local: str, port: int) -> bool:
     try:
         with socket.create_connection((local, port), timeout=1.0):
             return True

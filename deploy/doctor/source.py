@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from sp00ky.deploy.doctor.finding import Finding, fail, ok, warn
+from sp00ky.deploy.doctor.finding import Finding, counted, fail, ok, warn
 from sp00ky.deploy.surreal import triggers
 from sp00ky.deploy.surreal.deployment import definition_of, has_legacy_names, opened
 from sp00ky.deploy.surreal.install import Installed, legacy_part, parts, plan_of, read_installed
@@ -105,12 +105,13 @@ def event_findings(
             present.append(table.name)
     if wanted and lacking:
         names = ", ".join(sorted(lacking)[:5])
-        yield fail("events", f"{len(lacking)} tables have none: {names}", "run `spky deploy --events`")
+        yield fail("events", f"{counted(len(lacking), 'table')} without: {names}", "run `spky deploy --events`")
     elif not wanted and present:
         todo = "run `spky deploy --no-events`, or set SPKY_CAPTURE=events: each write waits for a post"
-        yield warn("events", f"{len(present)} tables post their changes, which SPKY_CAPTURE does not ask for", todo)
+        said = f"{counted(len(present), 'table')} with events that post changes, which SPKY_CAPTURE does not ask for"
+        yield warn("events", said, todo)
     else:
-        yield ok("events", f"on each of {len(tables)} tables" if wanted else "none, as SPKY_CAPTURE has it")
+        yield ok("events", f"on each of {counted(len(tables), 'table')}" if wanted else "none, as SPKY_CAPTURE has it")
     if f"PARAM {triggers.SECRET}" in installed.found:
         yield fail("events", "they read a parameter that a writer's LET replaces", "run `spky deploy --events`")
         return

@@ -39,6 +39,7 @@ from sp00ky.scheduler.integrity.trees import TableTree, TableTrees, slices
 
 ALIGNED_RECORDS: Final = 1000
 NAMED_MAX: Final = 1000  # differences that are named, of one table
+HINTED_MAX: Final = 20  # tables, to who has misspelt one
 BACKGROUND_SHARE: Final = 0.2
 ASKED_SHARE: Final = 0.5  # of the database's time, and of a core for the scan
 FIRST_SECONDS: Final = 5.0  # after the capture is ready: transactions older than the feed have ended by then
@@ -128,7 +129,9 @@ class Audit:
         schema = self._capture.offering.schema
         for name in tables:
             if name not in schema:
-                raise Fault(Code.NOT_FOUND, f'table "{name}" is not captured', "captured are the tables of SurrealDB")
+                there = ", ".join(sorted(each for each, table in schema.items() if not table.dropped)[:HINTED_MAX])
+                message = f'table "{name}" does not exist in SurrealDB, or is not captured'
+                raise Fault(Code.NOT_FOUND, message, f"there are: {there or 'none'}")
         async with self._one:
             began = time.monotonic()
             try:

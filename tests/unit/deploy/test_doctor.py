@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import socket
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from sp00ky.deploy.cli import app
 from sp00ky.deploy.doctor.finding import Finding, Level
 from sp00ky.deploy.doctor.host import directory_findings, port_findings, secret_findings, upkeep_findings
-from sp00ky.deploy.doctor.mesh import mesh_findings
+from sp00ky.deploy.doctor.mesh import NAMED_MAX, mesh_findings
 from sp00ky.deploy.doctor.source import source_findings
 from sp00ky.deploy.remote import Remote
 from sp00ky.deploy.surreal.definitions import read_part
@@ -110,18 +111,20 @@ async def test_events_are_there_exactly_when_they_are_asked_for(
     await database.query("DEFINE TABLE person; DEFINE TABLE knows TYPE RELATION")
     await deploy(settings, Wanted(secret="the secret of all"))
     by_events = settings.model_copy(update={"capture": "events"})
-    assert of(await source_findings(by_events), Level.FAIL) == {"events": "2 tables have none: knows, person"}
+    assert of(await source_findings(by_events), Level.FAIL) == {"events": "2 tables without: knows, person"}
     await deploy(settings, Wanted(events=True, secret="the secret of all"))
     assert of(await source_findings(by_events), Level.OK)["events"] == "on each of 2 tables"
-    assert of(await source_findings(settings), Level.WARN)["events"].startswith("2 tables post their changes")
+    assert of(await source_findings(settings), Level.WARN)["events"].startswith(
+        "2 tables with events that post changes"
+    )
     await database.query("DEFINE TABLE later")
-    assert of(await source_findings(by_events), Level.FAIL) == {"events": "1 tables have none: later"}
+    assert of(await source_findings(by_events), Level.FAIL) == {"events": "1 table without: later"}
     other = by_events.model_copy(update={"auth_secret": "another one of them"})
     told = await source_findings(other)
     assert of(told, Level.FAIL)["events"] == "they present another secret than SPKY_AUTH_SECRET"
     assert "the secret of all" not in str(told)
     changing = other.model_copy(update={"auth_secret_previous": "the secret of all"})
-    assert set(of(await source_findings(changing), Level.FAIL).values()) == {"1 tables have none: later"}
+    assert set(of(await source_findings(changing), Level.FAIL).values()) == {"1 table without: later"}
 
 
 async def test_a_database_that_is_away_or_refuses_is_one_finding(database_url: str) -> None:
@@ -135,10 +138,14 @@ async def test_a_database_that_is_away_or_refuses_is_one_finding(database_url: s
     )
 
 
-def test_directories_are_judged_and_not_made(tmp_path: Path) -> None:
+def test_directories_are_judged_and_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = SchedulerSettings(data_dir=tmp_path / "data")
     assert of(directory_findings(settings), Level.OK)["data directory"].endswith("can be made")
     assert list(tmp_path.iterdir()) == []
+    monkeypatch.chdir(tmp_path)
+    here = SchedulerSettings(data_dir=Path("data"))
+    here.replica_dir.mkdir(parents=True)
+    assert of(directory_findings(here), Level.OK)["data directory"] == f"{here.replica_dir} can be written"
     (tmp_path / "file").write_text("")
     below = SchedulerSettings(data_dir=tmp_path / "file" / "data")
     assert "cannot be written" in of(directory_findings(below), Level.FAIL)["data directory"]
@@ -146,7 +153,14 @@ def test_directories_are_judged_and_not_made(tmp_path: Path) -> None:
     assert "the log may grow to" in of(directory_findings(greedy), Level.WARN)["free space"]
 
 
-def test_what_one_could_go_back_to_is_told() -> None:
+def test_what_one_could_go_back_to_is_told(tmp_path: Path) -> None:
+    settings = SchedulerSettings(data_dir=tmp_path, replica_snapshots_max=1)
+    assert of(upkeep_findings(settings, ""), Level.OK)["backup"].startswith(
+        f"no store is in {settings.replica_dir} yet"
+    )
+    settings.replica_dir.mkdir(parents=True)
+    (settings.replica_dir / "CURRENT").write_text("")
+    assert of(upkeep_findings(settings, ""), Level.OK)["backup"].startswith("the store keeps 1 snapshot;")
     told = list(upkeep_findings(SchedulerSettings(otel_endpoint="http://collector:4317"), "http://mesh:1"))
     assert of(told, Level.OK)["monitoring"] == "metrics are pushed to http://collector:4317"
     assert "backup" in of(told, Level.OK)
@@ -163,8 +177,9 @@ def test_ports_and_secrets(tmp_path: Path) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         stated = SchedulerSettings(listen_addr=address, grpc_addr="127.0.0.1:0")
         loaded = Loaded(stated, {"listen_addr": "flag", "grpc_addr": "flag"})
-        assert of(port_findings(loaded, False), Level.FAIL)["ports"].startswith(f"{address} is taken")
-        assert list(port_findings(loaded, True)) == []
+        found = of(port_findings(loaded, False, lambda url: []), Level.FAIL)
+        assert found == {"ports": f"{address} is taken, and not by a scheduler"}
+        assert list(port_findings(loaded, True, lambda url: [])) == []
     fields = ("listen_addr",)
 
     def told(stated: str, secret: str, **more: Any) -> Any:
@@ -202,6 +217,30 @@ def told_of(**changed: Any) -> list[Finding]:
     return findings
 
 
+@pytest.mark.parametrize(
+    ("own", "level", "said"),
+    [
+        ({"entity": "scheduler", "id": "s"}, Level.WARN, "{http} has scheduler s, and --url is elsewhere"),
+        ({"entity": "scheduler", "id": "s"}, Level.OK, "{grpc} has scheduler s"),
+        (
+            {"entity": "scheduler", "id": "s", "grpc_address": "h:1"},
+            Level.FAIL,
+            "{grpc} is taken, and not by scheduler s",
+        ),
+        ({"entity": "ssp", "id": "a"}, Level.FAIL, "{http} is taken, by ssp a"),
+    ],
+)
+def test_who_has_the_ports_is_told_also_where_the_url_is_another(own: dict[str, str], level: Level, said: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as http, socket.create_server(("127.0.0.1", 0)) as grpc:
+        places = {name: f"127.0.0.1:{each.getsockname()[1]}" for name, each in (("http", http), ("grpc", grpc))}
+        settings = SchedulerSettings(listen_addr=places["http"], grpc_addr=places["grpc"])
+        loaded = Loaded(settings, {"listen_addr": "flag", "grpc_addr": "flag"})
+        at = {f"http://{places['http']}": [{"grpc_address": places["grpc"], **own}]}
+        told = list(port_findings(loaded, False, lambda url: at.get(url, [])))
+    assert any(finding.level is level and finding.said.startswith(said.format(**places)) for finding in told)
+    todos(told)
+
+
 def test_the_running_mesh() -> None:
     own = {"entity": "scheduler", "id": "s", "status": "cloning", "version": "2", "detail": "t: 4 rows"}
     away = {"entity": "ssp", "id": "a", "status": "stale", "views": 0, "url": ""}
@@ -223,16 +262,33 @@ def test_the_running_mesh() -> None:
         "ports": "a at http://127.0.0.1:2: gone"
     }
     views = [
-        {"id": "v", "state": "failed", "mode": None, "reason": "no such table"},
+        {"id": "it's", "auth": "user:a", "state": "failed", "mode": None, "reason": "no such table"},
         {"id": "w", "state": "live", "mode": "incremental", "reason": "refused"},
         {"id": "x", "state": "lagging", "mode": "reevaluated", "reason": "GROUP BY"},
     ]
     told = told_of(views=views)
     assert {finding.said for finding in told if finding.level is Level.FAIL} == {
-        '"v" failed: no such table',
         'edges of "w" are not written: refused',
     }
-    assert of(told, Level.WARN) == {"views": "1 lag behind"}
+    [failed, late] = [finding for finding in told if finding.level is Level.WARN]
+    assert failed.said == '"it\'s" of user:a failed: no such table'
+    for what in ("get", "unregister"):
+        command = shlex.join(["spky", "view", what, "it's", "--auth", "user:a"])
+        assert f"`{command}`" in failed.todo
+    assert late.said == "1 view lagging behind"
+    assert not any(finding.level is Level.FAIL for finding in told_of(views=views[:1])), "one user's mistake"
+    assert len(told_of(views=views[:1] * 12)) == len(told_of(views=[])) + NAMED_MAX, "the others are one line"
+
+
+def test_what_is_no_scheduler_is_said() -> None:
+    ssp = {"entity": "ssp", "id": "a", "status": "ready", "version": "1"}
+    told = told_of(info=[ssp], **{"dead-letters": Fault(Code.INVALID, "is an SSP's API")})
+    assert [(finding.level, finding.check) for finding in told if "SSP's API" in finding.said] == [
+        (Level.WARN, "scheduler")
+    ]
+    assert of(told, Level.OK)["ssp"].startswith("a at") and of(told, Level.FAIL) == {}
+    elsewhere = of(told_of(info={}), Level.FAIL)
+    assert elsewhere == {"scheduler": "http://127.0.0.1:1 is not an API of the mesh"}
 
 
 def test_a_mesh_that_answers_outside_without_a_secret_is_a_failure() -> None:
@@ -247,6 +303,7 @@ async def test_a_served_gateway_is_asked_as_it_is(scheduler: Served) -> None:  #
     told = await asyncio.to_thread(lambda: list(mesh_findings(str(session._base_url), "", "0.1")))
     assert of(told, Level.OK)["scheduler"].endswith("is ready")
     assert {"dead letters", "views"} <= {finding.check for finding in told}
+    assert not any("1 views" in finding.said for finding in told)
     todos(told)
 
 
