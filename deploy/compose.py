@@ -142,6 +142,7 @@ async def compose_scheduler(
 
 async def start_scheduler(stack: AsyncExitStack, settings: SchedulerSettings) -> str:
     """The scheduler without an edge; returns its gRPC address."""
+    from sp00ky.deploy.surreal.deployment import say_place
     from sp00ky.scheduler.datastore.datastore import Datastore
     from sp00ky.scheduler.datastore.memory import MemoryDatastore
     from sp00ky.scheduler.datastore.restoring import require_restored
@@ -154,6 +155,7 @@ async def start_scheduler(stack: AsyncExitStack, settings: SchedulerSettings) ->
         require_restored(replica)
         for directory in filter(None, (replica, settings.wal_path)):
             ensure_directory(directory)
+    await say_place(settings)
     database = await connect(stack, settings)
     mark = await seqs_handed_out(database)
     if settings.replica_engine == "memory":

@@ -8,6 +8,7 @@ Invariant: planning makes nothing. To use a namespace or database would make it,
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from sp00ky.deploy.surreal.install import (
     read_installed,
 )
 from sp00ky.deploy.surreal.steps import Action, Ledger, Step
-from sp00ky.proto.database import Database
+from sp00ky.proto.database import Database, QueryError
 from sp00ky.proto.settings import SourceSettings
 from sp00ky.proto.surrealql.lexer import tokenize
 from sp00ky.proto.surrealql.tokens import TokenKind
@@ -34,6 +35,8 @@ from sp00ky.scheduler.capture.definition import RETENTION, ensure_feed, with_fee
 
 NOTHING: Final = Installed(Ledger({}, {}, {}), {})
 _CONFLICT_RETRIES: Final = 10
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,21 @@ async def definition_of(server: Database, settings: SourceSettings) -> str | Non
         return None
     space: Any = (await server.query(f"USE NS {escape_ident(settings.db_ns)}; INFO FOR NS"))[1]
     return space["databases"].get(settings.db_name)  # type: ignore[no-any-return]
+
+
+async def say_place(settings: SourceSettings) -> None:
+    """Log where the mesh's data is, before it is used: to use a namespace or database makes it, and a misspelt one is
+    empty. Raises Fault UNAVAILABLE, UNAUTHENTICATED."""
+    async with opened(settings, namespace="") as server:
+        try:
+            is_there = await definition_of(server, settings) is not None
+        except QueryError:  # a user who may not ask what there is
+            is_there = True
+    if is_there:
+        log.info("namespace %s, database %s of %s", settings.db_ns, settings.db_name, settings.db_ws)
+    else:
+        sentence = "database %s/%s did not exist in %s: it is made; SPKY_DB_NS, SPKY_DB_NAME name it"
+        log.warning(sentence, settings.db_ns, settings.db_name, settings.db_ws)
 
 
 async def _place_steps(server: Database, settings: SourceSettings) -> tuple[list[Step], str | None]:

@@ -9,8 +9,9 @@ from uuid import uuid4
 
 import pytest
 from sp00ky.deploy.cli import app
+from sp00ky.deploy.environment import load_service
 from sp00ky.deploy.surreal.definitions import read_part
-from sp00ky.deploy.surreal.deployment import Wanted, deploy, planned
+from sp00ky.deploy.surreal.deployment import Wanted, deploy, planned, say_place
 from sp00ky.deploy.surreal.install import bring_to
 from sp00ky.proto.database import Database
 from sp00ky.proto.faults import Code, Fault
@@ -67,6 +68,21 @@ async def test_a_plan_for_what_is_not_there_makes_nothing_and_is_what_is_done(pl
     assert (await run("--dry-run"))[1].startswith("nothing to do: all ")
     definition: Any = (await database.query(f"USE NS {place}; INFO FOR NS"))[1]
     assert "CHANGEFEED 1d INCLUDE ORIGINAL" in definition["databases"]["main"]
+
+
+async def test_a_database_that_a_service_would_make_is_warned_of_and_one_that_is_there_is_told(
+    place: str, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "sp00ky.deploy.surreal.deployment")
+    settings = load_service(SchedulerSettings, {}, None).settings
+    await say_place(settings)
+    assert place not in await namespaces(database), "to look makes nothing"
+    await run()
+    await say_place(settings)
+    [made, there] = caplog.records
+    assert made.levelname == "WARNING" and f"database {place}/main did not exist" in made.message
+    assert "SPKY_DB_NS, SPKY_DB_NAME" in made.message
+    assert there.levelname == "INFO" and there.message.startswith(f"namespace {place}, database main of")
 
 
 async def test_data_and_definitions_of_the_user_are_as_they_were(place: str, fresh_database: FreshDatabase) -> None:
