@@ -30,9 +30,20 @@ from sp00ky.deploy.announce import complain
 from sp00ky.proto.faults import Fault
 
 EXIT_FAULT = 1
+FIRST = ("dev", "serve")  # what one starts with
+
+
+class InOrder(typer.core.TyperGroup):
+    """Lists groups of commands among the commands."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """What comes first, then the others as they were added."""
+        return sorted(super().list_commands(ctx), key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
+
 
 app = typer.Typer(
     name="spky",
+    cls=InOrder,
     help="Keeps every user's SurrealDB query result current, incrementally.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

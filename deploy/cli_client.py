@@ -68,7 +68,7 @@ def _status_row(entity: dict[str, Any]) -> list[Any]:
 
 
 def ingest(
-    file: Annotated[Path, typer.Argument(help="NDJSON, one change per line; - reads stdin")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="NDJSON, one change per line; - reads stdin")],
     url: Url = DEFAULT_URL,
     secret: Secret = "",
     as_json: AsJson = False,

@@ -33,7 +33,7 @@ LegacyNames = Annotated[
     ),
 ]
 Endpoint = Annotated[str | None, typer.Option("--endpoint", help="where events post to: http://host:9667")]
-User = Annotated[str | None, typer.Option("--user", help="SurrealDB root user")]
+User = Annotated[str | None, typer.Option("--user", help="SurrealDB root user", show_default="SPKY_DB_USER, or root")]
 Pass = Annotated[str | None, typer.Option("--pass", help="its password; better: SPKY_DB_PASS")]
 
 

@@ -20,9 +20,16 @@ Grpc = Annotated[str | None, typer.Option("--grpc", help="gRPC address, host:por
 Identity = Annotated[str | None, typer.Option("--id", help="unique name of this process")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="directory of the files")]
 Config = Annotated[Path | None, typer.Option("--config", help="settings file; default: ./sp00ky.yml if there is one")]
-Db = Annotated[str | None, typer.Option("--db", help="SurrealDB, ws://host:port")]
-Namespace = Annotated[str | None, typer.Option("--ns", help="SurrealDB namespace")]
-Name = Annotated[str | None, typer.Option("--name", help="SurrealDB database")]
+Db = Annotated[str | None, typer.Option("--db", help="SurrealDB", show_default="SPKY_DB_WS, or ws://127.0.0.1:8000")]
+Namespace = Annotated[
+    str | None, typer.Option("--ns", help="SurrealDB namespace", show_default="SPKY_DB_NS, or sp00ky")
+]
+Name = Annotated[str | None, typer.Option("--name", help="SurrealDB database", show_default="SPKY_DB_NAME, or sp00ky")]
+_OF_SSP = "the scheduler's; by itself SPKY_DB_{}, or test"
+SspNamespace = Annotated[
+    str | None, typer.Option("--ns", help="SurrealDB namespace", show_default=_OF_SSP.format("NS"))
+]
+SspName = Annotated[str | None, typer.Option("--name", help="SurrealDB database", show_default=_OF_SSP.format("NAME"))]
 SchedulerUrl = Annotated[str | None, typer.Option("--scheduler-url", help="http://host:9667 or grpc://host:9668")]
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="any setting of the process; repeatable")
@@ -104,8 +111,8 @@ def ssp(
     scheduler_url: SchedulerUrl = None,
     advertise: Annotated[str | None, typer.Option("--advertise", help="HTTP host:port that others reach it at")] = None,
     db: Db = None,
-    ns: Namespace = None,
-    name: Name = None,
+    ns: SspNamespace = None,
+    name: SspName = None,
     config: Config = None,
     assignments: Assignments = None,
     supervised: Supervised = False,

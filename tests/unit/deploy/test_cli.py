@@ -14,6 +14,7 @@ from sp00ky.deploy.cli_view import parse_auth, parse_params
 from sp00ky.deploy.environment import parse_assignments
 from sp00ky.deploy.remote import Remote, fault_of_response, view_path
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.scheduler.config import SchedulerSettings
 from sp00ky.ssp.config import SspSettings
 from typer.testing import CliRunner
 
@@ -37,6 +38,17 @@ def test_every_documented_command_is_there() -> None:
     assert all(
         name in run("view", "--help") for name in ("register", "get", "list", "watch", "unregister", "explain", "why")
     )
+
+
+def test_what_one_starts_with_comes_first_and_defaults_are_shown() -> None:
+    names = [line.split()[1] for line in run("--help").splitlines() if line.startswith("│ ") and line[2] != " "]
+    assert names[names.index("dev") :][:2] == ["dev", "serve"]
+    stated = SchedulerSettings()
+    for command in (["deploy"], ["doctor"], ["serve", "scheduler"]):
+        shown = "".join(run(*command, "--help").replace("│", "").split())
+        for field in ("db_ws", "db_ns", "db_name", *([] if "serve" in command else ["db_user"])):
+            assert f"SPKY_{field.upper()},or{getattr(stated, field)}" in shown, field
+    assert "{SURQL}" in run("view", "explain", "--help") and "{FILE}" in run("ingest", "--help")
 
 
 def test_the_version_is_an_option_and_a_command() -> None:
@@ -163,6 +175,17 @@ def test_why_prints_the_sentence_and_what_it_rests_on(asked: dict[str, object]) 
 def test_why_as_json_is_the_answer(asked: dict[str, object]) -> None:
     assert json.loads(run("view", "why", "adults", "person:3", "--json")) == WHY
     assert asked == {"path": "/view/adults/why", "record": "person:3"}
+
+
+def test_what_is_likely_a_mistake_is_printed_beside_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = {"query_id": "v", "ssp_id": "a", "ssp_url": "", "revision": "v1.x", "mode": "incremental", "tables": ["t"]}
+    answer |= {"stages": [], "warnings": ["no table t is known yet"]}
+    monkeypatch.setattr(Remote, "post", lambda self, path, body: answer)
+    for words in (["register", "v", "SELECT * FROM t"], ["explain", "SELECT * FROM t"]):
+        told = CliRunner().invoke(app, ["view", *words])
+        assert (told.exit_code, told.stderr) == (0, "warning: no table t is known yet\n")
+        told = CliRunner().invoke(app, ["view", *words, "--json"])
+        assert json.loads(told.stdout) == answer
 
 
 def test_explain_prints_the_nearest_query(monkeypatch: pytest.MonkeyPatch) -> None:
