@@ -76,6 +76,7 @@ class Registered(TypedDict):
     ssp_url: str
     assigned_at: int
     revision: str
+    warnings: NotRequired[list[str]]
     id: NotRequired[str]
     hash: NotRequired[str]
     state: NotRequired[State | None]
@@ -140,6 +141,7 @@ class Explanation(TypedDict):
     shape: str
     reason: NotRequired[str]
     nearest: NotRequired[Nearest]
+    warnings: NotRequired[list[str]]
 
 
 class WhyValue(TypedDict):

@@ -156,7 +156,7 @@ def register_request(asked: Asked) -> views_pb2.RegisterViewRequest:
         ttl_ms=_ttl_ms(body.get(TTL.name)),
         auth=_auth(body, asked),
     )
-    return views_pb2.RegisterViewRequest(spec=spec)
+    return views_pb2.RegisterViewRequest(spec=spec, for_user=asked.viewer is not None)
 
 
 def _params(body: dict[str, Value]) -> dict[str, Value]:
@@ -187,13 +187,16 @@ def register_answer(asked: Asked, response: views_pb2.RegisterViewResponse) -> A
 
 
 def _registered(asked: Asked, response: views_pb2.RegisterViewResponse) -> Registered:
-    return {
+    body: Registered = {
         "query_id": _given_id(parse_object(asked)),
         "ssp_id": response.ssp_id,
         "ssp_url": response.ssp_url,
         "assigned_at": response.assigned_at,
         "revision": response.revision,
     }
+    if response.warnings:
+        body["warnings"] = list(response.warnings)
+    return body
 
 
 def first_read_request(asked: Asked, response: views_pb2.RegisterViewResponse) -> views_pb2.GetViewRequest | None:
@@ -355,4 +358,6 @@ def explain_answer(asked: Asked, response: views_pb2.ExplainViewResponse) -> Ans
         body["reason"] = response.reason
     if response.nearest:
         body["nearest"] = {"surql": response.nearest, "change": response.nearest_change}
+    if response.warnings:
+        body["warnings"] = list(response.warnings)
     return json_answer(body)

@@ -54,26 +54,30 @@ WHY_DECIDER_ROWS: WhyDecider
 WHY_DECIDER_UNKNOWN: WhyDecider
 
 class RegisterViewRequest(_message.Message):
-    __slots__ = ("spec", "params_json")
+    __slots__ = ("spec", "params_json", "for_user")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     PARAMS_JSON_FIELD_NUMBER: _ClassVar[int]
+    FOR_USER_FIELD_NUMBER: _ClassVar[int]
     spec: _common_pb2.ViewSpec
     params_json: str
-    def __init__(self, spec: _Optional[_Union[_common_pb2.ViewSpec, _Mapping]] = ..., params_json: _Optional[str] = ...) -> None: ...
+    for_user: bool
+    def __init__(self, spec: _Optional[_Union[_common_pb2.ViewSpec, _Mapping]] = ..., params_json: _Optional[str] = ..., for_user: _Optional[bool] = ...) -> None: ...
 
 class RegisterViewResponse(_message.Message):
-    __slots__ = ("query_id", "ssp_id", "ssp_url", "assigned_at", "revision")
+    __slots__ = ("query_id", "ssp_id", "ssp_url", "assigned_at", "revision", "warnings")
     QUERY_ID_FIELD_NUMBER: _ClassVar[int]
     SSP_ID_FIELD_NUMBER: _ClassVar[int]
     SSP_URL_FIELD_NUMBER: _ClassVar[int]
     ASSIGNED_AT_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     query_id: str
     ssp_id: str
     ssp_url: str
     assigned_at: int
     revision: str
-    def __init__(self, query_id: _Optional[str] = ..., ssp_id: _Optional[str] = ..., ssp_url: _Optional[str] = ..., assigned_at: _Optional[int] = ..., revision: _Optional[str] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, query_id: _Optional[str] = ..., ssp_id: _Optional[str] = ..., ssp_url: _Optional[str] = ..., assigned_at: _Optional[int] = ..., revision: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class UnregisterViewRequest(_message.Message):
     __slots__ = ("key", "client_id")
@@ -196,7 +200,7 @@ class ExplainStage(_message.Message):
     def __init__(self, name: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class ExplainViewResponse(_message.Message):
-    __slots__ = ("mode", "reason", "stages", "tables", "shape", "nearest", "nearest_change")
+    __slots__ = ("mode", "reason", "stages", "tables", "shape", "nearest", "nearest_change", "warnings")
     MODE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     STAGES_FIELD_NUMBER: _ClassVar[int]
@@ -204,6 +208,7 @@ class ExplainViewResponse(_message.Message):
     SHAPE_FIELD_NUMBER: _ClassVar[int]
     NEAREST_FIELD_NUMBER: _ClassVar[int]
     NEAREST_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     mode: ViewMode
     reason: str
     stages: _containers.RepeatedCompositeFieldContainer[ExplainStage]
@@ -211,7 +216,8 @@ class ExplainViewResponse(_message.Message):
     shape: str
     nearest: str
     nearest_change: str
-    def __init__(self, mode: _Optional[_Union[ViewMode, str]] = ..., reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[ExplainStage, _Mapping]]] = ..., tables: _Optional[_Iterable[str]] = ..., shape: _Optional[str] = ..., nearest: _Optional[str] = ..., nearest_change: _Optional[str] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, mode: _Optional[_Union[ViewMode, str]] = ..., reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[ExplainStage, _Mapping]]] = ..., tables: _Optional[_Iterable[str]] = ..., shape: _Optional[str] = ..., nearest: _Optional[str] = ..., nearest_change: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetDependenciesRequest(_message.Message):
     __slots__ = ()

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from grpc import aio
 from sp00ky.proto.channel import fault_of, open_channel
+from sp00ky.proto.doubts import doubtful_params, doubtful_tables
 from sp00ky.proto.faults import Code, Fault
+from sp00ky.proto.surrealql.admit import admit
 from sp00ky.proto.tracing import passed_on
 from sp00ky.proto.v1 import common_pb2, views_pb2, views_pb2_grpc
+from sp00ky.proto.values.pack import unpack
 from sp00ky.proto.viewer import canonical_auth_id
 from sp00ky.scheduler import errors
 from sp00ky.scheduler.coordinator.assignments import View, key_of, wire_key
@@ -70,7 +73,16 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
             ssp_url=owner.http_url if owner is not None else "",
             assigned_at=view.assigned_at_s,
             revision=self._driver.token(seq),
+            warnings=self._doubts(spec, for_user=request.for_user),
         )
+
+    def _doubts(self, spec: common_pb2.ViewSpec, *, for_user: bool) -> list[str]:
+        admitted, params = admit(spec.surql, as_user=bool(spec.auth)), unpack(spec.params) if spec.params else {}
+        told = doubtful_params(admitted, params, as_user=bool(spec.auth))
+        return told if for_user else doubtful_tables(admitted, self._known_tables()) + told
+
+    def _known_tables(self) -> frozenset[str]:
+        return self._driver.captured.union(self._driver.store.tables())
 
     async def UnregisterView(
         self, request: views_pb2.UnregisterViewRequest, context: Context
@@ -240,6 +252,8 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
                 response: views_pb2.ExplainViewResponse = await stub.ExplainView(
                     request, timeout=LIST_SECONDS, metadata=passed_on()
                 )
+                admitted = admit(request.surql, as_user=bool(request.auth))
+                response.warnings.extend(doubtful_tables(admitted, self._known_tables()))
                 return response
             except aio.AioRpcError as error:
                 fault = fault_of(error)

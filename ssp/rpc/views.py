@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
 from grpc import aio
+from sp00ky.proto.doubts import doubtful_params
 from sp00ky.proto.faults import Code, Fault
 from sp00ky.proto.revision import StoreId, seq_of
+from sp00ky.proto.surrealql.admit import admit
 from sp00ky.proto.v1 import common_pb2, views_pb2, views_pb2_grpc
 from sp00ky.proto.values.json import encode_json, from_json
 from sp00ky.proto.values.kinds import Range, RecordId, Value
@@ -176,6 +178,7 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
         if not isinstance(params, dict):
             raise Fault(Code.INVALID, "params is not a JSON object")
         explanation = self._reads.engine.explain(request.surql, params, user_of(request.auth))
+        admitted = admit(request.surql, as_user=bool(request.auth))
         response = views_pb2.ExplainViewResponse(
             mode=MODES[str(explanation.mode)],
             reason=explanation.reason,
@@ -183,6 +186,7 @@ class ViewServicer(views_pb2_grpc.ViewServiceServicer):
             shape=explanation.shape,
             nearest=explanation.nearest,
             nearest_change=explanation.nearest_change,
+            warnings=doubtful_params(admitted, params, as_user=bool(request.auth)),
         )
         for name, text in explanation.stages:
             response.stages.add(name=name, text=text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 import pytest
+from google.protobuf.message import Message
 from prometheus_client.parser import text_string_to_metric_families
 from sp00ky.gateway.exchange import Api
 from sp00ky.proto.faults import Code, Fault
@@ -326,6 +327,21 @@ async def test_why_says_what_decides(api: Served) -> None:
         }
     request = mesh.last(views_pb2.WhyViewRequest)
     assert (request.key.id, request.key.auth_id, request.record) == ("v1", "user:`a b`", "person:3")
+
+
+@pytest.mark.parametrize(
+    ("rpc", "path", "response"),
+    [
+        ("RegisterView", "/view/register", views_pb2.RegisterViewResponse(query_id="q1", warnings=["a", "b"])),
+        ("ExplainView", "/view/explain", views_pb2.ExplainViewResponse(warnings=["a", "b"])),
+    ],
+)
+async def test_warnings_are_in_the_answer(scheduler: Served, rpc: str, path: str, response: Message) -> None:
+    client, mesh = scheduler
+    mesh.answers[rpc] = response
+    stated = {"surql": "SELECT * FROM person"} | ({"id": "q1"} if rpc == "RegisterView" else {})
+    async with client.post(path, json=stated) as answer:
+        assert (answer.status, (await answer.json())["warnings"]) == (200, ["a", "b"])
 
 
 async def test_why_of_a_member_leaves_out_what_there_is_not(scheduler: Served) -> None:

@@ -61,6 +61,21 @@ async def test_a_view_is_registered_assigned_and_told_to_its_owner() -> None:
         assert done.revision == scheduler.driver.token(peer.entries[-1].seq)
 
 
+async def test_what_is_likely_a_mistake_is_told_beside_the_answer() -> None:
+    async with mesh() as (scheduler, _, _):
+        await (await scheduler.offer(change("product", 1, n=1))).seq()
+        stated = request(surql="SELECT * FROM prodct WHERE n < $max", params_json='{"mx": 3}')
+        tables = ["no table prodct is known yet (did you mean product?)"]
+        params = ["no value for $max: it is NONE", "parameter mx is not used (did you mean max?)"]
+        assert list((await scheduler.views.RegisterView(stated)).warnings) == tables + params
+        stated.for_user = True
+        assert list((await scheduler.views.RegisterView(stated)).warnings) == params
+        explained = await scheduler.views.ExplainView(views_pb2.ExplainViewRequest(surql=stated.spec.surql))
+        assert list(explained.warnings) == tables
+        known = request("w", surql="SELECT * FROM product")
+        assert not (await scheduler.views.RegisterView(known)).warnings
+
+
 async def test_the_same_id_for_another_user_is_another_view() -> None:
     async with mesh() as (scheduler, peer, answers):
         own = "SELECT * FROM person WHERE id = $auth"
