@@ -185,5 +185,5 @@ async def test_an_ssp_is_drained_without_a_gap(parts: Parts) -> None:
     finally:
         done.set()
         await asyncio.gather(*others)
-    assert wrong == [] and reads > 2 * VIEWS
+    assert wrong == [] and reads >= 2 * VIEWS
     await eventually(parts.converged, 20.0, what="views to stay right", every_s=0.1)

@@ -13,6 +13,7 @@ from sp00ky.ssp.garbage import QUIET_MS, SETTLE_MS, SETTLE_OBJECTS, Garbage
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
     threshold = gc.get_threshold()
+    gc.collect()  # what others have allocated is not to count
     yield
     gc.set_threshold(*threshold)
     gc.unfreeze()

@@ -21,6 +21,7 @@ from sp00ky.proto.v1 import (
     crdt_pb2,
     ingest_pb2,
     ingest_pb2_grpc,
+    integrity_pb2,
     jobs_pb2,
     proxy_pb2,
     replication_pb2,
@@ -182,7 +183,7 @@ async def test_channelz_tells_of_connections_but_no_stranger() -> None:
 
 def test_what_is_made_again_exists() -> None:
     for service, methods in IDEMPOTENT.items():
-        modules = (admin_pb2, crdt_pb2, jobs_pb2, proxy_pb2, replication_pb2, views_pb2)
+        modules = (admin_pb2, crdt_pb2, integrity_pb2, integrity_pb2, jobs_pb2, proxy_pb2, replication_pb2, views_pb2)
         found = [each.DESCRIPTOR.services_by_name.get(service) for each in modules]
         assert any(each is not None and set(methods) <= set(each.methods_by_name) for each in found), service
 
