@@ -224,7 +224,7 @@ SCHEDULER: Final = (
     _counter("spky_rows_expired_total", "Rows whose ttl has passed.", "rows_expired_total"),
     _counter("spky_rows_sweeps_total", "Readings of all rows.", "rows_sweeps_total"),
     _gauge("spky_rows_unreadable", "Rows that the last reading could not get, and passed over.", "rows_unreadable"),
-    _gauge("spky_rows_waiting", "Rows that are to be tried again, such as those over their user's limit.", "rows_waiting"),
+    _gauge("spky_rows_waiting", "Rows to be tried again, as those over their user's limit.", "rows_waiting"),
     _gauge("spky_rows_told", "Rows that have changed and are not read yet.", "rows_told"),
     _gauge("spky_row_views", "Views that are registered by their row.", "row_views"),
     _counter("spky_audit_checks_total", "Comparisons of the replica with SurrealDB.", "audit_checks"),
