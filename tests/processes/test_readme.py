@@ -47,7 +47,8 @@ async def shell(mesh: Mesh, script: str, folder: Path) -> str:
 
 
 async def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
-    script = sections("See it work", "Register in SurrealDB", "Follow it", "Read your own writes, and the past")
+    titles = ("See it work", "Register in SurrealDB", "A user of your own", "Follow it")
+    script = sections(*titles, "Read your own writes, and the past")
     assert script.count("curl") >= 9
     async with running_mesh(tmp_path / "data", ssps=1, extra={"SPKY_AUTH_SECRET": ""}) as mesh:
         said = await shell(mesh, script, tmp_path)
@@ -55,5 +56,6 @@ async def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> Non
     first, second = re.findall(r'"rows":(\[.*?\])', said)[:2]
     assert first == '[{"id":"product:tea","price":4},{"id":"product:cup","price":9}]'
     assert second.startswith('[{"id":"product:pot","price":1}')
+    assert '[{"id": "note:hers", "owner": "user:ann"}]' in said, said
     assert "event: snapshot" in said and "3 members" in said
     assert said.rstrip().endswith('{"id":"product:cup","price":9}]'), "the whole database, as it was"
