@@ -24,6 +24,11 @@ Secret = Annotated[str, typer.Option("--secret", envvar="SPKY_AUTH_SECRET", help
 AsJson = Annotated[bool, typer.Option("--json", help="as JSON")]
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 view`, `2 views`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def print_json(value: object) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False))
 

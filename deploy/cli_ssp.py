@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from sp00ky.deploy.cli_client import DEFAULT_URL, AsJson, Secret, Url, print_json, print_table
+from sp00ky.deploy.cli_client import DEFAULT_URL, AsJson, Secret, Url, counted, print_json, print_table
 from sp00ky.proto.faults import Code, Fault
 
 POLL_SECONDS = 0.5
@@ -55,7 +55,7 @@ def drain(
     answer = remote.post(path, {})
     while wait and answer["views"]:
         if time.monotonic() >= until:
-            message = f'ssp "{ssp_id}" has {answer["views"]} views left after {timeout:g} s'
+            message = f'ssp "{ssp_id}" has {counted(answer["views"], "view")} left after {timeout:g} s'
             raise Fault(Code.TIMEOUT, message, "is another ssp ready? `spky ssp list`")
         time.sleep(POLL_SECONDS)
         answer = remote.post(path, {})

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from sp00ky.deploy.cli_client import DEFAULT_URL, AsJson, Secret, Url
+from sp00ky.deploy.cli_client import DEFAULT_URL, AsJson, Secret, Url, counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -119,8 +119,9 @@ def _head(glance: Glance) -> RenderableType:
     good = sample["state"] == "ready" and ready and not sample.get("detail")
     state = glance.lost or sample.get("detail") or (sample["state"] if ready else "no SSP is ready")
     at = datetime.fromtimestamp(sample["at_ms"] / 1000).strftime("%H:%M:%S")
-    facts = f"  {at}  {count(sample['views'])} views  {ready}/{len(sample['ssps'])} SSPs  head {sample['head_seq']}"
-    letters = f"  {sample['dead_letters']} dead letters" if sample["dead_letters"] else ""
+    views = "1 view" if sample["views"] == 1 else f"{count(sample['views'])} views"
+    facts = f"  {at}  {views}  {ready}/{len(sample['ssps'])} SSPs  head {sample['head_seq']}"
+    letters = f"  {counted(sample['dead_letters'], 'dead letter')}" if sample["dead_letters"] else ""
     return Text.assemble(
         ("Sp00ky Mesh", "bold"), "  ", (f"● {state}", "green" if good else "red"), facts, (letters, "red")
     )

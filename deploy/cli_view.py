@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from sp00ky.deploy.cli_client import DEFAULT_URL, AsJson, Secret, Url, print_json, print_table
+from sp00ky.deploy.cli_client import DEFAULT_URL, AsJson, Secret, Url, counted, print_json, print_table
 from sp00ky.proto.faults import Code, Fault
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ def of_whom(remote: Remote, view_id: str, auth: str, ask: Callable[[], Any]) -> 
         owners = _owners(remote, view_id) if fault.code is Code.NOT_FOUND else []
         if not owners or auth in owners:
             raise
-        named = ", ".join(owner or "no user" for owner in owners[:OWNERS_NAMED_MAX])
+        named = ", ".join(owner or "a service" for owner in owners[:OWNERS_NAMED_MAX])
         more = f" and {len(owners) - OWNERS_NAMED_MAX} more" if len(owners) > OWNERS_NAMED_MAX else ""
-        message = f'view "{view_id}" is not registered for {auth or "no user"}, but for {named}{more}'
+        message = f'view "{view_id}" is registered for {named}{more}, not for {auth or "a service"}'
         hint = f"--auth {shlex.quote(owners[0])}" if owners[0] else "leave --auth out"
         raise Fault(Code.NOT_FOUND, message, hint) from None
 
@@ -195,7 +195,9 @@ def delta_body(delta: Delta, *, rows: bool) -> dict[str, Any]:
 def delta_lines(delta: Delta, *, rows: bool) -> Iterator[str]:
     """What has changed, a line each: `+` added, `~` updated, `-` removed; below it the rows, if they are asked for."""
     error = f", error: {delta.error}" if delta.error else ""
-    size = f"{len(delta.members)} members" if delta.members or not rows else f"{len(listed(delta.rows))} rows"
+    size = (
+        counted(len(delta.members), "member") if delta.members or not rows else counted(len(listed(delta.rows)), "row")
+    )
     yield f"{delta.revision} {delta.state}, {size}{error}"
     for sign, members in (("-", delta.removed), ("+", delta.added), ("~", delta.updated)):
         for member in members:

@@ -22,11 +22,6 @@ class Finding:
     todo: str = ""
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 view`, `2 views`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def ok(check: str, said: str) -> Finding:
     return Finding(Level.OK, check, said)
 

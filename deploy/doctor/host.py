@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from sp00ky.deploy.cli_client import counted
 from sp00ky.deploy.compose import decided_address
-from sp00ky.deploy.doctor.finding import Finding, counted, fail, ok, warn
+from sp00ky.deploy.doctor.finding import Finding, fail, ok, warn
 from sp00ky.gateway.exposure import is_loopback, split_address
 from sp00ky.proto.faults import Fault
 from sp00ky.proto.settings import Loaded, MeshSettings

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sp00ky.deploy.doctor.finding import Finding, counted, fail, ok, warn
+from sp00ky.deploy.cli_client import counted
+from sp00ky.deploy.doctor.finding import Finding, fail, ok, warn
 from sp00ky.deploy.remote import OF_SCHEDULER, Remote
 from sp00ky.gateway.exposure import is_loopback
 from sp00ky.proto.faults import Code, Fault

@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from sp00ky.deploy.doctor.finding import Finding, counted, fail, ok, warn
+from sp00ky.deploy.cli_client import counted
+from sp00ky.deploy.doctor.finding import Finding, fail, ok, warn
 from sp00ky.deploy.surreal import triggers
 from sp00ky.deploy.surreal.deployment import definition_of, has_legacy_names, opened
 from sp00ky.deploy.surreal.install import Installed, legacy_part, parts, plan_of, read_installed

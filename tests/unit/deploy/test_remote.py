@@ -106,9 +106,11 @@ def test_a_view_of_others_is_said_to_be_theirs() -> None:
     with answering({**pages, "/view/none": (404, refusal)}) as url:
         for words in (["get", "mine"], ["watch", "mine"], ["why", "mine", "a:1"]):
             told = said("view", *words, "--url", url)
-            assert "for no user, but for user:0, user:1" in told
-            assert "and 2 more (--auth user:0)" in told
-        assert "but for no user (leave --auth out)" in said("view", "get", "all", "--auth", "user:1", "--url", url)
+            assert '"mine" is registered for user:0, user:1' in told
+            assert "and 2 more, not for a service (--auth user:0)" in told
+        assert "is registered for a service, not for user:1 (leave --auth out)" in said(
+            "view", "get", "all", "--auth", "user:1", "--url", url
+        )
         assert said("view", "get", "none", "--url", url) == 'view "mine" is not registered'
 
 
