@@ -199,7 +199,7 @@ async def test_the_example_and_the_command_tell_what_a_view_holds(running: Runni
     assert "[{'id': 'product:tea', 'price': 4}]" in told and "['product:tea']" in told
     spky = (sys.executable, "-m", "sp00ky.deploy.cli", "view", "watch", "cheap", "--rows", "-n", "1")
     asked = ("--url", running.url, "--secret", SECRET)
-    assert "1 members" in await first_line(*spky, *asked)
+    assert "1 member" in await first_line(*spky, *asked)
     body = json.loads(await first_line(*spky, "--json", *asked))
     assert body["rows"] == [{"id": "product:tea", "price": 4}] and body["added"][0]["id"] == "product:tea"
 
