@@ -31,6 +31,7 @@ from sp00ky.proto.values.kinds import (
     Table,
     Value,
 )
+from sp00ky.proto.values.order import sort_key
 
 _ATOMS = frozenset({str, int, bool, float, bytes, type(None)})
 _NONE_TAG = CBORTag(6, None)
@@ -158,7 +159,8 @@ _UNTAG: dict[int, Callable[[Any], Value]] = {
     50: lambda value: Bound(value, True),
     51: lambda value: Bound(value, False),
     55: lambda value: File(value[0], value[1]),
-    56: lambda value: SurrealSet(tuple(value)),
+    # In the order of values, which is not the order on the wire: there a table's name follows record ids.
+    56: lambda value: SurrealSet(tuple(sorted(value, key=sort_key))),
     88: lambda value: Geometry("Point", tuple(value)),
     89: lambda value: Geometry("LineString", _coordinates(value)),
     90: lambda value: Geometry("Polygon", _coordinates(value)),

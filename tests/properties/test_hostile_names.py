@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sp00ky.proto.merkle import DIGEST_SURQL, PLACE_SURQL, digest_of, place_of
-from sp00ky.proto.values.kinds import NONE, RecordId, Value
+from sp00ky.proto.values.kinds import NONE, RecordId, SurrealSet, Table, Value
 from sp00ky.proto.values.pack import pack, unpack
 from sp00ky.proto.values.text import escape_ident, parse_record_id, quote_string, record_id_text, to_surql
 
@@ -61,6 +61,7 @@ def _made(oracle: Oracle, record_id: RecordId, row: dict[str, Value]) -> dict[st
 
 @settings(max_examples=150, deadline=None)
 @given(table=names, key=record_keys, row=_rows)
+@example(table="a", key=0, row={"0": SurrealSet(([Table("null")], [RecordId("a", 0)]))})
 def test_p3_what_is_held_is_what_the_database_returns_and_is_digested_alike(
     oracle: Oracle, table: str, key: Value, row: dict[str, Value]
 ) -> None:

@@ -119,7 +119,7 @@ PLANTED = {
     "no-redelivery-check": 10,
     "replay-from-wrong-seq": 10,
     "torn-transaction": 10,
-    "no-stamp-check": 20,
+    "no-stamp-check": 60,
     "unbounded-queue": 30,
     "no-fencing": 60,
     "failed-flush-is-lost": 60,
