@@ -77,17 +77,22 @@ class Garbage:
         iterator = self._files.meta.iter()
         iterator.seek(layout.KEPT_PREFIX)
         for _ in range(limit):
-            if not iterator.valid() or not iterator.key().startswith(layout.KEPT_PREFIX):
-                return True, iterator
-            stamp, row_key = layout.kept_of(iterator.key())
-            if stamp >= self._stamps_from:
-                return True, iterator
+            if not self._is_released(iterator):
+                break
+            _, row_key = layout.kept_of(iterator.key())
             if row_key in self._files.rows:  # else a later version has superseded it, and it went with that
                 self._delete(row_key)
                 self.vanished.append(row_key[:-SEQ_BYTES])
             self.batch.delete(iterator.key(), self._meta)
             iterator.next()
-        return False, iterator
+        return not self._is_released(iterator), iterator
+
+    def _is_released(self, iterator: RdictIter) -> bool:
+        """Whether it stands at a kept tombstone that nothing can meet any more."""
+        if not iterator.valid() or not iterator.key().startswith(layout.KEPT_PREFIX):
+            return False
+        stamp, _ = layout.kept_of(iterator.key())
+        return bool(stamp < self._stamps_from)
 
     @property
     def versions(self) -> int:
